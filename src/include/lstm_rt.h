@@ -1,0 +1,198 @@
+/* lstm_rt: run trained recurrent networks. The C API, and the only header an application needs.
+
+   Every function that can fail returns an lrt_status and, where `error` is not NULL, fills it with a message of one or
+   two sentences: what, where, why, what to do. Nothing is thrown and nothing global is kept.
+
+   Dimension letters: B batch, T steps, I inputs, H hidden units. Arrays are dense and row-major. */
+#ifndef LSTM_RT_H
+#define LSTM_RT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef _WIN32
+#ifdef LSTM_RT_BUILDING
+#define LRT_API __declspec(dllexport)
+#else
+#define LRT_API __declspec(dllimport)
+#endif
+#else
+#define LRT_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define LRT_API_VERSION 1
+
+/* "0.1.0", and the LRT_API_VERSION the library was built with. */
+LRT_API const char* lrt_version(void);
+LRT_API int lrt_api_version(void);
+
+typedef enum lrt_status {
+  LRT_OK = 0,
+  LRT_ERROR_ARGUMENT = 1,    /* a NULL, an unknown name, an index out of range */
+  LRT_ERROR_UNSUPPORTED = 2, /* the model uses something this library does not have */
+  LRT_ERROR_FILE = 3,        /* the file cannot be read, or is damaged */
+  LRT_ERROR_SHAPE = 4,       /* an array's shape or dtype does not fit */
+  LRT_ERROR_STATE = 5,       /* a state or stream is used against its rules */
+  LRT_ERROR_MEMORY = 6,
+  LRT_ERROR_INTERNAL = 7
+} lrt_status;
+
+typedef struct lrt_error {
+  lrt_status status;
+  char message[2048]; /* UTF-8, ends with 0; cut where it is too long */
+} lrt_error;
+
+typedef enum lrt_dtype {
+  LRT_FLOAT32 = 0,
+  LRT_INT64 = 1,
+  LRT_INT32 = 2,
+  LRT_BOOL = 3,
+  LRT_UINT8 = 4,
+  LRT_INT8 = 5
+} lrt_dtype;
+
+#define LRT_MAX_RANK 8
+
+typedef struct lrt_shape {
+  int32_t rank; /* -1: not known */
+  int64_t dims[LRT_MAX_RANK]; /* -1: free */
+} lrt_shape;
+
+typedef struct lrt_port { /* an input, output or state; strings live as long as what they were asked of */
+  const char* name;
+  int32_t dtype; /* lrt_dtype; -1: not known before planning */
+  lrt_shape shape;
+  const char* dim_names[LRT_MAX_RANK]; /* "" where none */
+} lrt_port;
+
+typedef struct lrt_array { /* an array given to a call; data is not copied */
+  int32_t dtype;
+  lrt_shape shape;
+  const void* data;
+} lrt_array;
+
+/* ---- Instruction sets ---------------------------------------------------------------------------------------- */
+
+/* Names of the instruction sets this machine can run, best first ("x86_avx512"); NULL past the last. */
+LRT_API const char* lrt_available_isa(size_t index);
+/* The one in use by default: LSTM_RT_ISA, else the best. Fails where the variable names none of them. */
+LRT_API lrt_status lrt_default_isa(const char** name, lrt_error* error);
+
+/* ---- Models -------------------------------------------------------------------------------------------------- */
+
+/* Immutable, and safe to use from many threads. Streams and plans keep it alive. */
+typedef struct lrt_model lrt_model;
+
+/* isa: NULL for the default. */
+LRT_API lrt_status lrt_model_load(const char* path, const char* isa, lrt_model** model, lrt_error* error);
+LRT_API lrt_status lrt_model_load_memory(const void* data, size_t size, const char* isa, lrt_model** model,
+                                         lrt_error* error); /* the bytes are copied */
+LRT_API void lrt_model_free(lrt_model* model);
+
+LRT_API const char* lrt_model_isa(const lrt_model* model);
+LRT_API size_t lrt_model_input_count(const lrt_model* model);
+LRT_API size_t lrt_model_output_count(const lrt_model* model);
+LRT_API lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_port* port);
+LRT_API lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port);
+/* 1 where the input's value must be known to plan (it chooses a branch or a shape), as a sample rate does. */
+LRT_API int lrt_model_input_is_control(const lrt_model* model, size_t index);
+/* Pairs of input and output that carry state from step to step, as recorded at conversion. */
+LRT_API size_t lrt_model_binding_count(const lrt_model* model);
+LRT_API lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output);
+/* String keys of the file ("lstm_rt.source.framework"); NULL past the last. */
+LRT_API const char* lrt_model_metadata(const lrt_model* model, size_t index, const char** value);
+LRT_API uint64_t lrt_model_parameter_count(const lrt_model* model);
+LRT_API uint64_t lrt_model_weight_bytes(const lrt_model* model);
+
+/* Replays the self-tests held in the file: *count of them, *failed whose bytes differ. On failure `error` says which
+   output, where and by how much, and the status is LRT_ERROR_STATE. */
+LRT_API lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error);
+
+/* Names of the operations this library runs, in alphabetical order; NULL past the last. */
+LRT_API const char* lrt_supported_op(size_t index, const char** summary);
+
+/* ---- Plans: a model for one set of input shapes --------------------------------------------------------------- */
+
+/* One plan may run in many threads at once. Plans are cached by the model: the 16 used last. */
+typedef struct lrt_plan lrt_plan;
+
+/* inputs: one per input of the model. data is read for control inputs only and may be NULL for the others. */
+LRT_API lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t count, lrt_plan** plan,
+                                   lrt_error* error);
+LRT_API void lrt_plan_free(lrt_plan* plan);
+LRT_API lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port);
+/* inputs and outputs: one pointer per input and output of the model; an output may be NULL. */
+LRT_API lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error);
+
+/* What is left to do at run time, call by call, for `inspect`. NULL name past the last. */
+typedef struct lrt_call {
+  const char* type;
+  const char* name;
+  lrt_shape output;
+  uint64_t macs;         /* multiply-adds per run */
+  uint64_t weight_bytes; /* packed weights read per run */
+  uint64_t parameters;
+} lrt_call;
+LRT_API lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call);
+LRT_API size_t lrt_plan_call_count(const lrt_plan* plan);
+LRT_API uint64_t lrt_plan_arena_bytes(const lrt_plan* plan);
+
+/* ---- Streams: a model stepped frame by frame, its state kept ---------------------------------------------------- */
+
+/* For one thread at a time. State is explicit (inputs bound to outputs) or, where nothing is bound, implicit: the
+   initial states that recurrent layers were not given. */
+typedef struct lrt_stream lrt_stream;
+
+typedef struct lrt_stream_options {
+  int64_t batch;              /* what a state's free dims become; 1 */
+  const size_t* bind;         /* pairs (input, output) in place of the model's own; NULL: the model's own */
+  size_t bind_count;          /* number of pairs */
+  const size_t* freeze;       /* inputs fixed for the life of the stream (a sample rate) */
+  const lrt_array* freeze_values; /* copied */
+  size_t freeze_count;
+} lrt_stream_options;
+
+/* options: NULL for the defaults. Fails with LRT_ERROR_UNSUPPORTED, naming the op, where frame by frame cannot equal
+   the whole. */
+LRT_API lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options* options, lrt_stream** stream,
+                                     lrt_error* error);
+LRT_API lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_error* error);
+LRT_API void lrt_stream_free(lrt_stream* stream);
+
+/* What a step takes and gives: the model's inputs less the bound and frozen, the outputs less the bound. */
+LRT_API size_t lrt_stream_input_count(const lrt_stream* stream);
+LRT_API size_t lrt_stream_output_count(const lrt_stream* stream);
+LRT_API size_t lrt_stream_input(const lrt_stream* stream, size_t index);  /* index among the model's inputs */
+LRT_API size_t lrt_stream_output(const lrt_stream* stream, size_t index); /* index among the model's outputs */
+/* Time axis of a step's input where it was proved, else -1. */
+LRT_API int lrt_stream_time_axis(const lrt_stream* stream, size_t index);
+
+/* Plans for frames of these shapes; at once where they are those of the last call. Allocates; step does not. */
+LRT_API lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error);
+LRT_API lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port); /* as prepared */
+LRT_API uint64_t lrt_stream_macs(const lrt_stream* stream);                                        /* of one step, as prepared */
+/* One step of the prepared shapes: reads inputs, writes outputs, moves the state on. An output may be NULL.
+   Allocates nothing and takes no lock. */
+LRT_API lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs);
+
+/* State. Its shapes are known once prepared; before the first step it is what was set, else zeros. */
+LRT_API void lrt_stream_reset(lrt_stream* stream);
+LRT_API size_t lrt_stream_state_count(const lrt_stream* stream);
+LRT_API lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* port, const void** data,
+                                    lrt_error* error);
+LRT_API lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_array* value, lrt_error* error);
+
+/* ---- For tests and measurements --------------------------------------------------------------------------------- */
+
+/* y = f(x) over n floats by the kernels of one instruction set; `function` as in docs/numerics.md ("tanh"). */
+LRT_API lrt_status lrt_evaluate(const char* isa, const char* function, const float* x, float* y, size_t n, float alpha,
+                                float beta, lrt_error* error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,178 @@
+/* The instruction-set boundary: one table of functions per instruction set, nothing else crosses it. Plain C types only,
+   so that a file compiled for AVX-512 can never lend a symbol to the rest of the library.
+
+   The numbers are defined over a virtual vector of 16 lanes and are the same in every table (docs/numerics.md):
+   outputs lie across lanes, each output's sum runs over k in rising order as one chain of fused multiply-adds. */
+#pragma once
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+namespace lrt {
+#endif
+
+enum { LRT_LANES = 16 };
+
+/* A matrix [K, N] packed for products x·W: its columns in vectors of 16, `group` vectors side by side.
+   Group g starts at data + g*group*16*K; inside it, for each k, the group's vectors stand one after the other (the last
+   group may hold fewer). Columns past N are zero. data is 64-byte aligned. */
+typedef struct Panels {
+  const float* data;
+  int64_t k;
+  int64_t vectors; /* ceil(N / 16) */
+  int32_t group;   /* vectors per group */
+} Panels;
+
+/* out[m, n] = start + Σ_k x[m, k]·w[k, n] for m < rows, n < cols (cols ≤ 16·vectors).
+   start is bias[n] where bias is given (at least 16·vectors floats), else what out holds (the sum goes on).
+   No alignment is asked of x and out. backwards walks the groups from last to first: the same bits, but a matrix that
+   does not quite fit a cache is found there half of the time when the direction alternates. */
+typedef struct GemmF32 {
+  const Panels* w;
+  const float* x;
+  int64_t x_stride;
+  int64_t rows;
+  const float* bias;
+  float* out;
+  int64_t out_stride;
+  int64_t cols;
+  int32_t backwards;
+} GemmF32;
+
+/* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
+typedef enum UnaryKind {
+  LRT_RELU,             /* max(0, x) */
+  LRT_SIGMOID,          /* 1/(1 + e^-x) */
+  LRT_TANH,
+  LRT_AFFINE,           /* alpha*x + beta */
+  LRT_LEAKY_RELU,       /* x >= 0 ? x : alpha*x */
+  LRT_THRESHOLDED_RELU, /* x >= alpha ? x : 0 (ONNX LSTM-22, not the op of that name) */
+  LRT_SCALED_TANH,      /* alpha*tanh(beta*x) */
+  LRT_HARD_SIGMOID,     /* min(max(alpha*x + beta, 0), 1) */
+  LRT_ELU,              /* x >= 0 ? x : alpha*(e^x - 1) */
+  LRT_SOFTSIGN,         /* x/(1 + |x|) */
+  LRT_SOFTPLUS,         /* log(1 + e^x) */
+  LRT_EXP,
+  LRT_LOG,
+  LRT_SQRT,
+  LRT_SQUARE,
+  LRT_RECIPROCAL,
+  LRT_NEG,
+  LRT_ABS,
+  LRT_CLAMP,            /* min(max(x, alpha), beta) */
+  LRT_UNARY_KINDS
+} UnaryKind;
+
+typedef enum BinaryKind { LRT_ADD, LRT_SUB, LRT_MUL, LRT_DIV, LRT_BINARY_KINDS } BinaryKind;
+
+typedef struct Activation {
+  int32_t kind; /* UnaryKind */
+  float alpha, beta;
+} Activation;
+
+/* Cells. Gate sums lie as [rows, panels, G, 16]: the G gates of 16 units side by side, gate_stride floats a row.
+   h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
+   Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
+typedef struct LstmStepF32 {
+  const Panels* r;     /* [H, panels*4*16] */
+  const float* gates;  /* bias + W x; read only */
+  int64_t gate_stride;
+  const float* h_in;   /* h of the step before; must not overlap h_out */
+  int64_t h_in_stride;
+  const float* c_in;   /* may be c_out */
+  int64_t c_in_stride;
+  float* h_out;
+  int64_t h_out_stride;
+  float* c_out;
+  int64_t c_out_stride;
+  int64_t hidden;
+  int64_t rows;
+  int32_t backwards;
+} LstmStepF32;
+
+typedef struct GruStepF32 { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
+  const Panels* r;     /* [H, panels*3*16] */
+  const float* gates;  /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
+  int64_t gate_stride;
+  const float* rbias_n; /* Rbn, panels*16 floats */
+  const float* h_in;
+  int64_t h_in_stride;
+  float* h_out;
+  int64_t h_out_stride;
+  int64_t hidden;
+  int64_t rows;
+  int32_t backwards;
+} GruStepF32;
+
+/* The general cell, after its products: any activations, peepholes, clip, coupled gates. */
+typedef struct LstmCellF32 {
+  const float* gates; /* i o f c, complete sums but for the peepholes */
+  int64_t gate_stride;
+  const float* peephole; /* [3][panels*16]: i, o, f; or NULL */
+  const float* c_in;
+  int64_t c_in_stride;
+  float* h_out;
+  int64_t h_out_stride;
+  float* c_out;
+  int64_t c_out_stride;
+  int64_t hidden;
+  int64_t rows;
+  float clip;           /* 0: none. Bounds the gate sums, as ONNX defines it */
+  int32_t input_forget; /* f = 1 - i */
+  Activation f, g, h;
+} LstmCellF32;
+
+/* GRU in two halves around the product with r∘h (linear_before_reset = 0), or with both recurrent sums ready (= 1). */
+typedef struct GruCellF32 {
+  float* gates;       /* z r n: complete sums of z and r, Wn x + Wbn (and, once `candidate` is in it, all) of n */
+  int64_t gate_stride;
+  const float* candidate; /* [rows, panels*16], = 1 only: Rn h + Rbn */
+  int64_t candidate_stride;
+  const float* h_in;
+  int64_t h_in_stride;
+  float* h_out;       /* of gru_reset: r∘h; of gru_cell: the new h */
+  int64_t h_out_stride;
+  int64_t hidden;
+  int64_t rows;
+  float clip;
+  Activation f, g;
+} GruCellF32;
+
+typedef struct RnnCellF32 { /* h = f(sum) */
+  const float* gates; /* [rows, panels, 1, 16] */
+  int64_t gate_stride;
+  float* h_out;
+  int64_t h_out_stride;
+  int64_t hidden;
+  int64_t rows;
+  float clip;
+  Activation f;
+} RnnCellF32;
+
+typedef struct Kernels {
+  const char* name;  /* "x86_avx2": a feature, never a CPU */
+  int32_t has_fma;   /* tables with fused multiply-add all give the same bits */
+  int32_t max_group; /* most vectors a group of Panels may have here; the packer takes a whole number of units' gates */
+  void (*gemm_f32)(const GemmF32*);
+  void (*lstm_step_f32)(const LstmStepF32*); /* sigmoid, tanh, tanh; no peephole, no clip: product and cell in one walk */
+  void (*gru_step_f32)(const GruStepF32*);   /* sigmoid, tanh; no clip */
+  void (*lstm_cell_f32)(const LstmCellF32*);
+  void (*gru_reset_f32)(const GruCellF32*);
+  void (*gru_cell_f32)(const GruCellF32*);
+  void (*rnn_cell_f32)(const RnnCellF32*);
+  void (*unary_f32)(int32_t kind, const float* x, float* y, int64_t n, float alpha, float beta); /* y may be x */
+  /* a_step and b_step: 1, or 0 to use the first element throughout */
+  void (*binary_f32)(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
+  /* Sum of n floats `stride` apart: 16 partial sums over j mod 16, then the fixed tree 8, 4, 2, 1. */
+  float (*sum_f32)(const float* x, int64_t n, int64_t stride);
+} Kernels;
+
+/* dispatch.cpp. Kernels this machine can run, best first; ends with NULL. */
+const Kernels* const* available_kernels(void);
+
+#ifdef __cplusplus
+/* The table LSTM_RT_ISA names, else the best; read once. Throws Error(unsupported) with the list when it names none.
+   A name given here wins over the variable. */
+const Kernels* choose_kernels(const char* name);
+}  // namespace lrt
+#endif

@@ -1,0 +1,52 @@
+// Element types and shapes: the words every other part uses for data.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace lrt {
+
+// The codes are those of the file format and of the C API.
+enum class DType : int32_t { f32 = 0, i64 = 1, i32 = 2, boolean = 3, u8 = 4, i8 = 5 };
+
+inline constexpr int kDTypes = 6;
+inline constexpr int kMaxRank = 8;
+// No tensor may hold more elements than this, so that products of dims and byte counts never overflow.
+inline constexpr int64_t kMaxElements = int64_t{1} << 40;
+
+size_t size_of(DType dtype);
+const char* name_of(DType dtype);
+
+// Row-major dims, at most kMaxRank of them. Rank 0 is a scalar.
+class Shape {
+ public:
+  Shape() = default;
+  Shape(std::initializer_list<int64_t> dims);
+  explicit Shape(const std::vector<int64_t>& dims);
+  static Shape filled(int rank, int64_t value);
+
+  int rank() const { return rank_; }
+  int64_t operator[](int axis) const { return dims_[static_cast<size_t>(axis)]; }
+  int64_t& operator[](int axis) { return dims_[static_cast<size_t>(axis)]; }
+  const int64_t* begin() const { return dims_.data(); }
+  const int64_t* end() const { return dims_.data() + rank_; }
+  void push_back(int64_t dim);
+  void insert(int axis, int64_t dim);
+  void erase(int axis);
+
+  int64_t elements() const { return product(0, rank_); }
+  int64_t product(int first, int last) const;  // of dims [first, last)
+  bool operator==(const Shape& other) const;
+  bool operator!=(const Shape& other) const { return !(*this == other); }
+  std::string text() const;  // "[1, 576]"
+
+ private:
+  std::array<int64_t, kMaxRank> dims_{};
+  int rank_ = 0;
+};
+
+}  // namespace lrt
