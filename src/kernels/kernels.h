@@ -122,19 +122,22 @@ typedef struct LstmCellF32 {
   Activation f, g, h;
 } LstmCellF32;
 
-/* GRU in two halves around the product with r∘h (linear_before_reset = 0), or with both recurrent sums ready (= 1). */
+/* The general GRU in two halves around a product: gru_reset turns z and r into gates (in place) and writes r∘h, on which
+   the product of the candidate goes on (linear_before_reset = 0); gru_cell then makes the new h. */
 typedef struct GruCellF32 {
-  float* gates;       /* z r n: complete sums of z and r, Wn x + Wbn (and, once `candidate` is in it, all) of n */
-  int64_t gate_stride;
-  const float* candidate; /* [rows, panels*16], = 1 only: Rn h + Rbn */
+  float* zr; /* [rows, panels, 2, 16]: complete sums of z and r; gru_reset puts the activated gates there for gru_cell */
+  int64_t zr_stride;
+  const float* n; /* [rows, panels, 16]: Wn x + Wbn (= 1), or the complete sum of the candidate (= 0) */
+  int64_t n_stride;
+  const float* candidate; /* [rows, panels, 16]: Rn h + Rbn (= 1), or NULL (= 0) */
   int64_t candidate_stride;
   const float* h_in;
   int64_t h_in_stride;
-  float* h_out;       /* of gru_reset: r∘h; of gru_cell: the new h */
+  float* h_out; /* of gru_reset: r∘h, or NULL where it is not wanted (= 1); of gru_cell: the new h */
   int64_t h_out_stride;
   int64_t hidden;
   int64_t rows;
-  float clip;
+  float clip; /* 0: none */
   Activation f, g;
 } GruCellF32;
 

@@ -11,7 +11,7 @@ enum class Status : int { ok = 0, argument = 1, unsupported = 2, file = 3, shape
 
 class Error : public std::runtime_error {
  public:
-  Error(Status status, const std::string& message) : std::runtime_error(message), status(status) {}
+  Error(Status code, const std::string& message) : std::runtime_error(message), status(code) {}
   Status status;
 };
 

@@ -41,7 +41,8 @@ struct Bytes {
 Bytes map_file(const std::string& path);
 Bytes copy_bytes(const void* data, size_t size);  // aligned to 64
 
-// Throws Error(file). The result points into bytes.
-Gguf parse_gguf(const Bytes& bytes);
+// Throws Error(file). The result points into bytes. A file of another general.architecture is refused before its tensors
+// are looked at: they may be of types that are unknown here, and that would be the wrong thing to say.
+Gguf parse_gguf(const Bytes& bytes, const char* architecture);
 
 }  // namespace lrt

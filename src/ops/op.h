@@ -63,6 +63,8 @@ class OpPlan {
   virtual int outputs() const = 0;
   virtual bool wants(int output) const = 0;
   virtual BufferId out(int output, DType dtype, const Shape& shape) = 0;
+  // An output that planning knows though the inputs' data is not known, as Shape's: memory to fill now. No call needed.
+  virtual void* known_out(int output, DType dtype, const Shape& shape) = 0;
   // The bytes of an input under another shape; no call needed. dtype stays.
   virtual void alias(int output, int input, const Shape& shape) = 0;
 

@@ -1,0 +1,28 @@
+"""Reading other frameworks' files into a `Graph`, and writing it as a model file.
+
+A converter is one module (or package) that registers itself for a file extension; it is imported below, and imports
+the packages it needs only when it runs. docs/file-format.md is what they all write.
+"""
+
+from __future__ import annotations
+
+from . import onnx as _onnx  # noqa: F401  (registers itself)
+from .graph import ABSENT, Block, DType, Graph, Op, Port, SelfTest, Source, Value
+from .options import Options
+from .registry import converter, converter_for, extensions
+
+__all__ = [
+    "ABSENT",
+    "Block",
+    "DType",
+    "Graph",
+    "Op",
+    "Options",
+    "Port",
+    "SelfTest",
+    "Source",
+    "Value",
+    "converter",
+    "converter_for",
+    "extensions",
+]

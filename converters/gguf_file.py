@@ -1,0 +1,197 @@
+"""Writes a graph as the file of docs/file-format.md. The tables here and that page must agree, key for key."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from .graph import Array, Attribute, Block, DType, Graph, Port
+
+FORMAT_VERSION = 1
+ALIGNMENT = 32
+
+_INT32 = gguf.GGUFValueType.INT32
+_INT64 = gguf.GGUFValueType.INT64
+_FLOAT32 = gguf.GGUFValueType.FLOAT32
+_STRING = gguf.GGUFValueType.STRING
+
+_KIND_INTS, _KIND_FLOATS, _KIND_STRINGS, _KIND_BLOCK = range(4)
+_NAME_BYTES = 63  # GGUF's limit is 64 with the final zero
+_GGUF_RANKS = range(1, 5)
+
+
+def write(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write a graph to a file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    graph : Graph
+        A complete graph: every input has a shape.
+    path : path-like
+        The file to make or to replace.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written. What was there before is untouched.
+
+    Examples
+    --------
+    >>> write(graph, "model.gguf")  # doctest: +SKIP
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        _write(graph, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _write(graph: Graph, path: Path) -> None:
+    writer = gguf.GGUFWriter(path, "lstm_rt")
+    try:
+        writer.add_custom_alignment(ALIGNMENT)
+        writer.add_uint32("lstm_rt.format_version", FORMAT_VERSION)
+        _add_source(writer, graph)
+        _add_ports(writer, graph)
+        _add_blocks(writer, graph)
+        _add_tensors(writer, graph)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+    finally:
+        writer.close()
+
+
+def _add_array(writer: gguf.GGUFWriter, key: str, items: Sequence[Any], kind: gguf.GGUFValueType) -> None:
+    if items:  # an empty array is left out
+        writer.add_key_value(f"lstm_rt.{key}", items, gguf.GGUFValueType.ARRAY, sub_type=kind)
+
+
+def _add_source(writer: gguf.GGUFWriter, graph: Graph) -> None:
+    for key in ("file", "sha256", "framework", "converter"):
+        writer.add_string(f"lstm_rt.source.{key}", getattr(graph.source, key))
+
+
+def _add_ports(writer: gguf.GGUFWriter, graph: Graph) -> None:
+    _add_array(writer, "graph.values", graph.values, _STRING)
+    _add_array(writer, "graph.inputs", [port.value for port in graph.inputs], _INT32)
+    _add_array(writer, "graph.weights", list(graph.weights), _INT32)
+    for key, ports in (("input", graph.inputs), ("output", graph.outputs)):
+        _add_port_table(writer, key, ports)
+    _add_array(writer, "bindings", [v for pair in graph.bindings for v in pair], _INT32)
+
+
+def _add_port_table(writer: gguf.GGUFWriter, key: str, ports: Sequence[Port]) -> None:
+    dtypes = [-1 if port.dtype is None else int(port.dtype) for port in ports]
+    ranks = [-1 if port.shape is None else len(port.shape) for port in ports]
+    dims = [-1 if dim is None else dim for port in ports for dim in port.shape or ()]
+    names = [name for port in ports for name in _dim_names(port)]
+    _add_array(writer, f"{key}.dtypes", dtypes, _INT32)
+    _add_array(writer, f"{key}.ranks", ranks, _INT32)
+    _add_array(writer, f"{key}.dims", dims, _INT64)
+    _add_array(writer, f"{key}.dim_names", names, _STRING)
+
+
+def _dim_names(port: Port) -> Sequence[str]:
+    rank = len(port.shape or ())
+    return port.dim_names if len(port.dim_names) == rank else [""] * rank
+
+
+def _add_blocks(writer: gguf.GGUFWriter, graph: Graph) -> None:
+    blocks = list(graph.main.walk())
+    ops = [op for block in blocks for op in block.ops]
+    _add_array(writer, "block.op_counts", [len(block.ops) for block in blocks], _INT32)
+    _add_array(writer, "block.output_counts", [len(block.outputs) for block in blocks], _INT32)
+    _add_array(writer, "block.outputs", [v for block in blocks for v in block.outputs], _INT32)
+    _add_array(writer, "op.types", [op.type for op in ops], _STRING)
+    _add_array(writer, "op.names", [op.name for op in ops], _STRING)
+    _add_array(writer, "op.input_counts", [len(op.inputs) for op in ops], _INT32)
+    _add_array(writer, "op.inputs", [v for op in ops for v in op.inputs], _INT32)
+    _add_array(writer, "op.output_counts", [len(op.outputs) for op in ops], _INT32)
+    _add_array(writer, "op.outputs", [v for op in ops for v in op.outputs], _INT32)
+    _add_array(writer, "attr.counts", [len(op.attributes) for op in ops], _INT32)
+    attributes = [item for op in ops for item in op.attributes.items()]
+    _add_attributes(writer, attributes, {id(block): i for i, block in enumerate(blocks)})
+
+
+def _add_attributes(
+    writer: gguf.GGUFWriter, attributes: Iterable[tuple[str, Attribute]], blocks: dict[int, int]
+) -> None:
+    names: list[str] = []
+    kinds: list[int] = []
+    lengths: list[int] = []
+    pools: tuple[list[Any], list[Any], list[Any]] = ([], [], [])
+    for name, attribute in attributes:
+        kind, items = _pooled(attribute, blocks)
+        names.append(name)
+        kinds.append(kind)
+        lengths.append(len(items))
+        pools[_KIND_INTS if kind == _KIND_BLOCK else kind].extend(items)
+    _add_array(writer, "attr.names", names, _STRING)
+    _add_array(writer, "attr.kinds", kinds, _INT32)
+    _add_array(writer, "attr.lengths", lengths, _INT32)
+    _add_array(writer, "attr.ints", pools[_KIND_INTS], _INT64)
+    _add_array(writer, "attr.floats", pools[_KIND_FLOATS], _FLOAT32)
+    _add_array(writer, "attr.strings", pools[_KIND_STRINGS], _STRING)
+
+
+def _pooled(attribute: Attribute, blocks: dict[int, int]) -> tuple[int, list[Any]]:
+    """The kind of an attribute and the items it takes of that kind's pool."""
+    if isinstance(attribute, Block):
+        return _KIND_BLOCK, [blocks[id(attribute)]]
+    items: list[Any] = [attribute] if isinstance(attribute, (int, float, str)) else list(attribute)
+    if any(isinstance(item, str) for item in items):
+        return _KIND_STRINGS, items
+    if any(isinstance(item, (float, np.floating)) for item in items):
+        return _KIND_FLOATS, [float(item) for item in items]
+    return _KIND_INTS, [int(item) for item in items]
+
+
+def _add_tensors(writer: gguf.GGUFWriter, graph: Graph) -> None:
+    tensors = _named_tensors(graph)
+    _add_array(writer, "tensor.dtypes", [int(DType.of(a.dtype)) for _, a in tensors], _INT32)
+    _add_array(writer, "tensor.ranks", [a.ndim for _, a in tensors], _INT32)
+    _add_array(writer, "tensor.dims", [d for _, a in tensors for d in a.shape], _INT64)
+    writer.add_uint32("lstm_rt.selftest.count", len(graph.selftests))
+    names: set[str] = set()
+    for name, array in tensors:
+        writer.add_tensor(_tensor_name(name, names), _as_gguf(array))
+
+
+def _named_tensors(graph: Graph) -> list[tuple[str, Array]]:
+    """Every tensor of the file, in its order: the weights, then each self-test's inputs and outputs."""
+    tensors = [(graph.values[value], array) for value, array in graph.weights.items()]
+    for i, test in enumerate(graph.selftests):
+        for ports, arrays in ((graph.inputs, test.inputs), (graph.outputs, test.outputs)):
+            tensors += [(f"selftest.{i}.{graph.name(p)}", a) for p, a in zip(ports, arrays)]
+    return tensors
+
+
+def _tensor_name(name: str, taken: set[str]) -> str:
+    """Cut a name to what GGUF allows, and make it unlike any in `taken`, where it is noted."""
+    candidate, number = _cut(name, _NAME_BYTES), 0
+    while candidate in taken:
+        number += 1
+        suffix = f".{number}"
+        candidate = _cut(name, _NAME_BYTES - len(suffix)) + suffix
+    taken.add(candidate)
+    return candidate
+
+
+def _cut(name: str, size: int) -> str:
+    return name.encode()[:size].decode(errors="ignore")
+
+
+def _as_gguf(array: Array) -> Array:
+    """The same bytes as an array GGUF can name: 1 to 4 dims, bool and uint8 as int8."""
+    if array.dtype in (np.bool_, np.uint8):
+        array = array.view(np.int8)
+    return array if array.ndim in _GGUF_RANKS else array.reshape(-1)

@@ -1,0 +1,228 @@
+"""The graph a converter builds: ops over named values, weights as plain row-major arrays.
+
+Every value is defined exactly once: as an input, as a weight, or as an output of one op. Ops are added in an order in
+which they can run. docs/file-format.md has the form this takes in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NewType, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Shape = tuple[Optional[int], ...]  # None where free
+
+Value = NewType("Value", int)  # an index into Graph.values
+ABSENT = Value(-1)  # an optional input left out, or an output nobody wants
+
+MAX_RANK = 8
+
+
+class DType(IntEnum):
+    """The dtypes of values, with their codes in the file."""
+
+    FLOAT32 = 0
+    INT64 = 1
+    INT32 = 2
+    BOOL = 3
+    UINT8 = 4
+    INT8 = 5
+
+    @property
+    def numpy(self) -> np.dtype[Any]:
+        """The NumPy dtype of the same elements."""
+        return np.dtype(self.name.lower())
+
+    @classmethod
+    def of(cls, dtype: npt.DTypeLike) -> DType:
+        """Find the DType of a NumPy dtype.
+
+        Raises
+        ------
+        KeyError
+            If values cannot have this dtype.
+
+        Examples
+        --------
+        >>> DType.of("float32").name
+        'FLOAT32'
+        """
+        return cls[np.dtype(dtype).name.upper()]
+
+
+@dataclass
+class Block:
+    """Ops that run together: the model, or one branch of an If."""
+
+    ops: list[Op] = field(default_factory=list)
+    outputs: list[Value] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Block]:
+        """Yield this block, then every block inside it, outer ones first."""
+        waiting = [self]
+        for block in waiting:
+            yield block
+            for op in block.ops:
+                waiting += [a for a in op.attributes.values() if isinstance(a, Block)]
+
+
+Attribute = Union[int, float, str, Sequence[int], Sequence[float], Sequence[str], Block]
+
+
+@dataclass
+class Op:
+    """One operation. Its type, inputs and attributes are those of docs/file-format.md."""
+
+    type: str
+    name: str
+    inputs: list[Value]
+    outputs: list[Value]
+    attributes: dict[str, Attribute]
+
+
+@dataclass
+class Port:
+    """An input of the model, or what the source declared of an output."""
+
+    value: Value
+    dtype: DType | None
+    shape: Shape | None  # None where the source does not say
+    dim_names: tuple[str, ...] = ()  # one per dim, empty where none
+
+
+@dataclass
+class SelfTest:
+    """Inputs and the exact outputs they gave, in the order of the model's inputs and outputs."""
+
+    inputs: list[Array]
+    outputs: list[Array]
+
+
+@dataclass
+class Source:
+    """Where a model came from."""
+
+    file: str = ""
+    sha256: str = ""
+    framework: str = ""
+    converter: str = ""
+
+
+class Graph:
+    """A model under construction.
+
+    Examples
+    --------
+    >>> graph = Graph()
+    >>> x = graph.add_input("x", DType.FLOAT32, (None, 3), ("batch", ""))
+    >>> w = graph.add_weight("w", np.zeros((3, 2), np.float32))
+    >>> (y,) = graph.add_op(graph.main, "MatMul", "dense", [x, w], ["y"])
+    >>> graph.add_output(y, DType.FLOAT32, (None, 2), ("batch", ""))
+    >>> graph.values
+    ['x', 'w', 'y']
+    """
+
+    def __init__(self) -> None:
+        self.values: list[str] = []
+        self.inputs: list[Port] = []
+        self.outputs: list[Port] = []
+        self.weights: dict[Value, Array] = {}
+        self.main = Block()
+        self.bindings: list[tuple[Value, Value]] = []
+        self.selftests: list[SelfTest] = []
+        self.source = Source()
+        self._names: set[str] = set()
+
+    def reserve(self, names: Iterable[str]) -> None:
+        """Keep names out of what `unique` gives, for values that are still to come."""
+        self._names.update(names)
+
+    def unique(self, name: str) -> str:
+        """Give `name`, or the first of ``name.1``, ``name.2``, … that is not taken."""
+        candidate, number = name or "value", 0
+        while candidate in self._names:
+            number += 1
+            candidate = f"{name or 'value'}.{number}"
+        return candidate
+
+    def add_value(self, name: str) -> Value:
+        """Add a value; the caller sees to it that no two have one name."""
+        self._names.add(name)
+        self.values.append(name)
+        return Value(len(self.values) - 1)
+
+    def add_input(self, name: str, dtype: DType, shape: Shape | None, dim_names: Sequence[str] = ()) -> Value:
+        """Add an input. `shape` may be None until `converters.options` has filled it in."""
+        value = self.add_value(name)
+        self.inputs.append(Port(value, dtype, shape, tuple(dim_names)))
+        return value
+
+    def add_weight(self, name: str, array: Array) -> Value:
+        """Add a weight under a name of its own.
+
+        Raises
+        ------
+        KeyError
+            If the array's dtype is not one of `DType`.
+        """
+        DType.of(array.dtype)
+        value = self.add_value(name)
+        self.weights[value] = np.require(array, requirements="C")
+        return value
+
+    def add_op(
+        self,
+        block: Block,
+        type: str,
+        name: str,
+        inputs: Sequence[Value],
+        outputs: Sequence[str],
+        attributes: Mapping[str, Attribute] | None = None,
+    ) -> list[Value]:
+        """Add an op at the end of a block and give its outputs; an empty output name is an output nobody wants."""
+        values = [self.add_value(output) if output else ABSENT for output in outputs]
+        block.ops.append(Op(type, name, list(inputs), values, dict(attributes or {})))
+        return values
+
+    def add_output(
+        self,
+        value: Value,
+        dtype: DType | None = None,
+        shape: Shape | None = None,
+        dim_names: Sequence[str] = (),
+    ) -> None:
+        """Make a value an output of the model."""
+        self.main.outputs.append(value)
+        self.outputs.append(Port(value, dtype, shape, tuple(dim_names)))
+
+    def name(self, port: Port) -> str:
+        """The name of an input or output."""
+        return self.values[port.value]
+
+    def drop_unused_weights(self) -> None:
+        """Forget weights that no op and no output uses; values are numbered anew."""
+        used = {port.value for port in self.inputs}
+        for block in self.main.walk():
+            used.update(block.outputs)
+            for op in block.ops:
+                used.update(op.inputs, op.outputs)
+        self._renumber([Value(i) for i in range(len(self.values)) if i in used])
+
+    def _renumber(self, kept: list[Value]) -> None:
+        number = {old: Value(new) for new, old in enumerate(kept)}
+        number[ABSENT] = ABSENT
+        self.values = [self.values[old] for old in kept]
+        self.weights = {number[v]: array for v, array in self.weights.items() if v in number}
+        self.bindings = [(number[i], number[o]) for i, o in self.bindings]
+        for port in self.inputs + self.outputs:
+            port.value = number[port.value]
+        for block in self.main.walk():
+            block.outputs = [number[v] for v in block.outputs]
+            for op in block.ops:
+                op.inputs = [number[v] for v in op.inputs]
+                op.outputs = [number[v] for v in op.outputs]

@@ -1,0 +1,230 @@
+"""Walks the graphs of an ONNX model: names and their scopes, inputs, weights, and one handler call per node.
+
+Everything that is wrong is collected, so that a user hears of it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
+
+from lstm_rt.errors import UnsupportedModelError
+
+from ..graph import MAX_RANK, Block, DType, Graph, Shape, Source, Value
+from ..registry import converter_version
+from . import ops  # noqa: F401  (registers the handlers)
+from .model import SourceModel
+from .node import Node, Refusal, dtype_of, handlers, to_array
+
+OLDEST_OPSET, NEWEST_OPSET = 7, 28
+_DEFAULT_DOMAINS = ("", "ai.onnx")
+
+
+class Scope:
+    """The names one ONNX graph can see: its own, then those of the graphs around it.
+
+    The outermost graph keeps its names. Inside branches they may come again; there a value gets a name of its own.
+    """
+
+    def __init__(self, graph: Graph, outer: Scope | None = None) -> None:
+        self._graph = graph
+        self._outer = outer
+        self._values: dict[str, Value] = {}
+
+    def find(self, name: str) -> Value:
+        """The value of a name; refuses names that are not defined yet."""
+        if name in self._values:
+            return self._values[name]
+        if self._outer is None:
+            raise Refusal(f"value {name!r} is used before it is defined. The file is damaged.")
+        return self._outer.find(name)
+
+    def claim(self, name: str) -> str:
+        """The name under which the graph is to know a value that this scope calls `name`."""
+        if name in self._values:
+            raise Refusal(f"value {name!r} is defined twice. The file is damaged.")
+        return name if self._outer is None else self._graph.unique(name)
+
+    def define(self, name: str, value: Value) -> None:
+        """Give a name its value; an empty name is no name."""
+        if name:
+            self._values[name] = value
+
+    def has(self, name: str) -> bool:
+        """Whether this graph, not those around it, has defined a name."""
+        return name in self._values
+
+
+class Importer:
+    """Builds one `Graph`."""
+
+    def __init__(self, opset: int) -> None:
+        self.graph = Graph()
+        self.opset = opset
+        self.used: set[str] = set()  # names that some node or output of any graph asks for
+        self.problems: list[str] = []
+
+    def model(self, proto: GraphProto) -> None:
+        """Import the outermost graph."""
+        scope = Scope(self.graph)
+        self.graph.reserve(_names_defined(proto))
+        self.used.update(_names_used(proto))
+        self._initializers(proto, scope)
+        for info in proto.input:
+            if scope.has(info.name):  # an initializer is its default, and is what it stays
+                continue
+            if not self._try(f"input {info.name!r}", partial(self._input, info, scope)):
+                self._stand_in(info.name, scope)
+        self._nodes(proto, scope, self.graph.main)
+        for info in proto.output:
+            self._try(f"output {info.name!r}", partial(self._output, info, scope))
+
+    def branch(self, proto: GraphProto, outer: Scope) -> Block:
+        """Import the graph of a branch, inside the scope of the node that has it."""
+        scope, block = Scope(self.graph, outer), Block()
+        if proto.input:
+            raise Refusal("its branches have inputs. The file is damaged.")
+        self._initializers(proto, scope)
+        self._nodes(proto, scope, block)
+        block.outputs = [scope.find(info.name) for info in proto.output]
+        return block
+
+    # ---- Parts of a graph ----
+
+    def _initializers(self, proto: GraphProto, scope: Scope) -> None:
+        for tensor in proto.initializer:
+            where = f"initializer {tensor.name!r}"
+            if not self._try(where, partial(self._initializer, tensor, scope)):
+                self._stand_in(tensor.name, scope)
+        for sparse in proto.sparse_initializer:
+            name = sparse.values.name
+            self.problems.append(f"initializer {name!r}: sparse tensors are not supported. Export it as a dense one.")
+            self._stand_in(name, scope)
+
+    def _initializer(self, tensor: TensorProto, scope: Scope) -> None:
+        array = to_array(tensor)
+        scope.define(tensor.name, self.graph.add_weight(scope.claim(tensor.name), array))
+
+    def _input(self, info: ValueInfoProto, scope: Scope) -> None:
+        dtype, shape, dim_names = _declared(info)
+        value = self.graph.add_input(scope.claim(info.name), dtype, shape, dim_names)
+        scope.define(info.name, value)
+
+    def _output(self, info: ValueInfoProto, scope: Scope) -> None:
+        value = scope.find(info.name)
+        if value in self.graph.main.outputs:
+            raise Refusal("it is listed twice. Export the model with each output once.")
+        self.graph.add_output(value, *_declared(info))
+
+    def _nodes(self, proto: GraphProto, scope: Scope, block: Block) -> None:
+        for node in proto.node:
+            if not self._try(_where(node, self.opset), partial(self._node, node, scope, block)):
+                for name in node.output:
+                    self._stand_in(name, scope)
+
+    def _node(self, proto: NodeProto, scope: Scope, block: Block) -> None:
+        if proto.domain not in _DEFAULT_DOMAINS:
+            raise Refusal(
+                f"operators of domain {proto.domain!r} are not supported. Export with standard ONNX operators."
+            )
+        handle = handlers.get(proto.op_type)
+        if handle is None:
+            raise Refusal("no such operation. Supported operations: lstm-rt inspect --ops. Split the model before it.")
+        node = Node(proto, self, scope, block)
+        handle(node)
+        node.check_all_read()
+
+    # ---- Problems ----
+
+    def _try(self, where: str, work: Callable[[], None]) -> bool:
+        try:
+            work()
+        except Refusal as refusal:
+            self.problems.append(f"{where}: {refusal}")
+            return False
+        return True
+
+    def _stand_in(self, name: str, scope: Scope) -> None:
+        """Define a value that could not be made, so that what uses it is not reported too."""
+        if name and not scope.has(name):
+            scope.define(name, self.graph.add_value(self.graph.unique(name)))
+
+
+def import_model(model: SourceModel) -> Graph:
+    """Make a graph of a model.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If parts of the model cannot run: all of them, in one message.
+    """
+    opset = _opset(model)
+    importer = Importer(opset)
+    importer.model(model.proto.graph)
+    problems = importer.problems
+    if not problems and model.invalid:  # where ours say more, the checker's is only another word for them
+        problems.append(f"onnx.checker finds the model invalid: {model.invalid}")
+    if problems:
+        raise UnsupportedModelError.collected(model.label, problems)
+    graph = importer.graph
+    graph.drop_unused_weights()
+    graph.source = Source(
+        file=model.file,
+        sha256=model.sha256,
+        framework=" ".join(filter(None, (model.proto.producer_name, model.proto.producer_version))) or "onnx",
+        converter=converter_version(),
+    )
+    return graph
+
+
+def _opset(model: SourceModel) -> int:
+    versions = [o.version for o in model.proto.opset_import if o.domain in _DEFAULT_DOMAINS]
+    opset = max(versions, default=0)
+    if len(set(versions)) == 1 and OLDEST_OPSET <= opset <= NEWEST_OPSET:
+        return opset
+    given = ", ".join(map(str, versions)) or "none"
+    raise UnsupportedModelError(
+        f"{model.label}: opset {given} is not supported. Export it with an opset from {OLDEST_OPSET} "
+        f"to {NEWEST_OPSET}, or bring it there with onnx.version_converter."
+    )
+
+
+def _names_defined(proto: GraphProto) -> list[str]:
+    names = [tensor.name for tensor in proto.initializer]
+    names += [info.name for info in proto.input]
+    return names + [name for node in proto.node for name in node.output]
+
+
+def _names_used(proto: GraphProto) -> Iterator[str]:
+    yield from (info.name for info in proto.output)
+    for node in proto.node:
+        yield from node.input
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _names_used(attribute.g)
+
+
+def _where(node: NodeProto, opset: int) -> str:
+    named = f"node {node.name!r}"
+    if not node.name:
+        named = f"the node of {next(filter(None, node.output), '')!r}"
+    version = f", opset {opset}" if node.domain in _DEFAULT_DOMAINS else ""
+    return f"{named} ({node.op_type}{version})"
+
+
+def _declared(info: ValueInfoProto) -> tuple[DType, Shape | None, list[str]]:
+    """What a graph declares of an input or output: dtype, shape, and names of the dims."""
+    kind = info.type.WhichOneof("value")
+    if kind != "tensor_type":
+        raise Refusal(f"it is not a tensor but a {kind or 'value of no type'}. Only tensors are supported.")
+    tensor = info.type.tensor_type
+    dtype = dtype_of(tensor.elem_type)
+    if not tensor.HasField("shape"):
+        return dtype, None, []
+    dims = tensor.shape.dim
+    if len(dims) > MAX_RANK:
+        raise Refusal(f"{len(dims)} dims are too many. At most {MAX_RANK} are supported.")
+    # Some exporters write 0 or -1 for a dim that is free.
+    return dtype, tuple(d.dim_value if d.dim_value > 0 else None for d in dims), [d.dim_param for d in dims]

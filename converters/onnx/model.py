@@ -1,0 +1,172 @@
+"""Reads an ONNX model whole: the file, the tensors it keeps beside itself, and its functions put in place."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
+
+from lstm_rt.errors import ModelFileError
+
+_PROTOBUF_LIMIT = 2**31 - 1  # the checker and the inliner cannot take more
+
+
+@dataclass
+class SourceModel:
+    """An ONNX model in memory, with what is known of where it came from."""
+
+    proto: ModelProto
+    file: str
+    sha256: str
+    invalid: str = ""  # what onnx.checker finds wrong, if anything
+
+    @property
+    def label(self) -> str:
+        """What messages call the model."""
+        return self.file or "the model"
+
+
+def read_model(source: str | os.PathLike[str] | bytes | ModelProto) -> SourceModel:
+    """Read a model and everything that belongs to it.
+
+    Raises
+    ------
+    ModelFileError
+        If this is no ONNX model, or tensors outside of it are missing or not beside it.
+    """
+    if isinstance(source, ModelProto):
+        proto = ModelProto()
+        proto.CopyFrom(source)
+        model = SourceModel(proto, "", _digest(source))
+        folder = None
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        model = _parse(bytes(source), "")
+        folder = None
+    else:
+        path = Path(source)
+        model = _parse(path.read_bytes(), path.name)
+        folder = path
+    _load_external(model, folder)
+    _inline_functions(model)
+    model.invalid = _check(model.proto)
+    return model
+
+
+def _digest(proto: ModelProto) -> str:
+    if proto.ByteSize() > _PROTOBUF_LIMIT:
+        return ""
+    return hashlib.sha256(proto.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _parse(data: bytes, file: str) -> SourceModel:
+    proto = ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except DecodeError as error:
+        raise ModelFileError(f"{file or 'These bytes'}: not an ONNX model, or cut short.") from error
+    if not proto.HasField("graph"):
+        raise ModelFileError(f"{file or 'These bytes'}: not an ONNX model: there is no graph in it.")
+    return SourceModel(proto, file, hashlib.sha256(data).hexdigest())
+
+
+def _check(proto: ModelProto) -> str:
+    if proto.ByteSize() > _PROTOBUF_LIMIT:
+        return ""
+    try:
+        onnx.checker.check_model(proto)
+    except (onnx.checker.ValidationError, ValueError) as error:
+        return " ".join(str(error).split())
+    return ""
+
+
+def _inline_functions(model: SourceModel) -> None:
+    if not model.proto.functions:
+        return
+    from onnx.inliner import inline_local_functions
+
+    try:
+        model.proto = inline_local_functions(model.proto)
+    except Exception as error:  # the inliner throws what C++ threw, of many types
+        raise ModelFileError(
+            f"{model.label}: its functions cannot be inlined: {' '.join(str(error).split())}"
+        ) from error
+
+
+# ---- Tensors in other files (onnx/docs/ExternalData.md) ----
+
+
+def _load_external(model: SourceModel, path: Path | None) -> None:
+    for tensor in _tensors(model.proto.graph):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        if path is None:
+            raise ModelFileError(
+                f"{model.label}: tensor {tensor.name!r} is kept in another file. "
+                "Convert the model from its path, or load its external data before."
+            )
+        tensor.raw_data = _read_external(model, tensor, path)
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield attribute.t
+            elif attribute.type == AttributeProto.TENSORS:
+                yield from attribute.tensors
+            elif attribute.type == AttributeProto.GRAPH:
+                yield from _tensors(attribute.g)
+            elif attribute.type == AttributeProto.GRAPHS:
+                for inner in attribute.graphs:
+                    yield from _tensors(inner)
+
+
+def _read_external(model: SourceModel, tensor: TensorProto, path: Path) -> bytes:
+    where = f"{model.label}: tensor {tensor.name!r}"
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    file = _external_path(where, entries.get("location", ""), path)
+    try:
+        size = file.stat().st_size
+        offset = int(entries.get("offset", 0))
+        length = int(entries.get("length", size - offset))
+    except (OSError, ValueError) as error:
+        raise ModelFileError(f"{where} is kept in {file.name!r}, which cannot be read: {error}") from error
+    if offset < 0 or length < 0 or offset + length > size:
+        raise ModelFileError(f"{where} is kept in {file.name!r} at {offset}, {length} bytes, but that file has {size}.")
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(length)
+
+
+def _external_path(where: str, location: str, path: Path) -> Path:
+    """Resolve a location, which must lead nowhere but into the model's folder.
+
+    A download cache may hold links to files elsewhere: then the folder that the model's own link leads to counts too.
+    """
+    folder = path.parent.resolve()
+    lexical = Path(os.path.normpath(folder / location))
+    if not location or os.path.isabs(location) or "\\" in location or folder not in lexical.parents:
+        raise ModelFileError(
+            f"{where} is kept in {location!r}, which is not in the folder of the model. "
+            "Only files beside the model are read."
+        )
+    real = lexical.resolve()
+    if not {folder, path.resolve().parent} & set(real.parents):
+        raise ModelFileError(
+            f"{where} is kept in {location!r}, a link that leads out of the folder of the model. "
+            "Only files beside the model are read."
+        )
+    if not real.is_file():
+        raise ModelFileError(
+            f"{where} is kept in {location!r}, and there is no such file beside the model. Put it there."
+        )
+    return real

@@ -1,0 +1,21 @@
+"""Matrix products."""
+
+from __future__ import annotations
+
+from ..node import Node, handler
+
+
+@handler("MatMul")
+def matmul(node: Node) -> None:
+    node.emit(node.inputs(2))
+
+
+@handler("Gemm")
+def gemm(node: Node) -> None:
+    attributes = {
+        "alpha": node.number("alpha", 1.0),
+        "beta": node.number("beta", 1.0),
+        "transA": node.integer("transA", 0),
+        "transB": node.integer("transB", 0),
+    }
+    node.emit(node.inputs(2, 3), attributes)

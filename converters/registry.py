@@ -1,0 +1,103 @@
+"""Which converter reads which kind of file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Callable, TypeVar
+
+from lstm_rt._version import __version__
+from lstm_rt.errors import MissingPackageError, UnsupportedModelError
+
+from .graph import Graph
+
+Converter = Callable[[Any], Graph]
+_C = TypeVar("_C", bound=Converter)
+
+_converters: dict[str, Converter] = {}
+
+
+def converter(*file_extensions: str) -> Callable[[_C], _C]:
+    """Register a function that makes a graph of a file with one of these extensions.
+
+    Parameters
+    ----------
+    *file_extensions : str
+        Lower case, with the dot.
+
+    Returns
+    -------
+    callable
+        Decorator that returns the function as it was.
+
+    Raises
+    ------
+    ValueError
+        If an extension has a converter already.
+
+    Examples
+    --------
+    >>> @converter(".example")
+    ... def from_example(source):
+    ...     return Graph()
+    """
+
+    def register(function: _C) -> _C:
+        for extension in file_extensions:
+            if extension in _converters:
+                raise ValueError(f"{extension} has a converter already: {_converters[extension]}")
+            _converters[extension] = function
+        return function
+
+    return register
+
+
+def extensions() -> list[str]:
+    """The extensions that can be converted, in alphabetical order."""
+    return sorted(_converters)
+
+
+def converter_for(path: str | os.PathLike[str]) -> Converter:
+    """Find the converter for a file by the extension of its name.
+
+    Parameters
+    ----------
+    path : path-like
+        The file; it is not opened.
+
+    Returns
+    -------
+    callable
+        Takes the path and returns a `Graph`.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If no converter is registered for it; the message lists those that are.
+
+    Examples
+    --------
+    >>> converter_for("model.tflite")
+    Traceback (most recent call last):
+    ...
+    lstm_rt.errors.UnsupportedModelError: model.tflite: no converter for '.tflite'. There are converters for .onnx.
+    """
+    path = Path(path)
+    found = _converters.get(path.suffix.lower())
+    if found is None:
+        raise UnsupportedModelError(
+            f"{path.name}: no converter for {path.suffix!r}. There are converters for {', '.join(extensions())}."
+        )
+    return found
+
+
+def missing_package(extra: str, error: ImportError) -> MissingPackageError:
+    """Say which extra of lstm_rt installs what an import did not find."""
+    return MissingPackageError(
+        f"Converting needs the package {error.name!r}. Install it with: pip install 'lstm_rt[{extra}]'"
+    )
+
+
+def converter_version() -> str:
+    """What goes into a file as the program that made it."""
+    return f"lstm_rt {__version__}"

@@ -1,0 +1,190 @@
+#!/usr/bin/env python3
+"""What a fresh clone needs: ./dev.py demo, ./dev.py test. Asks for Python 3.9 and a C++ compiler, nothing else.
+
+Everything is put into .venv and build/, inside this folder; deleting both undoes it.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+
+ROOT = os.path.dirname(os.path.abspath(__file__))
+VENV = os.path.join(ROOT, ".venv")
+WHEELS = os.path.join(ROOT, "build", "wheel")
+CPP = os.path.join(ROOT, "build", "cpp")
+# What the wheel is made of. CMake's own build folder under build/ notices the rest.
+SOURCES = ["src", "lstm_rt", "converters", "CMakeLists.txt", "pyproject.toml", "setup.py", "MANIFEST.in"]
+NEEDS = """lstm_rt cannot be built here yet: {missing}.
+  Debian, Ubuntu, Raspberry Pi OS:  sudo apt install g++ python3-dev python3-venv
+  Fedora:                           sudo dnf install gcc-c++ python3-devel
+  Arch:                             sudo pacman -S gcc python"""
+
+
+def in_venv(program):
+    return os.path.join(VENV, "bin", program)
+
+
+def run(*command, cwd=ROOT, env=None, quiet=False):
+    """Run a command; where it fails, end with its exit code."""
+    if not quiet:
+        print("$ " + " ".join(command), file=sys.stderr, flush=True)
+    code = subprocess.call(command, cwd=cwd, env=env)
+    if code:
+        sys.exit(code)
+
+
+def check_machine():
+    missing = []
+    compilers = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
+    if not any(name and shutil.which(name) for name in compilers):
+        missing.append("no C++ compiler is on the path")
+    if not os.path.exists(os.path.join(sysconfig.get_paths()["include"], "Python.h")):
+        missing.append("the headers of this Python (Python.h) are not installed")
+    if missing:
+        sys.exit(NEEDS.format(missing="; ".join(missing)))
+
+
+def ensure_venv():
+    if os.path.exists(in_venv("pip")):
+        return
+    check_machine()
+    print("making .venv", file=sys.stderr, flush=True)
+    if subprocess.call([sys.executable, "-m", "venv", "--clear", VENV], stdout=subprocess.DEVNULL) == 0:
+        return
+    # Debian keeps ensurepip in a package of its own; a pip of the system can fill the environment instead.
+    made = subprocess.call([sys.executable, "-m", "venv", "--clear", "--without-pip", VENV]) == 0
+    if made and subprocess.call([sys.executable, "-m", "pip", "--python", in_venv("python"), "install", "pip"]) == 0:
+        return
+    shutil.rmtree(VENV, ignore_errors=True)
+    sys.exit(NEEDS.format(missing="this Python cannot make a virtual environment with pip in it"))
+
+
+def fingerprint(*extra):
+    """One hash of everything that goes into the wheel."""
+    digest = hashlib.sha256(repr((sys.version, extra)).encode())
+    for source in SOURCES:
+        path = os.path.join(ROOT, source)
+        files = [path]
+        if os.path.isdir(path):
+            files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        for file in sorted(files):
+            if "__pycache__" not in file and not file.endswith((".so", ".pyc")):
+                with open(file, "rb") as stream:
+                    digest.update(os.path.relpath(file, ROOT).encode() + b"\0" + stream.read())
+    return digest.hexdigest()
+
+
+def install(extras, werror=False):
+    """Build the wheel where the sources changed, and install it with `extras`."""
+    ensure_venv()
+    wanted = fingerprint(werror)
+    stamp = os.path.join(WHEELS, "sources.sha256")
+    built = [name for name in os.listdir(WHEELS) if name.endswith(".whl")] if os.path.isdir(WHEELS) else []
+    if not built or not os.path.exists(stamp) or open(stamp).read() != wanted:
+        shutil.rmtree(WHEELS, ignore_errors=True)
+        env = dict(os.environ)
+        if werror:
+            env["SKBUILD_CMAKE_DEFINE"] = "LSTM_RT_WERROR=ON"
+        run(in_venv("pip"), "wheel", "--no-deps", "--wheel-dir", WHEELS, ROOT, env=env)
+        with open(stamp, "w") as stream:
+            stream.write(wanted)
+        built = [name for name in os.listdir(WHEELS) if name.endswith(".whl")]
+        run(in_venv("pip"), "uninstall", "--quiet", "--yes", "lstm_rt", quiet=True)
+    wheel = os.path.join(WHEELS, built[0])
+    done = os.path.join(VENV, "lstm_rt.installed")
+    have = open(done).read().split() if os.path.exists(done) else []
+    if [wanted, *extras] != have:
+        run(in_venv("pip"), "install", "--quiet", "{}[{}]".format(wheel, ",".join(extras)))
+        with open(done, "w") as stream:
+            stream.write(" ".join([wanted, *extras]))
+
+
+def test_cpp(werror):
+    """Build and run tests/cpp, where cmake keeps what did not change."""
+    if not any(name.endswith(".cpp") for _, _, names in os.walk(os.path.join(ROOT, "tests", "cpp")) for name in names):
+        return
+    tools = [name for name in ("cmake", "ninja") if not os.path.exists(in_venv(name))]
+    if tools:
+        run(in_venv("pip"), "install", "--quiet", *tools)
+    flag = "-DLSTM_RT_WERROR={}".format("ON" if werror else "OFF")
+    ninja = "-DCMAKE_MAKE_PROGRAM=" + in_venv("ninja")
+    run(in_venv("cmake"), "-S", ROOT, "-B", CPP, "-G", "Ninja", ninja, "-DLSTM_RT_TESTS=ON", flag)
+    run(in_venv("cmake"), "--build", CPP)
+    run(in_venv("ctest"), "--test-dir", CPP, "--output-on-failure")
+
+
+def demo(options, rest):
+    """Install into .venv and run lstm-rt demo."""
+    install(["all"])
+    run(in_venv("lstm-rt"), "demo", *rest)
+
+
+def test(options, rest):
+    """C++ tests, then pytest; whatever follows is handed to pytest."""
+    install(["all", "test"], options.werror)
+    test_cpp(options.werror)
+    run(in_venv("pytest"), *rest)
+
+
+def lint(options, rest):
+    """ruff, clang-format, numpydoc on the sources; mypy on the installed package."""
+    install(["all", "dev", "test"], options.werror)
+    run(in_venv("ruff"), "check", ROOT)
+    run(in_venv("ruff"), "format", "--check", ROOT)
+    run(in_venv("clang-format"), "--dry-run", "-Werror", *cpp_files())
+    run(in_venv("numpydoc"), "lint", *public_modules())
+    # From elsewhere: here the source folder, which has no compiled part, would be taken for the package.
+    config = os.path.join(ROOT, "pyproject.toml")
+    run(in_venv("mypy"), "--config-file", config, "--strict", "-p", "lstm_rt", cwd=os.path.join(ROOT, "build"))
+
+
+def format_(options, rest):
+    """Bring the sources into form."""
+    install(["all", "dev", "test"])
+    run(in_venv("ruff"), "check", "--fix", ROOT)
+    run(in_venv("ruff"), "format", ROOT)
+    run(in_venv("clang-format"), "-i", *cpp_files())
+
+
+def bench(options, rest):
+    """Measure against the other runtimes."""
+    install(["all", "bench"])
+    run(in_venv("python"), os.path.join(ROOT, "bench"), *rest)
+
+
+def cpp_files():
+    folders = [os.path.join(ROOT, name) for name in ("src", "tests", "bench", "examples")]
+    found = [os.path.join(at, name) for folder in folders for at, _, names in os.walk(folder) for name in names]
+    return sorted(name for name in found if name.endswith((".h", ".cpp", ".c")))
+
+
+def public_modules():
+    found = []
+    for folder in ("lstm_rt", "converters"):
+        for at, _, names in os.walk(os.path.join(ROOT, folder)):
+            found += [os.path.join(at, name) for name in names if name.endswith(".py")]
+    return sorted(os.path.relpath(name, ROOT) for name in found)
+
+
+COMMANDS = {"demo": demo, "test": test, "lint": lint, "format": format_, "bench": bench}
+
+
+def main():
+    if sys.version_info < (3, 9):
+        sys.exit("lstm_rt needs Python 3.9 or newer; this is {}.".format(sys.version.split()[0]))
+    commands = "\n".join("  {:8}{}".format(name, function.__doc__) for name, function in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="commands:\n" + commands, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of those below")
+    parser.add_argument("--werror", action="store_true", help="build with warnings as errors")
+    options, rest = parser.parse_known_args()
+    COMMANDS[options.command](options, rest)
+
+
+if __name__ == "__main__":
+    main()

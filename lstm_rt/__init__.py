@@ -1,0 +1,148 @@
+"""Run trained recurrent networks (LSTM, GRU, RNN and the layers around them) fast on CPUs.
+
+Importing this package loads numpy and the compiled core, nothing else: what reads ``.onnx``, ``.h5``, ``.keras``, ``.pt``
+and ``.safetensors`` files is imported when a file is converted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from lstm_rt._version import __version__
+
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
+
+
+def _explain(error: ImportError) -> str:
+    """Say what to do about a compiled part that cannot be imported."""
+    built = sorted(name for name in os.listdir(_FOLDER) if name.startswith(("_core.", "_step.")))
+    built = [name for name in built if name.endswith((".so", ".pyd"))]
+    if built:
+        return f"lstm_rt's compiled part does not load: {error}. {_FOLDER} holds {' and '.join(built)}"
+    source = os.path.dirname(_FOLDER)
+    if os.path.exists(os.path.join(source, "CMakeLists.txt")):
+        return (
+            f"lstm_rt is being imported from its source folder, {source}, where the compiled part is not built. "
+            "If lstm_rt is installed, run from another folder: this one hides the installed package. "
+            f"If it is not: pip install {source}"
+        )
+    return f"lstm_rt's compiled part is missing from {_FOLDER}. Install it again: pip install --force-reinstall lstm_rt"
+
+
+try:
+    import lstm_rt._core as _core
+    from lstm_rt._step import Stream
+except ImportError as error:
+    raise ImportError(_explain(error), name=error.name, path=error.path) from error
+
+from lstm_rt.errors import (
+    Error,
+    ModelFileError,
+    QuantizationError,
+    ShapeError,
+    StateError,
+    UnsupportedModelError,
+)
+from lstm_rt.model import Model
+
+if TYPE_CHECKING:
+    from lstm_rt.convert import convert as convert
+    from lstm_rt.convert import load as load
+
+__all__ = [
+    "Error",
+    "Model",
+    "ModelFileError",
+    "QuantizationError",
+    "ShapeError",
+    "StateError",
+    "Stream",
+    "UnsupportedModelError",
+    "__version__",
+    "available_isas",
+    "build_info",
+    "convert",
+    "get_include",
+    "get_library_dir",
+    "isa",
+    "load",
+]
+
+_LAZY = {"convert": "lstm_rt.convert", "load": "lstm_rt.convert"}
+
+
+def isa() -> str:
+    """Name the instruction set that models use unless told otherwise.
+
+    Returns
+    -------
+    str
+        What the environment variable ``LSTM_RT_ISA`` names, else the best of this machine (``"x86_avx512"``).
+
+    Raises
+    ------
+    UnsupportedModelError
+        If ``LSTM_RT_ISA`` names an instruction set that this machine or this build does not have.
+    """
+    return _core.default_isa()
+
+
+def available_isas() -> list[str]:
+    """List the instruction sets that this build has and this machine can run.
+
+    Returns
+    -------
+    list of str
+        Names such as ``"x86_avx2"``, best first.
+    """
+    return _core.available_isas()
+
+
+def build_info() -> dict[str, object]:
+    """Describe how the compiled part was built.
+
+    Returns
+    -------
+    dict
+        ``version``, ``compiler``, ``flags``, ``build_type``, ``system``, ``isas`` (every instruction set built, of which
+        `available_isas` lists those that run here), and the versions of ``pybind11``, ``cython`` and numpy's headers.
+    """
+    from lstm_rt._build_info import BUILD_INFO
+
+    return dict(BUILD_INFO)
+
+
+def get_include() -> str:
+    """Return the folder that holds ``lstm_rt.h``, the C API.
+
+    Returns
+    -------
+    str
+        An absolute path. ``lstm_rt/capi.pxd`` declares the same functions for Cython.
+    """
+    return os.path.join(_FOLDER, "include")
+
+
+def get_library_dir() -> str:
+    """Return the folder that holds the shared library ``liblstm_rt``.
+
+    Returns
+    -------
+    str
+        An absolute path. A program that links to the library there also needs it as its run path.
+    """
+    return os.path.join(_FOLDER, "lib")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        value = getattr(importlib.import_module(_LAZY[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'lstm_rt' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

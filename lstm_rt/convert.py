@@ -1,0 +1,275 @@
+"""`convert` and `load`: from a file of any kind to a `Model`. A ``.gguf`` file goes straight to the core."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_rt.errors import ArgumentError, Error, MissingPackageError, UnsupportedModelError
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from lstm_rt.converters import Graph, Port
+    from lstm_rt.model import Model
+
+    Source = Union[str, "os.PathLike[str]", bytes, "ModelProto"]
+
+_GGUF_MAGIC = b"GGUF"
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+# Self-tests: dims tried where a dim is free and does not look like a batch, values tried for inputs that choose
+# branches or shapes (flags, sample rates), and the number of tests where no input does.
+_FREE_DIMS = (4, 16, 64, 160, 256, 512, 576, 1024, 1)
+_CONTROL_VALUES = (0, 1, 8000, 16000)
+_TESTS = 2
+_SEED = 20240607
+_BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize|streams?)(_|$)", re.IGNORECASE)
+
+
+def convert(
+    source: Source,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    bind: Mapping[str, str] | None = None,
+    freeze: Mapping[str, npt.ArrayLike] | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+    selftest: bool = True,
+) -> Model:
+    """Convert a model of another framework, and load it.
+
+    Parameters
+    ----------
+    source : path-like, bytes or onnx.ModelProto
+        What to convert. A path says what it is by its extension; bytes are those of an ONNX model.
+    path : path-like, optional
+        Where to write the ``.gguf`` file. It appears whole or not at all. Not written when left out.
+    bind : mapping of str to str, optional
+        Input name to output name: state that a stream carries from step to step, in place of the pairs that are
+        found by name (``state`` and ``stateN``, ``h0`` and ``hn``). ``{}`` for none.
+    freeze : mapping of str to array_like, optional
+        Inputs that are fixed to a value for good (``{"sr": 16000}``) and stop being inputs.
+    shapes : mapping of str to sequence of (int or None), optional
+        Shapes of inputs, None where free. A named dim that is fixed is fixed in every input that has it.
+    selftest : bool, default True
+        Run the model on a few inputs and keep inputs and outputs in the file, for ``lstm-rt verify``.
+
+    Returns
+    -------
+    Model
+        The converted model.
+
+    Raises
+    ------
+    MissingPackageError
+        If a package that the converter needs is not installed.
+    UnsupportedModelError
+        If parts of the model cannot run; the message lists all of them.
+    ModelFileError
+        If the source is damaged.
+    ArgumentError
+        If an option names what the model does not have.
+    ShapeError
+        If an option contradicts the shapes that the model declares.
+
+    Warns
+    -----
+    UserWarning
+        If no shapes were found that the model runs with, so that the file has no self-test.
+
+    Examples
+    --------
+    >>> model = lstm_rt.convert("vad.onnx", "vad.gguf")  # doctest: +SKIP
+    >>> model = lstm_rt.convert("vad.onnx", freeze={"sr": 16000})  # doctest: +SKIP
+    """
+    graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
+    return _finish(graph, path, selftest=selftest, isa=None)
+
+
+def load(
+    source: Source,
+    *,
+    isa: str | None = None,
+    bind: Mapping[str, str] | None = None,
+    freeze: Mapping[str, npt.ArrayLike] | None = None,
+    shapes: Mapping[str, Sequence[int | None]] | None = None,
+) -> Model:
+    """Load a model; one that is not a ``.gguf`` file is converted on the way.
+
+    Parameters
+    ----------
+    source : path-like, bytes or onnx.ModelProto
+        A ``.gguf`` file or its bytes, or anything that `convert` takes.
+    isa : str, optional
+        The instruction set to use; the best of this machine when left out.
+    bind, freeze, shapes : mapping, optional
+        As for `convert`. Not for a ``.gguf`` file, which has them in it.
+
+    Returns
+    -------
+    Model
+        The model.
+
+    Raises
+    ------
+    ArgumentError
+        If `bind`, `freeze` or `shapes` are given for a ``.gguf`` file.
+    Error
+        Whatever `convert` and `Model` raise.
+
+    Examples
+    --------
+    >>> model = lstm_rt.load("vad.gguf")  # doctest: +SKIP
+    """
+    if not _is_gguf(source):
+        graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
+        return _finish(graph, None, selftest=False, isa=isa)
+    if bind is not None or freeze is not None or shapes is not None:
+        raise ArgumentError(
+            "bind, freeze and shapes are for models that are converted; a .gguf file has been. "
+            "Give them to lstm_rt.convert."
+        )
+    return _model(source, isa)
+
+
+def _is_gguf(source: Source) -> bool:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return bytes(source[:4]) == _GGUF_MAGIC
+    return isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() == ".gguf"
+
+
+def _model(source: Any, isa: str | None) -> Model:
+    from lstm_rt.model import Model
+
+    return Model(source, isa=isa)
+
+
+def _graph(
+    source: Source,
+    *,
+    bind: Mapping[str, str] | None,
+    freeze: Mapping[str, npt.ArrayLike] | None,
+    shapes: Mapping[str, Sequence[int | None]] | None,
+) -> Graph:
+    from lstm_rt.converters import Options, converter_for
+
+    if _is_gguf(source):
+        raise ArgumentError("This model is converted already: lstm_rt.load takes it as it is.")
+    kind = source if isinstance(source, (str, os.PathLike)) else "model.onnx"
+    graph = converter_for(kind)(source)
+    Options(bind=bind, freeze=freeze, shapes=shapes).apply(graph)
+    return graph
+
+
+def _finish(
+    graph: Graph,
+    path: str | os.PathLike[str] | None,
+    *,
+    selftest: bool,
+    isa: str | None,
+) -> Model:
+    """Write a graph, with self-tests if wanted, and load it. `path` is not touched before the core has taken it."""
+    write = _writer()
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder, "model.gguf")
+        write(graph, temporary)
+        model = _model(temporary.read_bytes(), isa)
+    if selftest:
+        _add_selftests(graph, model)
+    if path is None:
+        return model
+    write(graph, path)
+    return _model(path, isa)
+
+
+def _writer() -> Any:
+    try:
+        from lstm_rt.converters.gguf_file import write
+    except ImportError as error:
+        raise MissingPackageError(
+            f"Writing model files needs the package {error.name!r}. Install it with: pip install 'lstm_rt[convert]'"
+        ) from error
+    return write
+
+
+# ---- Self-tests ----
+
+
+def _add_selftests(graph: Graph, model: Model) -> None:
+    from lstm_rt.converters import SelfTest
+
+    failures: list[Error] = []
+    for inputs in _selftest_inputs(graph, model, failures):
+        outputs = model.run(inputs)
+        graph.selftests.append(
+            SelfTest(
+                [inputs[graph.name(port)] for port in graph.inputs],
+                [np.asarray(outputs[graph.name(port)]) for port in graph.outputs],
+            )
+        )
+    if graph.selftests:
+        return
+    if failures and all(isinstance(error, UnsupportedModelError) for error in failures):
+        raise failures[0]  # no shape would help
+    why = f" The last try: {failures[-1]}" if failures else ""
+    warnings.warn(
+        "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
+        f"as in shapes={{{graph.name(graph.inputs[0])!r}: (1, 16, 40)}}.{why}",
+        stacklevel=4,
+    )
+
+
+def _selftest_inputs(graph: Graph, model: Model, failures: list[Error]) -> Iterator[Arrays]:
+    """Inputs that the model runs with: two sets, or one for each control value that gives one."""
+    controls = set(model.control_inputs)
+    for control in _CONTROL_VALUES if controls else (0,):
+        for size in _FREE_DIMS:
+            make = _InputMaker(graph, controls, control, size)
+            try:
+                model.run(make(0))
+            except Error as error:
+                failures.append(error)
+                continue
+            yield from map(make, range(1 if controls else _TESTS))
+            break
+
+
+class _InputMaker:
+    """Makes the pseudo-random inputs of self-tests, all free dims being of one size."""
+
+    def __init__(self, graph: Graph, controls: set[str], control: int, size: int) -> None:
+        self._graph = graph
+        self._states = {before for before, _ in graph.bindings}
+        self._controls = controls
+        self._control = control
+        self._size = size
+
+    def __call__(self, number: int) -> Arrays:
+        rng = np.random.default_rng([_SEED, number])
+        return {self._graph.name(port): self._array(port, rng) for port in self._graph.inputs}
+
+    def _array(self, port: Port, rng: np.random.Generator) -> npt.NDArray[Any]:
+        assert port.dtype is not None
+        assert port.shape is not None
+        shape = [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(port.shape)]
+        if self._graph.name(port) in self._controls:
+            return np.full(shape, self._control).astype(port.dtype.numpy)
+        if port.dtype.numpy.kind == "f":
+            return (0.5 * rng.standard_normal(shape)).astype(port.dtype.numpy)
+        return rng.integers(0, 2, shape).astype(port.dtype.numpy)  # a flag, a token, a length
+
+    def _free_dim(self, port: Port, axis: int) -> int:
+        name = port.dim_names[axis] if port.dim_names else ""
+        if name:
+            return 1 if _BATCH.search(name) else self._size
+        first_of_many = axis == 0 and len(port.shape or ()) > 1
+        return 1 if first_of_many or port.value in self._states else self._size

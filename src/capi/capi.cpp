@@ -1,0 +1,382 @@
+// The C API over the core: handles, and exceptions turned into codes.
+#include <cstdio>
+#include <cstring>
+#include <new>
+
+#include "lstm_rt.h"
+#include "session/flush.h"
+#include "session/stream.h"
+
+#ifndef LRT_VERSION
+#define LRT_VERSION "unknown"
+#endif
+
+struct lrt_model {
+  std::shared_ptr<lrt::Model> model;
+};
+
+struct lrt_plan {
+  std::shared_ptr<lrt::Model> model;
+  std::shared_ptr<lrt::CachedPlan> plan;
+};
+
+struct lrt_stream {
+  std::shared_ptr<lrt::Model> model;
+  std::unique_ptr<lrt::Stream> stream;
+};
+
+namespace {
+
+using lrt::DType;
+using lrt::Error;
+using lrt::Shape;
+using lrt::Status;
+
+lrt_status fail(lrt_error* error, lrt_status status, const char* message) {
+  if (error) {
+    error->status = status;
+    std::snprintf(error->message, sizeof error->message, "%s", message);
+  }
+  return status;
+}
+
+// Runs body; whatever it throws becomes a code and a message.
+template <class Body>
+lrt_status guarded(lrt_error* error, const Body& body) {
+  try {
+    body();
+    return LRT_OK;
+  } catch (const Error& e) {
+    return fail(error, static_cast<lrt_status>(e.status), e.what());
+  } catch (const std::bad_alloc&) {
+    return fail(error, LRT_ERROR_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    return fail(error, LRT_ERROR_INTERNAL, e.what());
+  } catch (...) {
+    return fail(error, LRT_ERROR_INTERNAL, "unknown exception");
+  }
+}
+
+void require(bool condition, const char* message) {
+  if (!condition) throw Error(Status::argument, message);
+}
+
+lrt_shape to_c(const Shape& shape) {
+  lrt_shape result{};
+  result.rank = shape.rank();
+  for (int axis = 0; axis < shape.rank(); ++axis) result.dims[axis] = shape[axis];
+  return result;
+}
+
+DType dtype_of(int32_t code) {
+  require(code >= 0 && code < lrt::kDTypes, "unknown dtype");
+  return static_cast<DType>(code);
+}
+
+Shape shape_of(const lrt_shape& shape) {
+  require(shape.rank >= 0 && shape.rank <= LRT_MAX_RANK, "an array's rank must be 0 to 8");
+  Shape result;
+  for (int axis = 0; axis < shape.rank; ++axis) result.push_back(shape.dims[axis]);
+  return result;
+}
+
+lrt::PlanInput described(const lrt_array& array) {
+  lrt::PlanInput input;
+  input.dtype = dtype_of(array.dtype);
+  input.shape = shape_of(array.shape);
+  return input;
+}
+
+std::shared_ptr<const void> copied(const lrt_array& array) {
+  require(array.data != nullptr, "a control or frozen input needs its data");
+  int64_t elements = 1;
+  for (int axis = 0; axis < array.shape.rank; ++axis) {
+    const int64_t dim = array.shape.dims[axis];
+    require(dim >= 0 && (dim == 0 || elements <= lrt::kMaxElements / dim), "an array is too large");
+    elements *= dim;
+  }
+  const size_t bytes = static_cast<size_t>(elements) * lrt::size_of(dtype_of(array.dtype));
+  auto storage = std::make_shared<lrt::AlignedBuffer>(bytes > 0 ? bytes : 1);
+  if (bytes) std::memcpy(storage->as<void>(), array.data, bytes);
+  return std::shared_ptr<const void>(storage, storage->as<void>());
+}
+
+lrt_port to_c(const lrt::Graph& graph, const lrt::Port& port) {
+  lrt_port result{};
+  result.name = graph.values[static_cast<size_t>(port.value)].c_str();
+  result.dtype = port.dtype;
+  result.shape.rank = port.rank;
+  for (int axis = 0; axis < LRT_MAX_RANK; ++axis) {
+    const auto at = static_cast<size_t>(axis);
+    const bool there = axis < port.rank;
+    result.shape.dims[axis] = there ? port.dims[at] : 0;
+    result.dim_names[axis] = there ? port.dim_names[at].c_str() : "";
+  }
+  return result;
+}
+
+lrt_port planned_port(const lrt::Graph& graph, const lrt::Port& port, const lrt::PlannedValue& value) {
+  lrt_port result = to_c(graph, port);
+  result.dtype = static_cast<int32_t>(value.dtype);
+  result.shape = to_c(value.shape);
+  return result;
+}
+
+lrt_status load(lrt_model** model, lrt_error* error, const char* isa, const std::function<lrt::Graph()>& read) {
+  return guarded(error, [&] {
+    require(model != nullptr, "model is NULL");
+    *model = nullptr;
+    *model = new lrt_model{std::make_shared<lrt::Model>(read(), isa)};
+  });
+}
+
+lrt::StreamOptions stream_options(const lrt::Model& model, const lrt_stream_options* options) {
+  lrt::StreamOptions result;
+  if (!options) return result;
+  const size_t inputs = model.graph().inputs.size(), outputs = model.graph().outputs.size();
+  require(options->batch >= 1, "batch must be at least 1");
+  result.batch = options->batch;
+  result.own_bindings = options->bind == nullptr;
+  for (size_t i = 0; options->bind && i < options->bind_count; ++i) {
+    const size_t input = options->bind[2 * i], output = options->bind[2 * i + 1];
+    require(input < inputs && output < outputs, "a binding names an input or output that is not there");
+    result.bindings.emplace_back(static_cast<int>(input), static_cast<int>(output));
+  }
+  for (size_t i = 0; i < options->freeze_count; ++i) {
+    require(options->freeze[i] < inputs, "freeze names an input that is not there");
+    lrt::PlanInput value = described(options->freeze_values[i]);
+    value.known = copied(options->freeze_values[i]);
+    result.freeze.emplace_back(static_cast<int>(options->freeze[i]), std::move(value));
+  }
+  return result;
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* lrt_version(void) { return LRT_VERSION; }
+int lrt_api_version(void) { return LRT_API_VERSION; }
+
+const char* lrt_available_isa(size_t index) {
+  const lrt::Kernels* const* kernels = lrt::available_kernels();
+  for (size_t i = 0; kernels[i]; ++i) {
+    if (i == index) return kernels[i]->name;
+  }
+  return nullptr;
+}
+
+lrt_status lrt_default_isa(const char** name, lrt_error* error) {
+  return guarded(error, [&] {
+    require(name != nullptr, "name is NULL");
+    *name = lrt::choose_kernels(nullptr)->name;
+  });
+}
+
+lrt_status lrt_model_load(const char* path, const char* isa, lrt_model** model, lrt_error* error) {
+  return load(model, error, isa, [path] {
+    require(path != nullptr, "path is NULL");
+    return lrt::read_graph_file(path);
+  });
+}
+
+lrt_status lrt_model_load_memory(const void* data, size_t size, const char* isa, lrt_model** model, lrt_error* error) {
+  return load(model, error, isa, [data, size] {
+    require(data != nullptr, "data is NULL");
+    return lrt::read_graph_memory(data, size);
+  });
+}
+
+void lrt_model_free(lrt_model* model) { delete model; }
+
+const char* lrt_model_isa(const lrt_model* model) { return model->model->kernels().name; }
+size_t lrt_model_input_count(const lrt_model* model) { return model->model->graph().inputs.size(); }
+size_t lrt_model_output_count(const lrt_model* model) { return model->model->graph().outputs.size(); }
+
+lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_port* port) {
+  if (index >= lrt_model_input_count(model)) return LRT_ERROR_ARGUMENT;
+  *port = to_c(model->model->graph(), model->model->graph().inputs[index]);
+  return LRT_OK;
+}
+
+lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port) {
+  if (index >= lrt_model_output_count(model)) return LRT_ERROR_ARGUMENT;
+  *port = to_c(model->model->graph(), model->model->graph().outputs[index]);
+  return LRT_OK;
+}
+
+int lrt_model_input_is_control(const lrt_model* model, size_t index) {
+  return index < lrt_model_input_count(model) && model->model->is_control(index);
+}
+
+size_t lrt_model_binding_count(const lrt_model* model) { return model->model->graph().bindings.size(); }
+
+lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output) {
+  if (index >= lrt_model_binding_count(model)) return LRT_ERROR_ARGUMENT;
+  const auto& binding = model->model->graph().bindings[index];
+  *input = static_cast<size_t>(binding.first);
+  *output = static_cast<size_t>(binding.second);
+  return LRT_OK;
+}
+
+const char* lrt_model_metadata(const lrt_model* model, size_t index, const char** value) {
+  const auto& metadata = model->model->graph().metadata;
+  if (index >= metadata.size()) return nullptr;
+  if (value) *value = metadata[index].second.c_str();
+  return metadata[index].first.c_str();
+}
+
+uint64_t lrt_model_parameter_count(const lrt_model* model) { return model->model->parameters(); }
+uint64_t lrt_model_weight_bytes(const lrt_model* model) { return model->model->weight_bytes(); }
+
+lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error) {
+  return guarded(error, [&] {
+    std::string difference;
+    *count = model->model->verify(failed, &difference);
+    if (*failed > 0) throw Error(Status::state, difference);
+  });
+}
+
+const char* lrt_supported_op(size_t index, const char** summary) {
+  const auto& ops = lrt::op_list();
+  if (index >= ops.size()) return nullptr;
+  if (summary) *summary = ops[index].summary;
+  return ops[index].type;
+}
+
+lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t count, lrt_plan** plan, lrt_error* error) {
+  return guarded(error, [&] {
+    *plan = nullptr;
+    lrt::PlanRequest request;
+    for (size_t i = 0; i < count; ++i) {
+      request.inputs.push_back(described(inputs[i]));
+      if (model->model->is_control(i)) request.inputs.back().known = copied(inputs[i]);
+    }
+    auto made = model->model->plan(request);
+    *plan = new lrt_plan{model->model, std::move(made)};
+  });
+}
+
+void lrt_plan_free(lrt_plan* plan) { delete plan; }
+
+lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port) {
+  const auto& outputs = plan->plan->plan()->outputs;
+  if (index >= outputs.size()) return LRT_ERROR_ARGUMENT;
+  const lrt::Graph& graph = plan->model->graph();
+  *port = planned_port(graph, graph.outputs[index], outputs[index]);
+  return LRT_OK;
+}
+
+lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error) {
+  return guarded(error, [&] { plan->plan->run(inputs, outputs); });
+}
+
+lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call) {
+  const auto& infos = plan->plan->plan()->infos;
+  if (index >= infos.size()) return LRT_ERROR_ARGUMENT;
+  const lrt::PlannedCall& info = infos[index];
+  *call = {info.type.c_str(), info.name.c_str(), to_c(info.output), info.macs, info.weight_bytes, info.parameters};
+  return LRT_OK;
+}
+
+size_t lrt_plan_call_count(const lrt_plan* plan) { return plan->plan->plan()->infos.size(); }
+uint64_t lrt_plan_arena_bytes(const lrt_plan* plan) { return plan->plan->plan()->arena_bytes; }
+
+lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options* options, lrt_stream** stream,
+                             lrt_error* error) {
+  return guarded(error, [&] {
+    *stream = nullptr;
+    auto made = std::make_unique<lrt::Stream>(model->model, stream_options(*model->model, options));
+    *stream = new lrt_stream{model->model, std::move(made)};
+  });
+}
+
+lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_error* error) {
+  return guarded(error, [&] {
+    *copy = nullptr;
+    auto made = stream->stream->clone();
+    *copy = new lrt_stream{stream->model, std::move(made)};
+  });
+}
+
+void lrt_stream_free(lrt_stream* stream) { delete stream; }
+
+size_t lrt_stream_input_count(const lrt_stream* stream) { return stream->stream->inputs().size(); }
+size_t lrt_stream_output_count(const lrt_stream* stream) { return stream->stream->outputs().size(); }
+size_t lrt_stream_input(const lrt_stream* stream, size_t index) { return stream->stream->inputs().at(index); }
+size_t lrt_stream_output(const lrt_stream* stream, size_t index) { return stream->stream->outputs().at(index); }
+int lrt_stream_time_axis(const lrt_stream* stream, size_t index) { return stream->stream->time_axis(index); }
+
+lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error) {
+  return guarded(error, [&] {
+    std::vector<lrt::PlanInput> frames;
+    for (size_t i = 0; i < count; ++i) frames.push_back(described(inputs[i]));
+    stream->stream->prepare(frames);
+  });
+}
+
+lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port) {
+  const lrt::Plan* plan = stream->stream->plan();
+  if (!plan) return LRT_ERROR_STATE;
+  if (index >= stream->stream->outputs().size()) return LRT_ERROR_ARGUMENT;
+  const size_t output = stream->stream->outputs()[index];
+  const lrt::Graph& graph = stream->model->graph();
+  *port = planned_port(graph, graph.outputs[output], plan->outputs[output]);
+  return LRT_OK;
+}
+
+uint64_t lrt_stream_macs(const lrt_stream* stream) {
+  const lrt::Plan* plan = stream->stream->plan();
+  return plan ? plan->macs() : 0;
+}
+
+lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs) {
+  if (!stream->stream->plan()) return LRT_ERROR_STATE;
+  stream->stream->step(inputs, outputs);
+  return LRT_OK;
+}
+
+void lrt_stream_reset(lrt_stream* stream) { stream->stream->reset(); }
+size_t lrt_stream_state_count(const lrt_stream* stream) { return stream->stream->states().size(); }
+
+lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* port, const void** data,
+                            lrt_error* error) {
+  return guarded(error, [&] {
+    require(index < stream->stream->states().size(), "there is no such state");
+    const lrt::Stream::State& state = stream->stream->states()[index];
+    *port = lrt_port{};
+    port->name = state.name.c_str();
+    port->dtype = static_cast<int32_t>(state.dtype);
+    port->shape = to_c(state.shape);
+    for (const char*& name : port->dim_names) name = "";
+    *data = state.now.as<void>();
+  });
+}
+
+lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_array* value, lrt_error* error) {
+  return guarded(error, [&] {
+    require(index < stream->stream->states().size(), "there is no such state");
+    stream->stream->set_state(index, dtype_of(value->dtype), shape_of(value->shape), value->data);
+  });
+}
+
+lrt_status lrt_evaluate(const char* isa, const char* function, const float* x, float* y, size_t n, float alpha,
+                        float beta, lrt_error* error) {
+  static constexpr struct {
+    const char* name;
+    int kind;
+  } kFunctions[] = {{"sigmoid", lrt::LRT_SIGMOID}, {"tanh", lrt::LRT_TANH},         {"elu", lrt::LRT_ELU},
+                    {"softplus", lrt::LRT_SOFTPLUS}, {"softsign", lrt::LRT_SOFTSIGN}, {"exp", lrt::LRT_EXP},
+                    {"log", lrt::LRT_LOG},         {"sqrt", lrt::LRT_SQRT},         {"hard_sigmoid", lrt::LRT_HARD_SIGMOID},
+                    {"scaled_tanh", lrt::LRT_SCALED_TANH}, {"reciprocal", lrt::LRT_RECIPROCAL}};
+  return guarded(error, [&] {
+    for (const auto& entry : kFunctions) {
+      if (std::strcmp(entry.name, function) != 0) continue;
+      const lrt::FlushDenormals flush;
+      return lrt::choose_kernels(isa)->unary_f32(entry.kind, x, y, static_cast<int64_t>(n), alpha, beta);
+    }
+    throw Error(Status::argument, std::string("unknown function '") + function + "'");
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,185 @@
+// Two passes: the tree of blocks first, so that the second, which follows the ops into their branches, cannot go astray
+// or deeper than kMaxDepth.
+#include "model/check_graph.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "model/text.h"
+
+namespace lrt {
+namespace {
+
+constexpr int kMaxDepth = 64;  // of Ifs in Ifs
+constexpr int kUnowned = -1;
+
+void check_value_names(const Graph& graph) {
+  const std::string_view twice = find_duplicate({graph.values.begin(), graph.values.end()});
+  if (twice.data() != nullptr) refuse_damaged("value " + quoted(twice) + ": two values have this name");
+}
+
+void check_attribute_names(const Op& op) {
+  std::vector<std::string_view> names;
+  for (const Attribute& attribute : op.attributes) names.emplace_back(attribute.name);
+  const std::string_view twice = find_duplicate(std::move(names));
+  if (twice.data() != nullptr) refuse_damaged(label(op) + ": it has two attributes " + quoted(twice));
+}
+
+// Every block but the first belongs to one op of a block before it: that makes a tree, with block 0 as its root.
+class BlockTree {
+ public:
+  explicit BlockTree(const Graph& graph) : graph_(graph), depths_(graph.blocks.size(), kUnowned) {}
+
+  void check() {
+    depths_[0] = 0;
+    for (size_t block = 0; block < graph_.blocks.size(); ++block) {
+      if (depths_[block] == kUnowned)
+        refuse_damaged("block " + std::to_string(block) + ": no op of an earlier block has it as a branch");
+      for (const Op& op : graph_.blocks[block].ops) check_op(op, block);
+    }
+  }
+
+ private:
+  void check_op(const Op& op, size_t parent) {
+    check_attribute_names(op);
+    const bool is_if = op.type == "If";
+    for (const Attribute& attribute : op.attributes) {
+      if (attribute.kind != Attribute::Kind::block) continue;
+      if (!is_if || (attribute.name != "then_branch" && attribute.name != "else_branch")) {
+        refuse_damaged(label(op) + ", attribute " + quoted(attribute.name) +
+                       ": it is a block, but only an If has blocks, then_branch and else_branch");
+      }
+      adopt(op, attribute, parent);
+    }
+    if (is_if) {
+      require_branch(op, "then_branch");
+      require_branch(op, "else_branch");
+    }
+  }
+
+  void adopt(const Op& op, const Attribute& attribute, size_t parent) {
+    const std::string place = label(op) + ", attribute " + quoted(attribute.name) + ": ";
+    if (attribute.ints.size() != 1)
+      refuse_damaged(place + "it has " + plural(attribute.ints.size(), "block number") + ", not one");
+    const int64_t number = attribute.ints[0];
+    if (number < 0 || number >= static_cast<int64_t>(graph_.blocks.size())) {
+      refuse_damaged(place + "there is no block " + std::to_string(number) + ", only " +
+                     std::to_string(graph_.blocks.size()));
+    }
+    const auto child = static_cast<size_t>(number);
+    if (child <= parent) {
+      refuse_damaged(place + "block " + std::to_string(child) + " cannot be a branch in block " +
+                     std::to_string(parent) + ": branches come after the block they are in");
+    }
+    if (depths_[child] != kUnowned)
+      refuse_damaged(place + "block " + std::to_string(child) + " is a branch of another op already");
+    depths_[child] = depths_[parent] + 1;
+    if (depths_[child] > kMaxDepth)
+      refuse(place + "Ifs are nested more than " + std::to_string(kMaxDepth) + " deep. Simplify the model.");
+    const size_t gives = graph_.blocks[child].outputs.size();
+    if (gives != op.outputs.size()) {
+      refuse_damaged(place + "block " + std::to_string(child) + " gives " + plural(gives, "value") + ", the op " +
+                     std::to_string(op.outputs.size()));
+    }
+  }
+
+  static void require_branch(const Op& op, const char* name) {
+    const Attribute* found = op.find(name);
+    if (found == nullptr || found->kind != Attribute::Kind::block)
+      refuse_damaged(label(op) + ": it has no block " + quoted(name));
+  }
+
+  const Graph& graph_;
+  std::vector<int> depths_;
+};
+
+// Follows the ops in the order in which they run and keeps what can be seen.
+class Scopes {
+ public:
+  explicit Scopes(const Graph& graph) : graph_(graph), seen_(graph.values.size(), Seen::never) {}
+
+  void check() {
+    for (const Port& input : graph_.inputs) define(input.value, "table 'lstm_rt.graph.inputs'");
+    for (const Weight& weight : graph_.weights) define(weight.value, "table 'lstm_rt.graph.weights'");
+    enter(0);
+    for (size_t value = 0; value < seen_.size(); ++value) {
+      if (seen_[value] == Seen::never)
+        refuse_damaged("value " + quoted(graph_.values[value]) + ": it is no input, no weight and no op's output");
+    }
+  }
+
+ private:
+  enum class Seen : uint8_t { never, visible, left };
+
+  void enter(size_t number) {
+    const Block& block = graph_.blocks[number];
+    for (const Op& op : block.ops) run(op);
+    for (const int value : block.outputs) use(value, "output of block " + std::to_string(number));
+  }
+
+  // A branch's own values end with it.
+  void leave(size_t number) {
+    for (const Op& op : graph_.blocks[number].ops) {
+      for (const int value : op.outputs) {
+        if (value != kAbsent) seen_[static_cast<size_t>(value)] = Seen::left;
+      }
+    }
+  }
+
+  void run(const Op& op) {
+    const std::string name = label(op);
+    for (const int value : op.inputs) {
+      if (value != kAbsent) use(value, name);
+    }
+    for (const Attribute& attribute : op.attributes) {
+      if (attribute.kind != Attribute::Kind::block) continue;
+      const auto branch = static_cast<size_t>(attribute.ints[0]);
+      enter(branch);
+      leave(branch);
+    }
+    for (const int value : op.outputs) {
+      if (value != kAbsent) define(value, name);
+    }
+  }
+
+  void define(int value, const std::string& by) {
+    Seen& seen = at(value, by);
+    if (seen != Seen::never) refuse_damaged(by + ": it defines value " + name_of(value) + ", which is defined already");
+    seen = Seen::visible;
+  }
+
+  void use(int value, const std::string& by) {
+    const Seen seen = at(value, by);
+    if (seen == Seen::never)
+      refuse_damaged(by + ": it uses value " + name_of(value) + ", which is not defined before it");
+    if (seen == Seen::left)
+      refuse_damaged(by + ": it uses value " + name_of(value) +
+                     ", which is defined inside a branch and cannot be seen here");
+  }
+
+  Seen& at(int value, const std::string& by) {
+    if (value < 0 || static_cast<size_t>(value) >= seen_.size()) {
+      refuse_damaged(by + ": there is no value " + std::to_string(value) + ", only " + std::to_string(seen_.size()));
+    }
+    return seen_[static_cast<size_t>(value)];
+  }
+
+  std::string name_of(int value) const { return quoted(graph_.values[static_cast<size_t>(value)]); }
+
+  const Graph& graph_;
+  std::vector<Seen> seen_;
+};
+
+}  // namespace
+
+void check_graph(const Graph& graph) {
+  check_value_names(graph);
+  BlockTree(graph).check();
+  Scopes(graph).check();
+}
+
+std::string label(const Op& op) {
+  return "op " + (op.name.empty() ? std::to_string(op.id) : quoted(op.name)) + " (" + quoted(op.type) + ")";
+}
+
+}  // namespace lrt

@@ -1,0 +1,91 @@
+// An op's attributes, as ops ask for them.
+#include "model/graph.h"
+
+#include "model/check_graph.h"
+#include "model/error.h"
+#include "model/text.h"
+
+namespace lrt {
+namespace {
+
+using Kind = Attribute::Kind;
+
+const char* name_of(Kind kind) {
+  switch (kind) {
+    case Kind::ints:
+      return "integers";
+    case Kind::floats:
+      return "floats";
+    case Kind::strings:
+      return "strings";
+    case Kind::block:
+      return "a block";
+  }
+  return "nothing";
+}
+
+[[noreturn]] void refuse_attribute(const Op& op, const std::string& attribute, const std::string& why) {
+  throw Error(Status::unsupported,
+              label(op) + ": attribute " + quoted(attribute) + " " + why + ". Convert the model again.");
+}
+
+const Attribute* find_kind(const Op& op, const char* attribute, Kind kind) {
+  const Attribute* found = op.find(attribute);
+  if (found != nullptr && found->kind != kind) {
+    refuse_attribute(op, attribute, std::string("is ") + name_of(found->kind) + ", not " + name_of(kind));
+  }
+  return found;
+}
+
+template <class T>
+const T& only(const Op& op, const char* attribute, const std::vector<T>& items) {
+  if (items.size() != 1) refuse_attribute(op, attribute, "has " + plural(items.size(), "item") + ", not one");
+  return items[0];
+}
+
+}  // namespace
+
+const Attribute* Op::find(const char* attribute) const {
+  for (const Attribute& candidate : attributes) {
+    if (candidate.name == attribute) return &candidate;
+  }
+  return nullptr;
+}
+
+int64_t Op::integer(const char* attribute, int64_t otherwise) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::ints);
+  return found == nullptr ? otherwise : only(*this, attribute, found->ints);
+}
+
+float Op::number(const char* attribute, float otherwise) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::floats);
+  return found == nullptr ? otherwise : only(*this, attribute, found->floats);
+}
+
+std::string Op::text(const char* attribute, const char* otherwise) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::strings);
+  return found == nullptr ? otherwise : only(*this, attribute, found->strings);
+}
+
+std::vector<int64_t> Op::integers(const char* attribute) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::ints);
+  return found == nullptr ? std::vector<int64_t>() : found->ints;
+}
+
+std::vector<float> Op::numbers(const char* attribute) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::floats);
+  return found == nullptr ? std::vector<float>() : found->floats;
+}
+
+std::vector<std::string> Op::texts(const char* attribute) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::strings);
+  return found == nullptr ? std::vector<std::string>() : found->strings;
+}
+
+int Op::block(const char* attribute) const {
+  const Attribute* found = find_kind(*this, attribute, Kind::block);
+  if (found == nullptr) refuse_attribute(*this, attribute, "is left out");
+  return static_cast<int>(only(*this, attribute, found->ints));
+}
+
+}  // namespace lrt

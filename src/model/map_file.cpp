@@ -1,0 +1,102 @@
+// A file as bytes in memory: mapped where the system can, else read. A mapped file must not be cut short while a model
+// uses it: the system then ends the process, as with any mapped file.
+#include <cerrno>
+#include <cstring>
+#include <new>
+
+#include "model/gguf.h"
+#include "model/text.h"
+
+#if __has_include(<sys/mman.h>) && !defined(LRT_NO_MMAP)
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define LRT_HAS_MMAP 1
+#else
+#include <filesystem>
+#include <fstream>
+#define LRT_HAS_MMAP 0
+#endif
+
+namespace lrt {
+namespace {
+
+constexpr std::align_val_t kCopyAlignment{64};
+
+std::shared_ptr<void> allocate(size_t size) {
+  return {::operator new(size, kCopyAlignment), [](void* data) { ::operator delete(data, kCopyAlignment); }};
+}
+
+[[noreturn]] void refuse_file(const std::string& path, const std::string& why) {
+  refuse("cannot read the model file '" + path + "': " + why + ". Check the path and its permissions.");
+}
+
+#if LRT_HAS_MMAP
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  int number() const { return number_; }
+
+ private:
+  int number_;
+};
+
+#endif
+
+}  // namespace
+
+Bytes copy_bytes(const void* data, size_t size) {
+  std::shared_ptr<void> copy = allocate(size);
+  if (size > 0) std::memcpy(copy.get(), data, size);
+  const auto* bytes = static_cast<const uint8_t*>(copy.get());
+  return {std::move(copy), bytes, size};
+}
+
+#if LRT_HAS_MMAP
+
+Bytes map_file(const std::string& path) {
+  // O_NONBLOCK: to open a named pipe would otherwise wait for a writer.
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  struct stat status{};
+  if (file.number() < 0 || ::fstat(file.number(), &status) != 0) refuse_file(path, std::strerror(errno));
+  if (!S_ISREG(status.st_mode)) refuse_file(path, "it is not a regular file");
+  if (static_cast<uint64_t>(status.st_size) > SIZE_MAX) refuse_file(path, "it is larger than memory can be");
+  const auto size = static_cast<size_t>(status.st_size);
+  if (size == 0) return copy_bytes(nullptr, 0);  // which mmap refuses
+
+  void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
+  if (data == MAP_FAILED) refuse_file(path, std::strerror(errno));
+  std::shared_ptr<const void> owner(data, [size](void* start) { ::munmap(start, size); });
+  return {std::move(owner), static_cast<const uint8_t*>(data), size};
+}
+
+#else
+
+Bytes map_file(const std::string& path) {
+  const std::filesystem::path native = std::filesystem::u8path(path);
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(native, code))
+    refuse_file(path, code ? code.message() : "it is not a regular file");
+  const uintmax_t length = std::filesystem::file_size(native, code);
+  if (code) refuse_file(path, code.message());
+  if (length > SIZE_MAX / 2) refuse_file(path, "it is larger than memory can be");
+
+  const auto size = static_cast<size_t>(length);
+  std::shared_ptr<void> data = allocate(size);
+  std::ifstream file(native, std::ios::binary);
+  if (!file.read(static_cast<char*>(data.get()), static_cast<std::streamsize>(size)))
+    refuse_file(path, "reading it failed");
+  const auto* bytes = static_cast<const uint8_t*>(data.get());
+  return {std::move(data), bytes, size};
+}
+
+#endif
+
+}  // namespace lrt

@@ -1,0 +1,30 @@
+// Words for messages. Names come from untrusted files: they are cut and escaped before anyone is shown them.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace lrt {
+
+inline constexpr size_t kMaxNameLength = 1024;
+
+bool is_utf8(std::string_view text);
+// UTF-8 without control characters, at most kMaxNameLength bytes; may be empty.
+bool is_label(std::string_view text);
+// UTF-8 without NUL, so that it survives being a C string.
+bool is_text(std::string_view text);
+
+std::string quoted(std::string_view name);           // 'name', at most some 80 bytes of it
+std::string plural(size_t count, const char* noun);  // "1 item", "2 items"
+
+// A name that stands in the list more than once; its data() is nullptr where there is none. Sorts rather than hashes:
+// a file can be made of names whose hashes collide.
+std::string_view find_duplicate(std::vector<std::string_view> names);
+
+// Throw Error(file). The second says that the bytes make no sense, and what to do about it.
+[[noreturn]] void refuse(const std::string& message);
+[[noreturn]] void refuse_damaged(const std::string& what);
+
+}  // namespace lrt

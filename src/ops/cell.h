@@ -1,0 +1,91 @@
+// One recurrent cell: how its weights are packed, what its projection of x is, and how it takes one step.
+// recurrent.cpp walks the sequence; cell_lstm.cpp, cell_gru.cpp and cell_rnn.cpp are the cells.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "ops/panels.h"
+
+namespace lrt {
+
+// Weights of one direction as ONNX lays them: W [G*H, I], R [G*H, H], B [2*G*H] or null, P [3*H] or null.
+struct CellWeights {
+  const float* w = nullptr;
+  const float* r = nullptr;
+  const float* b = nullptr;
+  const float* p = nullptr;
+};
+
+struct CellOptions {
+  int64_t inputs = 0;  // I
+  int64_t hidden = 0;  // H
+  float clip = 0.0f;   // 0: none
+  bool input_forget = false;
+  bool linear_before_reset = false;
+  bool peephole = false;
+  std::vector<Activation> activations;  // of one direction
+};
+
+// Rows of h or c: row b at data + b * stride.
+struct Rows {
+  float* data = nullptr;
+  int64_t stride = 0;
+};
+
+struct CellStep {
+  float* gates = nullptr;  // rows as the projection left them; the step may overwrite them
+  int64_t gate_stride = 0;
+  Rows h_in, c_in, h_out, c_out;
+  int64_t rows = 0;
+  float* scratch = nullptr;  // scratch_floats(rows)
+  bool backwards = false;
+};
+
+class Cell {
+ public:
+  Cell(const Kernels& kernels, CellOptions options, int gates);
+  virtual ~Cell() = default;
+
+  virtual bool has_cell_state() const { return false; }
+  int gates() const { return gates_; }                       // G
+  int64_t gate_row() const { return gates_ * panels_ * LRT_LANES; }  // floats of a row of gate sums
+  size_t packed_floats() const { return packed_floats_; }    // of one direction
+  virtual size_t scratch_floats(int64_t /*rows*/) const { return 0; }
+
+  // Allocates nothing: memory holds packed_floats().
+  virtual void pack(float* memory, const CellWeights& weights) const = 0;
+  // gates = bias + W x, row by row.
+  void project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates, int64_t gate_stride,
+               bool backwards) const;
+  virtual void step(const float* packed, const CellStep& step) const = 0;
+
+ protected:
+  // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
+  size_t reserve(size_t floats);
+  size_t reserve_panels(int64_t k, int64_t vectors) { return reserve(panel_floats(k, vectors)); }
+  int group(int unit) const;  // vectors per group, a multiple of `unit` that belong together
+  Panels panels(const float* packed, size_t at, int64_t k, int64_t vectors, int group) const;
+  bool is_activated(std::initializer_list<int> kinds) const;
+
+  const Kernels& kernels_;
+  const CellOptions options_;
+  const int gates_;
+  const int64_t panels_;  // ceil(H / 16)
+  // Set by each cell: where its bias row and W stand.
+  size_t bias_at_ = 0, w_at_ = 0;
+  int w_group_ = 1;
+
+ private:
+  size_t packed_floats_ = 0;
+};
+
+// Throws nothing; the options are checked by the caller.
+std::unique_ptr<const Cell> make_lstm_cell(const Kernels& kernels, const CellOptions& options);
+std::unique_ptr<const Cell> make_gru_cell(const Kernels& kernels, const CellOptions& options);
+std::unique_ptr<const Cell> make_rnn_cell(const Kernels& kernels, const CellOptions& options);
+
+}  // namespace lrt

@@ -1,0 +1,162 @@
+// GRU as ONNX GRU-22 defines it.
+//   z = f(Wz x + Rz h + bz)    r = f(Wr x + Rr h + br)    h' = (1 - z)∘n + z∘h
+//   n = g(Wn x + Rn (r∘h) + Rbn + Wbn), or with linear_before_reset  n = g(Wn x + r∘(Rn h + Rbn) + Wbn)
+// The fused form (linear_before_reset, sigmoid and tanh, no clip) keeps z, r, n of 16 units side by side; the general
+// form keeps z, r side by side and all n behind them, since n's product may have to wait for r.
+#include "ops/cell.h"
+
+namespace lrt {
+
+namespace {
+
+constexpr int kGates = 3;
+
+class FusedGruCell final : public Cell {
+ public:
+  FusedGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
+    bias_at_ = reserve(static_cast<size_t>(gate_row()));
+    rbias_at_ = reserve(static_cast<size_t>(panels_ * LRT_LANES));
+    w_group_ = group(kGates);
+    w_at_ = reserve_panels(options.inputs, vectors());
+    r_at_ = reserve_panels(options.hidden, vectors());
+  }
+
+  void pack(float* memory, const CellWeights& weights) const override {
+    const int64_t hidden = options_.hidden;
+    const auto order = [hidden](int64_t c) {
+      const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
+      return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
+    };
+    const MatrixView w{weights.w, options_.inputs, kGates * hidden, 1, options_.inputs};
+    const MatrixView r{weights.r, hidden, kGates * hidden, 1, hidden};
+    pack_panels_into(memory + w_at_, w, vectors(), w_group_, order);
+    pack_panels_into(memory + r_at_, r, vectors(), w_group_, order);
+    for (int64_t c = 0; c < gate_row(); ++c) {
+      const int64_t from = order(c);
+      const bool candidate = from >= 2 * hidden;  // its recurrent bias stays apart: the reset gate scales it
+      float bias = 0.0f;
+      if (weights.b && from >= 0) bias = weights.b[from] + (candidate ? 0.0f : weights.b[kGates * hidden + from]);
+      memory[bias_at_ + static_cast<size_t>(c)] = bias;
+    }
+    for (int64_t unit = 0; unit < panels_ * LRT_LANES; ++unit) {
+      memory[rbias_at_ + static_cast<size_t>(unit)] = weights.b && unit < hidden ? weights.b[5 * hidden + unit] : 0.0f;
+    }
+  }
+
+  void step(const float* packed, const CellStep& s) const override {
+    const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
+    const GruStepF32 step{&r,           s.gates,       s.gate_stride,  packed + rbias_at_, s.h_in.data, s.h_in.stride,
+                          s.h_out.data, s.h_out.stride, options_.hidden, s.rows,            s.backwards};
+    kernels_.gru_step_f32(&step);
+  }
+
+ private:
+  int64_t vectors() const { return kGates * panels_; }
+
+  size_t r_at_ = 0, rbias_at_ = 0;
+};
+
+class GeneralGruCell final : public Cell {
+ public:
+  GeneralGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
+    bias_at_ = reserve(static_cast<size_t>(gate_row()));
+    rbias_at_ = reserve(static_cast<size_t>(width()));
+    w_group_ = group(1);
+    zr_group_ = group(2);
+    w_at_ = reserve_panels(options.inputs, kGates * panels_);
+    zr_at_ = reserve_panels(options.hidden, 2 * panels_);
+    n_at_ = reserve_panels(options.hidden, panels_);
+  }
+
+  // One row: r∘h, or Rn h + Rbn where linear_before_reset.
+  size_t scratch_floats(int64_t rows) const override { return static_cast<size_t>(rows * width()); }
+
+  void pack(float* memory, const CellWeights& weights) const override {
+    const int64_t hidden = options_.hidden, behind = 2 * width();
+    const auto zr_order = [hidden](int64_t c) {
+      const int64_t unit = c / (2 * LRT_LANES) * LRT_LANES + c % LRT_LANES;
+      return unit < hidden ? c / LRT_LANES % 2 * hidden + unit : -1;
+    };
+    const auto n_order = [hidden](int64_t unit) { return unit < hidden ? 2 * hidden + unit : -1; };
+    const auto order = [&](int64_t c) { return c < behind ? zr_order(c) : n_order(c - behind); };
+    const MatrixView w{weights.w, options_.inputs, kGates * hidden, 1, options_.inputs};
+    const MatrixView r{weights.r, hidden, kGates * hidden, 1, hidden};
+    pack_panels_into(memory + w_at_, w, kGates * panels_, w_group_, order);
+    pack_panels_into(memory + zr_at_, r, 2 * panels_, zr_group_, zr_order);
+    pack_panels_into(memory + n_at_, r, panels_, w_group_, n_order);
+    pack_bias(memory, weights.b, order);
+  }
+
+  void step(const float* packed, const CellStep& s) const override {
+    const Panels zr = panels(packed, zr_at_, options_.hidden, 2 * panels_, zr_group_);
+    const Panels n = panels(packed, n_at_, options_.hidden, panels_, w_group_);
+    float* n_gates = s.gates + 2 * width();
+    product(zr, s.h_in.data, s.h_in.stride, s, nullptr, s.gates, s.gate_stride, 2 * width());
+
+    const bool reset_first = !options_.linear_before_reset;
+    GruCellF32 cell{s.gates,
+                    s.gate_stride,
+                    n_gates,
+                    s.gate_stride,
+                    reset_first ? nullptr : s.scratch,
+                    width(),
+                    s.h_in.data,
+                    s.h_in.stride,
+                    reset_first ? s.scratch : nullptr,
+                    width(),
+                    options_.hidden,
+                    s.rows,
+                    options_.clip,
+                    options_.activations[0],
+                    options_.activations[1]};
+    if (reset_first) {
+      kernels_.gru_reset_f32(&cell);
+      product(n, s.scratch, width(), s, nullptr, n_gates, s.gate_stride, width());
+    } else {
+      product(n, s.h_in.data, s.h_in.stride, s, packed + rbias_at_, s.scratch, width(), width());
+      kernels_.gru_reset_f32(&cell);
+    }
+    cell.h_out = s.h_out.data;
+    cell.h_out_stride = s.h_out.stride;
+    kernels_.gru_cell_f32(&cell);
+  }
+
+ private:
+  int64_t width() const { return panels_ * LRT_LANES; }
+
+  void product(const Panels& panels, const float* x, int64_t x_stride, const CellStep& s, const float* bias, float* out,
+               int64_t out_stride, int64_t cols) const {
+    const GemmF32 gemm{&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards};
+    kernels_.gemm_f32(&gemm);
+  }
+
+  void pack_bias(float* memory, const float* b, const ColumnOrder& order) const {
+    const int64_t hidden = options_.hidden;
+    for (int64_t c = 0; c < gate_row(); ++c) {
+      const int64_t from = order(c);
+      const bool apart = options_.linear_before_reset && from >= 2 * hidden;
+      float bias = 0.0f;
+      if (b && from >= 0) bias = b[from] + (apart ? 0.0f : b[kGates * hidden + from]);
+      memory[bias_at_ + static_cast<size_t>(c)] = bias;
+    }
+    for (int64_t unit = 0; unit < width(); ++unit) {
+      memory[rbias_at_ + static_cast<size_t>(unit)] = b && unit < hidden ? b[5 * hidden + unit] : 0.0f;
+    }
+  }
+
+  size_t zr_at_ = 0, n_at_ = 0, rbias_at_ = 0;
+  int zr_group_ = 2;
+};
+
+}  // namespace
+
+std::unique_ptr<const Cell> make_gru_cell(const Kernels& kernels, const CellOptions& options) {
+  const bool usual = options.activations.size() == 2 && options.activations[0].kind == LRT_SIGMOID &&
+                     options.activations[1].kind == LRT_TANH;
+  if (usual && options.linear_before_reset && options.clip == 0.0f) {
+    return std::make_unique<FusedGruCell>(kernels, options);
+  }
+  return std::make_unique<GeneralGruCell>(kernels, options);
+}
+
+}  // namespace lrt

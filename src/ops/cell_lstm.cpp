@@ -1,0 +1,99 @@
+// LSTM as ONNX LSTM-22 defines it. Gates i, o, f, c of the same 16 units stand side by side.
+//   i = f(Wi x + Ri h + Pi∘c + bi)      f = f(Wf x + Rf h + Pf∘c + bf), or 1 - i where input_forget
+//   C = f∘c + i∘g(Wc x + Rc h + bc)     h = f(Wo x + Ro h + Po∘C + bo) ∘ h(C)
+#include "ops/cell.h"
+
+namespace lrt {
+
+namespace {
+
+constexpr int kGates = 4;
+
+class LstmCell final : public Cell {
+ public:
+  LstmCell(const Kernels& kernels, const CellOptions& options)
+      : Cell(kernels, options, kGates),
+        fused_(is_activated({LRT_SIGMOID, LRT_TANH, LRT_TANH}) && !options.peephole && options.clip == 0.0f &&
+               !options.input_forget) {
+    bias_at_ = reserve(static_cast<size_t>(gate_row()));
+    w_group_ = group(kGates);
+    w_at_ = reserve_panels(options.inputs, vectors());
+    r_at_ = reserve_panels(options.hidden, vectors());
+    if (options.peephole) peephole_at_ = reserve(static_cast<size_t>(3 * panels_ * LRT_LANES));
+  }
+
+  bool has_cell_state() const override { return true; }
+
+  void pack(float* memory, const CellWeights& weights) const override {
+    const int64_t hidden = options_.hidden;
+    const auto order = [hidden](int64_t c) {
+      const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
+      return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
+    };
+    const MatrixView w{weights.w, options_.inputs, kGates * hidden, 1, options_.inputs};
+    const MatrixView r{weights.r, hidden, kGates * hidden, 1, hidden};
+    pack_panels_into(memory + w_at_, w, vectors(), w_group_, order);
+    pack_panels_into(memory + r_at_, r, vectors(), w_group_, order);
+    for (int64_t c = 0; c < gate_row(); ++c) {
+      const int64_t from = order(c);
+      memory[bias_at_ + static_cast<size_t>(c)] =
+          weights.b && from >= 0 ? weights.b[from] + weights.b[kGates * hidden + from] : 0.0f;
+    }
+    if (weights.p) pack_peephole(memory + peephole_at_, weights.p);
+  }
+
+  void step(const float* packed, const CellStep& s) const override {
+    const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
+    if (fused_) {
+      const LstmStepF32 step{&r,           s.gates,      s.gate_stride,  s.h_in.data,  s.h_in.stride,
+                             s.c_in.data,  s.c_in.stride, s.h_out.data,  s.h_out.stride, s.c_out.data,
+                             s.c_out.stride, options_.hidden, s.rows,    s.backwards};
+      kernels_.lstm_step_f32(&step);
+      return;
+    }
+    const GemmF32 gemm{&r,          s.h_in.data, s.h_in.stride,  s.rows, nullptr,
+                       s.gates,     s.gate_stride, gate_row(),   s.backwards};
+    kernels_.gemm_f32(&gemm);
+    const auto& activations = options_.activations;
+    const LstmCellF32 cell{s.gates,
+                           s.gate_stride,
+                           options_.peephole ? packed + peephole_at_ : nullptr,
+                           s.c_in.data,
+                           s.c_in.stride,
+                           s.h_out.data,
+                           s.h_out.stride,
+                           s.c_out.data,
+                           s.c_out.stride,
+                           options_.hidden,
+                           s.rows,
+                           options_.clip,
+                           options_.input_forget,
+                           activations[0],
+                           activations[1],
+                           activations[2]};
+    kernels_.lstm_cell_f32(&cell);
+  }
+
+ private:
+  int64_t vectors() const { return kGates * panels_; }
+
+  void pack_peephole(float* memory, const float* p) const {
+    const int64_t width = panels_ * LRT_LANES;
+    for (int64_t gate = 0; gate < 3; ++gate) {
+      for (int64_t unit = 0; unit < width; ++unit) {
+        memory[gate * width + unit] = unit < options_.hidden ? p[gate * options_.hidden + unit] : 0.0f;
+      }
+    }
+  }
+
+  const bool fused_;
+  size_t r_at_ = 0, peephole_at_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<const Cell> make_lstm_cell(const Kernels& kernels, const CellOptions& options) {
+  return std::make_unique<LstmCell>(kernels, options);
+}
+
+}  // namespace lrt

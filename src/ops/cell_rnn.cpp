@@ -1,0 +1,47 @@
+// Vanilla RNN as ONNX RNN-22 defines it: h = f(W x + R h + Wb + Rb).
+#include "ops/cell.h"
+
+namespace lrt {
+
+namespace {
+
+class RnnCell final : public Cell {
+ public:
+  RnnCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, 1) {
+    bias_at_ = reserve(static_cast<size_t>(gate_row()));
+    w_group_ = group(1);
+    w_at_ = reserve_panels(options.inputs, panels_);
+    r_at_ = reserve_panels(options.hidden, panels_);
+  }
+
+  void pack(float* memory, const CellWeights& weights) const override {
+    const int64_t hidden = options_.hidden;
+    pack_panels_into(memory + w_at_, MatrixView{weights.w, options_.inputs, hidden, 1, options_.inputs}, w_group_);
+    pack_panels_into(memory + r_at_, MatrixView{weights.r, hidden, hidden, 1, hidden}, w_group_);
+    for (int64_t unit = 0; unit < gate_row(); ++unit) {
+      memory[bias_at_ + static_cast<size_t>(unit)] =
+          weights.b && unit < hidden ? weights.b[unit] + weights.b[hidden + unit] : 0.0f;
+    }
+  }
+
+  void step(const float* packed, const CellStep& s) const override {
+    const Panels r = panels(packed, r_at_, options_.hidden, panels_, w_group_);
+    const GemmF32 gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows, nullptr,
+                       s.gates, s.gate_stride, gate_row(),    s.backwards};
+    kernels_.gemm_f32(&gemm);
+    const RnnCellF32 cell{s.gates,         s.gate_stride, s.h_out.data,  s.h_out.stride,
+                          options_.hidden, s.rows,        options_.clip, options_.activations[0]};
+    kernels_.rnn_cell_f32(&cell);
+  }
+
+ private:
+  size_t r_at_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<const Cell> make_rnn_cell(const Kernels& kernels, const CellOptions& options) {
+  return std::make_unique<RnnCell>(kernels, options);
+}
+
+}  // namespace lrt

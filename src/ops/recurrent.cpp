@@ -1,0 +1,230 @@
+// Planning of LSTM, GRU and RNN (ONNX opset 22): checks, shapes, packing, state.
+#include "ops/recurrent.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace lrt {
+
+namespace {
+
+// Gate sums of one chunk of steps should stay in a core's second-level cache.
+constexpr int64_t kChunkBytes = 128 * 1024;
+
+struct CellType {
+  int gates;
+  size_t activations;  // per direction
+  std::unique_ptr<const Cell> (*make)(const Kernels&, const CellOptions&);
+  bool cell_state;
+};
+
+constexpr CellType kLstm{4, 3, make_lstm_cell, true};
+constexpr CellType kGru{3, 2, make_gru_cell, false};
+constexpr CellType kRnn{1, 1, make_rnn_cell, false};
+
+// Inputs of the three ops; GRU and RNN stop before c.
+enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole };
+
+int activation_kind(OpPlan& p, std::string name) {
+  std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
+  static constexpr struct {
+    const char* name;
+    int kind;
+  } known[] = {{"relu", LRT_RELU},         {"tanh", LRT_TANH},
+               {"sigmoid", LRT_SIGMOID},   {"affine", LRT_AFFINE},
+               {"leakyrelu", LRT_LEAKY_RELU}, {"thresholdedrelu", LRT_THRESHOLDED_RELU},
+               {"scaledtanh", LRT_SCALED_TANH}, {"hardsigmoid", LRT_HARD_SIGMOID},
+               {"elu", LRT_ELU},           {"softsign", LRT_SOFTSIGN},
+               {"softplus", LRT_SOFTPLUS}};
+  for (const auto& entry : known) {
+    if (name == entry.name) return entry.kind;
+  }
+  p.refuse(Status::unsupported, "unknown activation '" + name + "'");
+}
+
+std::vector<std::vector<Activation>> activations(OpPlan& p, size_t directions, size_t each) {
+  const auto names = p.op().texts("activations");
+  const auto alphas = p.op().numbers("activation_alpha"), betas = p.op().numbers("activation_beta");
+  const size_t count = directions * each;
+  if (names.size() != count || alphas.size() != count || betas.size() != count) {
+    p.refuse(Status::file, "needs " + std::to_string(count) + " activations, each with alpha and beta");
+  }
+  std::vector<std::vector<Activation>> result(directions);
+  for (size_t i = 0; i < count; ++i) {
+    result[i / each].push_back(Activation{activation_kind(p, names[i]), alphas[i], betas[i]});
+  }
+  return result;
+}
+
+void expect(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted) {
+  const Operand& seen = p.in(input);
+  if (seen.dtype != dtype) {
+    p.refuse(Status::shape, std::string(name) + " is " + name_of(seen.dtype) + ", wanted " + name_of(dtype));
+  }
+  if (seen.shape != wanted) {
+    p.refuse(Status::shape, std::string(name) + " is " + seen.shape.text() + ", wanted " + wanted.text());
+  }
+}
+
+SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
+  const Operand& x = p.in(kX);
+  const Operand& r = p.in(kR);
+  if (x.dtype != DType::f32 || x.shape.rank() != 3) {
+    p.refuse(Status::shape, "X is " + std::string(name_of(x.dtype)) + x.shape.text() + ", wanted float32 of rank 3");
+  }
+  if (r.shape.rank() != 3) p.refuse(Status::shape, "R is " + r.shape.text() + ", wanted rank 3");
+  SequenceShape s;
+  s.batch_first = p.op().integer("layout", 0) != 0;
+  s.steps = x.shape[s.batch_first ? 1 : 0];
+  s.batch = x.shape[s.batch_first ? 0 : 1];
+  s.inputs = x.shape[2];
+  s.hidden = r.shape[2];
+  s.directions = directions;
+  const int64_t declared = p.op().integer("hidden_size", s.hidden);
+  if (declared != s.hidden || s.hidden < 1) {
+    p.refuse(Status::shape, "hidden_size is " + std::to_string(declared) + " but R is " + r.shape.text());
+  }
+  const int64_t gate_units = type.gates * s.hidden;
+  expect(p, kW, "W", DType::f32, Shape{directions, gate_units, s.inputs});
+  expect(p, kR, "R", DType::f32, Shape{directions, gate_units, s.hidden});
+  if (p.has(kB)) expect(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
+  if (p.has(kLengths)) expect(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
+  if (type.cell_state && p.has(kPeephole)) expect(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
+  return s;
+}
+
+std::vector<bool> read_directions(OpPlan& p) {
+  const std::string direction = p.op().text("direction", "forward");
+  if (direction == "forward") return {false};
+  if (direction == "reverse") return {true};
+  if (direction == "bidirectional") return {false, true};
+  p.refuse(Status::unsupported, "unknown direction '" + direction + "'");
+}
+
+CellOptions read_options(OpPlan& p, const CellType& type, const SequenceShape& s) {
+  CellOptions options;
+  options.inputs = s.inputs;
+  options.hidden = s.hidden;
+  options.clip = p.op().number("clip", 0.0f);
+  options.input_forget = p.op().integer("input_forget", 0) != 0;
+  options.linear_before_reset = p.op().integer("linear_before_reset", 0) != 0;
+  options.peephole = type.cell_state && p.has(kPeephole);
+  if (!(options.clip >= 0.0f)) p.refuse(Status::unsupported, "clip must not be negative");
+  return options;
+}
+
+std::vector<SequenceCall::Direction> make_directions(OpPlan& p, const CellType& type, CellOptions options,
+                                                     const std::vector<bool>& reversed) {
+  const auto each = activations(p, reversed.size(), type.activations);
+  std::vector<SequenceCall::Direction> directions;
+  size_t at = 0;
+  for (size_t d = 0; d < reversed.size(); ++d) {
+    options.activations = each[d];
+    directions.push_back({type.make(p.kernels(), options), reversed[d], at});
+    at += directions.back().cell->packed_floats();
+  }
+  return directions;
+}
+
+void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type) {
+  std::vector<int> reads = {kW, kR};
+  if (p.has(kB)) reads.push_back(kB);
+  if (type.cell_state && p.has(kPeephole)) reads.push_back(kPeephole);
+  const auto reads_it = [&](int i) { return std::find(reads.begin(), reads.end(), i) != reads.end(); };
+  const size_t bytes = call.packed_floats() * sizeof(float);
+  if (std::all_of(reads.begin(), reads.end(), [&](int i) { return p.in(i).known != nullptr; })) {
+    const auto data = [&](int i) { return reads_it(i) ? static_cast<const float*>(p.in(i).known) : nullptr; };
+    call.packed = p.packed(0, reads, [&]() -> std::shared_ptr<const void> {
+      auto packed = std::make_shared<AlignedBuffer>(bytes);
+      call.pack(packed->as<float>(), CellWeights{data(kW), data(kR), data(kB), data(kPeephole)});
+      return packed;
+    });
+    return;
+  }
+  const auto buffer = [&](int i) { return reads_it(i) ? p.in(i).buffer : -1; };
+  call.packed_scratch = p.scratch(bytes);
+  call.w = buffer(kW);
+  call.r = buffer(kR);
+  call.b = buffer(kB);
+  call.p = buffer(kPeephole);
+}
+
+// One state, h or c: where it begins, where it ends. `input` is its initial value, `output` the op's output for it.
+void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char* name, bool forward, BufferId* initial,
+                std::vector<BufferId>* final) {
+  BufferId kept = -1;
+  if (forward && p.keep_state(input, name, shape, initial, &kept)) {
+    final->push_back(kept);
+  } else if (p.has(input)) {
+    expect(p, input, input == kH ? "initial_h" : "initial_c", DType::f32, shape);
+    *initial = p.in(input).buffer;
+  }
+  if (p.wants(output)) {
+    final->push_back(p.out(output, DType::f32, shape));
+    p.time_axis(output, -1);  // the state after the last step so far
+  }
+}
+
+// Time may run along the steps, forward, from kept states; or along the batch, whose rows are independent.
+void plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
+  const int time = p.in(kX).time_axis;
+  if (time < 0) return;
+  const int steps_axis = s.batch_first ? 1 : 0;
+  if (time == steps_axis) {
+    if (!forward) p.not_streamable("runs backwards over time (direction = " + p.op().text("direction", "forward") + ")");
+    if (p.has(kLengths)) p.not_streamable("has sequence lengths, which a stream does not know");
+    p.time_axis(0, s.batch_first ? 1 : 0);
+  } else if (time == 1 - steps_axis) {
+    p.time_axis(0, s.batch_first ? 0 : 2);
+  } else {
+    p.not_streamable("its features lie along time");
+  }
+}
+
+void plan_recurrent(OpPlan& p, const CellType& type) {
+  SequenceCall call;
+  const std::vector<bool> reversed = read_directions(p);
+  const auto directions = static_cast<int64_t>(reversed.size());
+  const SequenceShape s = call.shape = read_shape(p, type, directions);
+  call.directions = make_directions(p, type, read_options(p, type, s), reversed);
+  const Cell& cell = *call.directions[0].cell;
+
+  const bool forward = directions == 1 && !reversed[0];
+  plan_time(p, s, forward);
+  if (p.wants(0)) {
+    call.y = p.out(0, DType::f32, s.batch_first ? Shape{s.batch, s.steps, directions, s.hidden}
+                                                : Shape{s.steps, directions, s.batch, s.hidden});
+  }
+  const Shape state = s.batch_first ? Shape{s.batch, directions, s.hidden} : Shape{directions, s.batch, s.hidden};
+  plan_state(p, state, kH, 1, "h", forward, &call.h_initial, &call.h_final);
+  if (type.cell_state) plan_state(p, state, kC, 2, "c", forward, &call.c_initial, &call.c_final);
+
+  call.x = p.in(kX).buffer;
+  if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
+  plan_weights(p, call, type);
+
+  const int64_t row_bytes = std::max<int64_t>(1, s.batch * cell.gate_row() * static_cast<int64_t>(sizeof(float)));
+  call.chunk = std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, s.steps));
+  const auto floats = [](int64_t count) { return static_cast<size_t>(count) * sizeof(float); };
+  call.gates = p.scratch(floats(call.chunk * s.batch * cell.gate_row()));
+  call.h_scratch = p.scratch(floats(2 * s.batch * s.hidden));
+  if (type.cell_state) call.c_scratch = p.scratch(floats(s.batch * s.hidden));
+  size_t extra = 0;
+  for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
+  if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
+
+  const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));
+  const uint64_t others = (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
+                          (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);
+  p.cost(parameters * static_cast<uint64_t>(s.steps * s.batch),
+         call.packed_floats() * sizeof(float), parameters + others);
+  p.run(std::move(call));
+}
+
+}  // namespace
+
+void plan_lstm(OpPlan& plan) { plan_recurrent(plan, kLstm); }
+void plan_gru(OpPlan& plan) { plan_recurrent(plan, kGru); }
+void plan_rnn(OpPlan& plan) { plan_recurrent(plan, kRnn); }
+
+}  // namespace lrt

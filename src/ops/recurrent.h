@@ -1,0 +1,69 @@
+// LSTM, GRU and RNN over a whole sequence: directions, lengths, layouts, initial and kept states. What a cell computes
+// is in cell_*.cpp.
+#pragma once
+
+#include <memory>
+
+#include "ops/cell.h"
+#include "ops/op.h"
+
+namespace lrt {
+
+void plan_lstm(OpPlan& plan);
+void plan_gru(OpPlan& plan);
+void plan_rnn(OpPlan& plan);
+
+// Sizes and strides of one layer. Time is t, the batch row b.
+struct SequenceShape {
+  int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 1;
+  bool batch_first = false;  // layout = 1
+
+  int64_t x_step() const { return batch_first ? inputs : batch * inputs; }
+  int64_t x_row() const { return batch_first ? steps * inputs : inputs; }
+  int64_t y_step() const { return directions * (batch_first ? 1 : batch) * hidden; }
+  int64_t y_row() const { return batch_first ? steps * directions * hidden : hidden; }
+  int64_t y_direction() const { return (batch_first ? 1 : batch) * hidden; }
+  // h and c: [D, B, H], or [B, D, H] where batch_first.
+  int64_t state_row() const { return batch_first ? directions * hidden : hidden; }
+  int64_t state_direction() const { return batch_first ? hidden : batch * hidden; }
+  int64_t state_elements() const { return directions * batch * hidden; }
+};
+
+// Everything the call of a recurrent op needs, resolved while planning. -1: no such buffer.
+class SequenceCall {
+ public:
+  void operator()(const Frame& frame) const;
+
+  // One direction of the layer. Both have cells of one type and gate row; only activations may differ.
+  struct Direction {
+    std::shared_ptr<const Cell> cell;
+    bool reversed = false;
+    size_t packed_at = 0;  // floats into the packed weights
+  };
+
+  SequenceShape shape;
+  std::vector<Direction> directions;
+  // Weights of every direction from pointers to the graph's own, into memory of packed_floats().
+  void pack(float* memory, const CellWeights& all) const;
+  size_t packed_floats() const { return directions.back().packed_at + directions.back().cell->packed_floats(); }
+
+  std::shared_ptr<const void> packed;  // AlignedBuffer; null where the weights come at run time
+  BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1;
+  BufferId x = -1, lengths = -1, h_initial = -1, c_initial = -1;
+  BufferId y = -1;
+  std::vector<BufferId> h_final, c_final;  // every place the last state goes
+  BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1;
+  int64_t chunk = 1;  // steps projected at once
+
+ private:
+  const float* packed_weights(const Frame& frame) const;
+  void run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
+                int64_t length) const;
+  void project(const Cell& cell, const float* weights, const float* start, int64_t steps, int64_t rows,
+               float* gate_rows, bool backwards) const;
+  Rows state(float* base, int64_t direction, int64_t first) const;
+  void copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
+                  int64_t first, int64_t rows) const;
+};
+
+}  // namespace lrt

@@ -1,0 +1,279 @@
+// The planner's side of planning one op: answers the op's questions, takes its outputs and its call, and makes the call
+// at once where every input is known.
+#include <algorithm>
+
+#include "plan/planner.h"
+
+namespace lrt {
+
+namespace {
+
+// What planning may compute of known values, in all: enough for weights rebuilt in the graph, not for a shape that lies.
+constexpr size_t kMaxKnownBytes = size_t{2} << 30;
+
+bool all_zero(const void* data, size_t bytes) {
+  const auto* from = static_cast<const unsigned char*>(data);
+  return std::all_of(from, from + bytes, [](unsigned char byte) { return byte == 0; });
+}
+
+}  // namespace
+
+class OpPlanner final : public OpPlan {
+ public:
+  OpPlanner(Planner& planner, const Op& op, const OpEntry& entry) : planner_(planner), op_(op), entry_(entry) {
+    operands_.resize(op.inputs.size());
+    declared_.resize(op.outputs.size(), false);
+    axes_.resize(op.outputs.size(), -1);
+    made_.resize(op.outputs.size());
+    for (const int id : op.inputs) {
+      if (id == kAbsent) continue;
+      const ValueState& state = planner.value(id);
+      known_ = known_ && state.known;
+      static_ = static_ && state.is_static;
+      from_time_ = from_time_ || state.from_time || (state.time_axis >= 0 && is_shape_op());
+      has_time_ = has_time_ || state.time_axis >= 0;
+    }
+  }
+
+  void plan() {
+    entry_.plan(*this);
+    if (known_) {
+      if (run_) run_(Frame(planner_.table_.data(), false));
+    } else if (run_) {
+      emit();
+    }
+    finish_outputs();
+    if (planner_.request_.proving && !known_) prove();
+  }
+
+  const Op& op() const override { return op_; }
+  const Kernels& kernels() const override { return planner_.kernels_; }
+
+  int inputs() const override { return static_cast<int>(op_.inputs.size()); }
+  bool has(int input) const override { return input < inputs() && op_.inputs[static_cast<size_t>(input)] != kAbsent; }
+
+  const Operand& in(int input) const override {
+    if (!has(input)) refuse(Status::file, "input " + std::to_string(input) + " is missing");
+    Operand& operand = operands_[static_cast<size_t>(input)];
+    if (operand.value != kAbsent) return operand;
+    operand.value = op_.inputs[static_cast<size_t>(input)];
+    ValueState& state = planner_.value(operand.value);
+    operand.dtype = state.dtype;
+    operand.shape = state.shape;
+    operand.buffer = planner_.buffer_of(state);
+    operand.known = state.known.get();
+    operand.is_static = state.is_static;
+    operand.time_axis = state.time_axis;
+    return operand;
+  }
+
+  std::vector<int64_t> integers(int input) const override {
+    const Operand& operand = in(input);
+    const std::string name = "input '" + planner_.graph_.values[static_cast<size_t>(operand.value)] + "'";
+    if (!operand.known) {
+      refuse(Status::unsupported, name + " depends on data, but decides a shape. Only shapes, constants and control inputs may");
+    }
+    const auto count = static_cast<size_t>(operand.shape.elements());
+    std::vector<int64_t> result(count);
+    for (size_t i = 0; i < count; ++i) {
+      switch (operand.dtype) {
+        case DType::i64: result[i] = static_cast<const int64_t*>(operand.known)[i]; break;
+        case DType::i32: result[i] = static_cast<const int32_t*>(operand.known)[i]; break;
+        case DType::boolean: result[i] = static_cast<const uint8_t*>(operand.known)[i]; break;
+        default: refuse(Status::unsupported, name + " is " + name_of(operand.dtype) + ", wanted int64 or int32");
+      }
+    }
+    return result;
+  }
+
+  int outputs() const override { return static_cast<int>(op_.outputs.size()); }
+  bool wants(int output) const override {
+    return output < outputs() && op_.outputs[static_cast<size_t>(output)] != kAbsent &&
+           planner_.is_used(op_.outputs[static_cast<size_t>(output)]);
+  }
+
+  BufferId out(int output, DType dtype, const Shape& shape) override {
+    ValueState state;
+    state.dtype = dtype;
+    state.shape = shape;
+    check_size(shape);
+    if (known_) {
+      state.known = new_known(state.bytes());
+      state.buffer = planner_.new_constant(state.known, state.bytes());
+    } else {
+      state.buffer = planner_.new_buffer(BufferState::Kind::arena, state.bytes());
+      writes_.push_back(state.buffer);
+    }
+    const BufferId buffer = state.buffer;
+    if (output < outputs()) made_[static_cast<size_t>(output)] = std::move(state);
+    return buffer;
+  }
+
+  void* known_out(int output, DType dtype, const Shape& shape) override {
+    ValueState& state = made_[static_cast<size_t>(output)];
+    state.dtype = dtype;
+    state.shape = shape;
+    check_size(shape);
+    state.known = new_known(state.bytes());
+    return const_cast<void*>(state.known.get());
+  }
+
+  void alias(int output, int input, const Shape& shape) override {
+    in(input);
+    ValueState state = planner_.value(op_.inputs[static_cast<size_t>(input)]);
+    if (state.shape.elements() != shape.elements()) {
+      refuse(Status::shape, "cannot see " + state.shape.text() + " as " + shape.text());
+    }
+    state.shape = shape;
+    made_[static_cast<size_t>(output)] = std::move(state);
+  }
+
+  BufferId scratch(size_t bytes) override {
+    if (known_) return planner_.new_constant(new_known(bytes), bytes);
+    const BufferId buffer = planner_.new_buffer(BufferState::Kind::arena, bytes);
+    writes_.push_back(buffer);
+    return buffer;
+  }
+
+  std::shared_ptr<const void> packed(int slot, const std::vector<int>& reads,
+                                     const std::function<std::shared_ptr<const void>()>& make) override {
+    packed_.insert(packed_.end(), reads.begin(), reads.end());
+    const bool shared = !known_ && std::all_of(reads.begin(), reads.end(), [&](int i) { return in(i).is_static; });
+    if (!shared) return make();
+    const PackCache::Key key{op_.id, slot};
+    auto found = planner_.packs_.find(key);
+    if (!found) planner_.packs_.put(key, found = make());
+    return found;
+  }
+
+  void run(Run call) override { run_ = std::move(call); }
+
+  void cost(uint64_t macs, uint64_t weight_bytes, uint64_t parameters) override {
+    info_.macs = macs;
+    info_.weight_bytes = weight_bytes;
+    info_.parameters = parameters;
+  }
+
+  void time_axis(int output, int axis) override {
+    if (output >= outputs()) return;
+    declared_[static_cast<size_t>(output)] = true;
+    axes_[static_cast<size_t>(output)] = axis;
+  }
+
+  bool keep_state(int state_input, const char* name, const Shape& shape, BufferId* in_buffer,
+                  BufferId* out_buffer) override {
+    if (known_) return false;
+    const bool keeps = planner_.request_.proving ? in(0).time_axis >= 0 : planner_.request_.keeps_state.count(op_.id) > 0;
+    if (!keeps) return false;
+    std::shared_ptr<const void> initial;
+    if (has(state_input)) {
+      const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(state_input)]);
+      if (!state.known) {
+        const std::string input = planner_.graph_.values[static_cast<size_t>(op_.inputs[static_cast<size_t>(state_input)])];
+        not_streamable("is given its initial state '" + input + "' at every call. Bind that input to the output that carries it on");
+        return false;
+      }
+      if (state.shape != shape || state.dtype != DType::f32) return false;  // the op says what is wrong with it
+      if (!all_zero(state.known.get(), state.bytes())) initial = state.known;
+    }
+    exempt_.push_back(state_input);
+    planner_.plan_->kept.insert(op_.id);
+    PlannedState state{op_.name + "." + name, DType::f32, shape, -1, -1, initial};
+    *in_buffer = state.in = planner_.new_buffer(BufferState::Kind::state, state.bytes());
+    *out_buffer = state.out = planner_.new_buffer(BufferState::Kind::state, state.bytes());
+    reads_.push_back(state.in);
+    writes_.push_back(state.out);
+    planner_.plan_->states.push_back(std::move(state));
+    return true;
+  }
+
+  void not_streamable(const std::string& why) override { planner_.problem(op_, why); }
+
+  [[noreturn]] void refuse(Status status, const std::string& what) const override {
+    throw Error(status, describe(op_) + ": " + what);
+  }
+
+ private:
+  bool is_shape_op() const { return op_.type == "Shape" || op_.type == "Size"; }
+
+  void check_size(const Shape& shape) const {
+    int64_t elements = 1;
+    for (const int64_t dim : shape) {
+      if (dim < 0 || (dim > 0 && elements > kMaxElements / dim)) refuse(Status::shape, "its result " + shape.text() + " is too large");
+      elements *= dim;
+    }
+  }
+
+  std::shared_ptr<const void> new_known(size_t bytes) {
+    planner_.known_bytes_ += bytes;
+    if (planner_.known_bytes_ > kMaxKnownBytes) {
+      refuse(Status::memory, "computing what is known beforehand needs more than 2 GiB. A shape in the model is too large");
+    }
+    auto storage = std::make_shared<AlignedBuffer>(std::max<size_t>(bytes, 1));
+    return std::shared_ptr<const void>(storage, storage->as<void>());
+  }
+
+  void emit() {
+    for (int i = 0; i < inputs(); ++i) {
+      const bool only_packed = std::find(packed_.begin(), packed_.end(), i) != packed_.end();
+      if (has(i) && !only_packed) reads_.push_back(in(i).buffer);
+    }
+    info_.type = op_.type;
+    info_.name = op_.name;
+    if (!made_.empty()) info_.output = made_[0].shape;
+    planner_.calls_.push_back({std::move(run_), std::move(info_), std::move(reads_), std::move(writes_)});
+  }
+
+  void finish_outputs() {
+    for (size_t i = 0; i < made_.size(); ++i) {
+      const int id = op_.outputs[i];
+      if (id == kAbsent || (made_[i].buffer < 0 && !made_[i].known)) continue;
+      ValueState& state = planner_.value(id);
+      state = made_[i];
+      state.defined = true;
+      state.time_axis = state.known ? -1 : axes_[i];
+      if (state.known) {
+        state.is_static = static_ && known_;
+        state.from_time = from_time_;
+      }
+    }
+  }
+
+  // Collects what keeps this op, with time running through it, from giving the same frame by frame as whole.
+  void prove() {
+    for (int i = 0; i < inputs(); ++i) {
+      if (!has(i) || (entry_.control_inputs >> i & 1)) continue;
+      const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(i)]);
+      const bool exempt = std::find(exempt_.begin(), exempt_.end(), i) != exempt_.end();
+      if (state.known && state.from_time && !exempt) not_streamable("uses a value made from the number of steps");
+    }
+    if (!has_time_) return;
+    for (size_t i = 0; i < made_.size(); ++i) {
+      const bool made = wants(static_cast<int>(i)) && made_[i].buffer >= 0 && !made_[i].known;
+      if (made && !declared_[i]) return not_streamable("mixes the time axis");
+    }
+  }
+
+  Planner& planner_;
+  const Op& op_;
+  const OpEntry& entry_;
+  mutable std::vector<Operand> operands_;  // filled when asked for
+  std::vector<ValueState> made_;
+  std::vector<bool> declared_;  // outputs whose time axis the op told
+  std::vector<int> axes_;
+  std::vector<int> packed_, exempt_;
+  std::vector<BufferId> reads_, writes_;
+  Run run_;
+  PlannedCall info_;
+  bool known_ = true, static_ = true, from_time_ = false, has_time_ = false;
+};
+
+void Planner::plan_op(const Op& op) {
+  const OpEntry* entry = find_op(op.type);
+  if (!entry) {
+    throw Error(Status::unsupported, describe(op) + ": no such operation. Supported operations: lstm-rt inspect --ops");
+  }
+  OpPlanner(*this, op, *entry).plan();
+}
+
+}  // namespace lrt

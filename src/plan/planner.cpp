@@ -1,0 +1,277 @@
+#include "plan/planner.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "session/flush.h"
+
+namespace lrt {
+
+namespace {
+
+constexpr char kEmpty = 0;  // where a tensor without elements points
+
+}  // namespace
+
+std::string describe(const Op& op) { return "node '" + op.name + "' (" + op.type + ")"; }
+
+uint64_t Plan::macs() const {
+  uint64_t total = 0;
+  for (const PlannedCall& info : infos) total += info.macs;
+  return total;
+}
+
+std::shared_ptr<const void> PackCache::find(Key key) const {
+  for (const auto& entry : entries_) {
+    if (entry.first == key) return entry.second;
+  }
+  return nullptr;
+}
+
+void PackCache::put(Key key, std::shared_ptr<const void> packed) { entries_.emplace_back(key, std::move(packed)); }
+
+Planner::Planner(const Graph& graph, const Kernels& kernels, PackCache& packs, const PlanRequest& request)
+    : graph_(graph), kernels_(kernels), packs_(packs), request_(request) {
+  values_.resize(graph.values.size());
+  uses_.resize(graph.values.size(), 0);
+  for (const Block& block : graph.blocks) {
+    for (const Op& op : block.ops) {
+      for (const int input : op.inputs) {
+        if (input != kAbsent) ++uses_[static_cast<size_t>(input)];
+      }
+    }
+    for (const int output : block.outputs) ++uses_[static_cast<size_t>(output)];
+  }
+}
+
+std::shared_ptr<const Plan> Planner::plan() {
+  const FlushDenormals flush;  // as at run time: what is computed now must have the same bits
+  define_inputs();
+  define_weights();
+  plan_block(0);
+  finish_outputs();
+  finish_calls();
+  finish_constants();
+  finish_arena();
+  plan_->buffers = buffers_.size();
+  return plan_;
+}
+
+BufferId Planner::new_buffer(BufferState::Kind kind, size_t bytes) {
+  BufferState state;
+  state.kind = kind;
+  state.bytes = bytes;
+  buffers_.push_back(state);
+  table_.push_back(nullptr);
+  return static_cast<BufferId>(buffers_.size()) - 1;
+}
+
+BufferId Planner::new_constant(std::shared_ptr<const void> data, size_t bytes) {
+  const BufferId id = new_buffer(BufferState::Kind::constant, bytes);
+  table_.back() = const_cast<void*>(data.get());  // written only by the call that computes it
+  buffers_.back().data = std::move(data);
+  return id;
+}
+
+BufferId Planner::buffer_of(ValueState& state) {
+  if (state.buffer < 0) state.buffer = new_constant(state.known, state.bytes());
+  return state.buffer;
+}
+
+void Planner::check_input(size_t index) const {
+  const Port& port = graph_.inputs[index];
+  const PlanInput& given = request_.inputs[index];
+  const std::string name = "input '" + graph_.values[static_cast<size_t>(port.value)] + "'";
+  if (static_cast<int32_t>(given.dtype) != port.dtype) {
+    throw Error(Status::shape, name + " is " + name_of(given.dtype) + ", wanted " + name_of(static_cast<DType>(port.dtype)));
+  }
+  bool fits = given.shape.rank() == port.rank;
+  for (int axis = 0; fits && axis < port.rank; ++axis) {
+    const int64_t wanted = port.dims[static_cast<size_t>(axis)];
+    fits = given.shape[axis] >= 0 && (wanted < 0 || wanted == given.shape[axis]);
+  }
+  if (!fits) {
+    std::string wanted = "[";
+    for (int axis = 0; axis < port.rank; ++axis) {
+      const auto at = static_cast<size_t>(axis);
+      const std::string free = port.dim_names[at].empty() ? "?" : port.dim_names[at];
+      wanted += (axis ? ", " : "") + (port.dims[at] < 0 ? free : std::to_string(port.dims[at]));
+    }
+    throw Error(Status::shape, name + " is " + given.shape.text() + ", wanted " + wanted + "]");
+  }
+  int64_t elements = 1;
+  for (const int64_t dim : given.shape) {
+    if (dim > 0 && elements > kMaxElements / dim) throw Error(Status::shape, name + " is too large: " + given.shape.text());
+    elements *= dim;
+  }
+}
+
+void Planner::define_inputs() {
+  if (request_.inputs.size() != graph_.inputs.size()) {
+    throw Error(Status::argument, "the model has " + std::to_string(graph_.inputs.size()) + " inputs, " +
+                                      std::to_string(request_.inputs.size()) + " were given");
+  }
+  plan_->inputs.assign(graph_.inputs.size(), -1);
+  for (size_t i = 0; i < graph_.inputs.size(); ++i) {
+    check_input(i);
+    const PlanInput& given = request_.inputs[i];
+    ValueState& state = value(graph_.inputs[i].value);
+    state.defined = true;
+    state.dtype = given.dtype;
+    state.shape = given.shape;
+    state.known = given.known;
+    state.time_axis = given.time_axis;
+    if (state.known) continue;
+    state.buffer = new_buffer(BufferState::Kind::input, state.bytes());
+    plan_->inputs[i] = state.buffer;
+  }
+  for (const auto& binding : request_.bindings) {
+    const auto in = static_cast<size_t>(binding.first);
+    ValueState& state = value(graph_.inputs[in].value);
+    buffer(state.buffer).kind = BufferState::Kind::state;
+    plan_->inputs[in] = -1;
+    plan_->states.push_back({graph_.values[static_cast<size_t>(graph_.inputs[in].value)], state.dtype, state.shape,
+                             state.buffer, -1, nullptr});
+  }
+}
+
+void Planner::define_weights() {
+  for (const Weight& weight : graph_.weights) {
+    ValueState& state = value(weight.value);
+    state.defined = true;
+    state.dtype = weight.dtype;
+    state.shape = weight.shape;
+    state.known = std::shared_ptr<const void>(graph_.bytes, weight.data ? weight.data : &kEmpty);
+    state.is_static = true;
+  }
+}
+
+void Planner::plan_block(int block) {
+  for (const Op& op : graph_.blocks[static_cast<size_t>(block)].ops) {
+    if (op.type == "If") {
+      plan_if(op);
+    } else {
+      plan_op(op);
+    }
+  }
+}
+
+// A branch is chosen while planning; its ops join the list as if they had stood here.
+void Planner::plan_if(const Op& op) {
+  const auto fail = [&op](const std::string& what) { throw Error(Status::unsupported, describe(op) + ": " + what); };
+  if (op.inputs.size() != 1 || op.inputs[0] == kAbsent) fail("needs one condition");
+  const ValueState& condition = value(op.inputs[0]);
+  if (!condition.known) fail("its condition depends on data. Only conditions on shapes, constants and control inputs can be run");
+  if (condition.dtype != DType::boolean || condition.shape.elements() != 1) {
+    fail("its condition is " + std::string(name_of(condition.dtype)) + condition.shape.text() + ", wanted one bool");
+  }
+  const bool chosen = *static_cast<const uint8_t*>(condition.known.get()) != 0;
+  const int block = op.block(chosen ? "then_branch" : "else_branch");
+  plan_block(block);
+  const std::vector<int>& results = graph_.blocks[static_cast<size_t>(block)].outputs;
+  for (size_t i = 0; i < op.outputs.size(); ++i) {
+    if (op.outputs[i] != kAbsent) value(op.outputs[i]) = value(results[i]);
+  }
+}
+
+void Planner::use(BufferId id, int call) {
+  BufferState& state = buffer(id);
+  if (state.first < 0) state.first = call;
+  state.last = call;
+}
+
+void Planner::problem(const Op& op, const std::string& why) { plan_->problems.push_back(describe(op) + " " + why); }
+
+// An output's buffer becomes the caller's own memory (or the stream's state) where it is an ordinary buffer that no
+// other output took; else it is copied there by one more call.
+void Planner::finish_output(size_t index, bool bound, BufferId state) {
+  const Port& port = graph_.outputs[index];
+  const std::string& name = graph_.values[static_cast<size_t>(port.value)];
+  ValueState& result = value(port.value);
+  if (!result.defined) throw Error(Status::internal, "output '" + name + "' is never computed");
+  if (!bound) plan_->outputs[index] = {result.dtype, result.shape, -1};
+
+  const auto kind = bound ? BufferState::Kind::state : BufferState::Kind::output;
+  BufferId id = buffer_of(result);
+  if (buffer(id).kind == BufferState::Kind::arena) {
+    buffer(id).kind = kind;
+  } else {
+    const BufferId from = id, to = id = new_buffer(kind, result.bytes());
+    const size_t bytes = result.bytes();
+    Run copy = [from, to, bytes](const Frame& frame) {
+      if (bytes) std::memcpy(frame.at<char>(to), frame.at<char>(from), bytes);
+    };
+    calls_.push_back({std::move(copy), {"Copy", name, result.shape, 0, 0, 0}, {from}, {to}});
+  }
+  if (bound) {
+    plan_->states[static_cast<size_t>(state)].out = id;
+  } else {
+    plan_->outputs[index].buffer = id;
+  }
+}
+
+void Planner::finish_outputs() {
+  plan_->outputs.resize(graph_.outputs.size());
+  std::vector<int> state_of(graph_.outputs.size(), -1);
+  for (size_t i = 0; i < request_.bindings.size(); ++i) {
+    const auto [in, out] = request_.bindings[i];
+    const PlannedState& state = plan_->states[i];
+    const ValueState& result = value(graph_.outputs[static_cast<size_t>(out)].value);
+    if (result.dtype != state.dtype || result.shape != state.shape) {
+      throw Error(Status::state, "state '" + state.name + "' is " + name_of(state.dtype) + state.shape.text() + " but output '" +
+                                     graph_.values[static_cast<size_t>(graph_.outputs[static_cast<size_t>(out)].value)] +
+                                     "', which is bound to it, is " + name_of(result.dtype) + result.shape.text());
+    }
+    state_of[static_cast<size_t>(out)] = static_cast<int>(i);
+  }
+  for (size_t i = 0; i < graph_.outputs.size(); ++i) finish_output(i, state_of[i] >= 0, state_of[i]);
+}
+
+// Drops the calls that nothing reads, and notes when each buffer is used by those that stay.
+void Planner::finish_calls() {
+  std::vector<bool> needed(buffers_.size(), false);
+  for (size_t id = 0; id < buffers_.size(); ++id) {
+    needed[id] = buffers_[id].kind == BufferState::Kind::output || buffers_[id].kind == BufferState::Kind::state;
+  }
+  std::vector<bool> stays(calls_.size(), false);
+  for (size_t i = calls_.size(); i-- > 0;) {
+    const CallState& call = calls_[i];
+    stays[i] = std::any_of(call.writes.begin(), call.writes.end(), [&](BufferId id) { return needed[static_cast<size_t>(id)]; });
+    if (!stays[i]) continue;
+    for (const BufferId id : call.reads) needed[static_cast<size_t>(id)] = true;
+  }
+  for (size_t i = 0; i < calls_.size(); ++i) {
+    if (!stays[i]) continue;
+    const int at = static_cast<int>(plan_->calls.size());
+    for (const BufferId id : calls_[i].reads) use(id, at);
+    for (const BufferId id : calls_[i].writes) use(id, at);
+    plan_->calls.push_back(std::move(calls_[i].run));
+    plan_->infos.push_back(std::move(calls_[i].info));
+  }
+}
+
+void Planner::finish_constants() {
+  for (size_t id = 0; id < buffers_.size(); ++id) {
+    const BufferState& state = buffers_[id];
+    if (state.kind != BufferState::Kind::constant || state.first < 0) continue;
+    plan_->constants.emplace_back(static_cast<BufferId>(id), state.data.get());
+    plan_->owners.push_back(state.data);
+  }
+}
+
+void Planner::finish_arena() {
+  std::vector<Lifetime> lifetimes;
+  for (size_t id = 0; id < buffers_.size(); ++id) {
+    const BufferState& state = buffers_[id];
+    if (state.kind != BufferState::Kind::arena || state.first < 0) continue;
+    lifetimes.push_back({static_cast<BufferId>(id), state.bytes, state.first, state.last});
+  }
+  plan_->arena_bytes = lay_out(std::move(lifetimes), &plan_->arena);
+}
+
+std::shared_ptr<const Plan> make_plan(const Graph& graph, const Kernels& kernels, PackCache& packs,
+                                      const PlanRequest& request) {
+  return Planner(graph, kernels, packs, request).plan();
+}
+
+}  // namespace lrt

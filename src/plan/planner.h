@@ -1,0 +1,88 @@
+// The planner's insides, shared by planner.cpp (the walk over the graph) and op_plan.cpp (the planning of one op).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/memory.h"
+#include "plan/plan.h"
+
+namespace lrt {
+
+// Memory that is being filled while planning, then only read.
+using Storage = std::shared_ptr<AlignedBuffer>;
+
+// What is known of a value while planning.
+struct ValueState {
+  bool defined = false;
+  DType dtype = DType::f32;
+  Shape shape;
+  BufferId buffer = -1;
+  std::shared_ptr<const void> known;  // its data (the pointer owns what holds it)
+  bool is_static = false;
+  bool from_time = false;  // known, but computed from the length of the time axis
+  int time_axis = -1;
+  size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
+};
+
+struct BufferState {
+  enum class Kind { arena, constant, input, output, state };
+  Kind kind = Kind::arena;
+  size_t bytes = 0;
+  int first = -1, last = -1;    // calls that use it
+  std::shared_ptr<const void> data;  // of a constant
+};
+
+// A call with the buffers it touches.
+struct CallState {
+  Run run;
+  PlannedCall info;
+  std::vector<BufferId> reads, writes;
+};
+
+class Planner {
+ public:
+  Planner(const Graph& graph, const Kernels& kernels, PackCache& packs, const PlanRequest& request);
+  std::shared_ptr<const Plan> plan();
+
+ private:
+  friend class OpPlanner;
+
+  void define_inputs();
+  void define_weights();
+  void check_input(size_t index) const;
+  void plan_block(int block);
+  void plan_if(const Op& op);
+  void plan_op(const Op& op);
+  void finish_outputs();
+  void finish_output(size_t index, bool bound, BufferId state);
+  void finish_calls();
+  void finish_constants();
+  void finish_arena();
+
+  BufferId new_buffer(BufferState::Kind kind, size_t bytes);
+  BufferId new_constant(std::shared_ptr<const void> data, size_t bytes);
+  BufferId buffer_of(ValueState& state);
+  void use(BufferId buffer, int call);
+  ValueState& value(int id) { return values_[static_cast<size_t>(id)]; }
+  BufferState& buffer(BufferId id) { return buffers_[static_cast<size_t>(id)]; }
+  bool is_used(int id) const { return uses_[static_cast<size_t>(id)] > 0; }
+  void problem(const Op& op, const std::string& why);
+
+  const Graph& graph_;
+  const Kernels& kernels_;
+  PackCache& packs_;
+  const PlanRequest& request_;
+  std::shared_ptr<Plan> plan_ = std::make_shared<Plan>();
+  std::vector<ValueState> values_;
+  std::vector<BufferState> buffers_;
+  std::vector<void*> table_;     // data of the constants by buffer, for calls made while planning
+  std::vector<CallState> calls_;
+  std::vector<int> uses_;        // of each value by ops and blocks' outputs
+  size_t known_bytes_ = 0;       // computed while planning
+};
+
+// "node 'encoder/LSTM' (LSTM)", for messages.
+std::string describe(const Op& op);
+
+}  // namespace lrt

@@ -1,0 +1,65 @@
+# lstm_rt._core (pybind11), lstm_rt._step (Cython) and lstm_rt._build_info, installed beside the library they link to.
+find_package(Python 3.9 REQUIRED COMPONENTS Interpreter Development.Module NumPy)
+if(NOT pybind11_DIR AND NOT SKBUILD)
+  execute_process(COMMAND "${Python_EXECUTABLE}" -m pybind11 --cmakedir OUTPUT_VARIABLE pybind11_DIR
+                  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endif()
+set(PYBIND11_FINDPYTHON ON)
+find_package(pybind11 3.0 CONFIG REQUIRED)
+
+# Only the C API: the modules see what any application sees.
+function(lrt_python_module name)
+  target_link_libraries(${name} PRIVATE lstm_rt)
+  target_compile_features(${name} PRIVATE cxx_std_17)
+  set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/lib" CXX_VISIBILITY_PRESET hidden)
+  if(APPLE)
+    set_target_properties(${name} PROPERTIES INSTALL_RPATH "@loader_path/lib")
+  endif()
+  install(TARGETS ${name} LIBRARY DESTINATION lstm_rt)
+endfunction()
+
+pybind11_add_module(_core MODULE src/python/module.cpp)
+target_link_libraries(_core PRIVATE lstm_rt_warnings)
+lrt_python_module(_core)
+
+# Cython writes the module's C++; its code is not ours to warn about.
+set(step_cpp "${PROJECT_BINARY_DIR}/_step.cpp")
+file(GLOB step_declarations CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/*.pxd")
+add_custom_command(
+  OUTPUT "${step_cpp}"
+  COMMAND "${Python_EXECUTABLE}" -m cython -3 --cplus lstm_rt/_step.pyx --output-file "${step_cpp}"
+  DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/_step.pyx" ${step_declarations}
+  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+  COMMENT "Cython: lstm_rt/_step.pyx"
+  VERBATIM)
+add_library(_step MODULE "${step_cpp}")
+target_link_libraries(_step PRIVATE Python::Module Python::NumPy)
+target_compile_definitions(_step PRIVATE NPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION)
+pybind11_extension(_step)
+lrt_python_module(_step)
+
+execute_process(COMMAND "${Python_EXECUTABLE}" -m cython --version OUTPUT_VARIABLE cython_version ERROR_VARIABLE cython_version
+                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_STRIP_TRAILING_WHITESPACE)
+string(REGEX MATCH "[0-9]+\\.[0-9.]+[0-9a-z]*" cython_version "${cython_version}")
+string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
+string(STRIP "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}} ${numeric_flags}" flags)
+list(JOIN LRT_ISAS "\", \"" isas)
+file(CONFIGURE OUTPUT _build_info.py @ONLY CONTENT "\"\"\"How this copy was built; written by CMake.\"\"\"
+
+from __future__ import annotations
+
+BUILD_INFO: dict[str, object] = {
+    \"version\": \"@LSTM_RT_VERSION@\",
+    \"compiler\": \"@CMAKE_CXX_COMPILER_ID@ @CMAKE_CXX_COMPILER_VERSION@\",
+    \"flags\": \"@flags@\",
+    \"build_type\": \"@CMAKE_BUILD_TYPE@\",
+    \"sanitize\": \"@LSTM_RT_SANITIZE@\",
+    \"system\": \"@CMAKE_SYSTEM_NAME@ @CMAKE_SYSTEM_PROCESSOR@\",
+    \"isas\": [\"@isas@\"],
+    \"python\": \"@Python_VERSION@\",
+    \"pybind11\": \"@pybind11_VERSION@\",
+    \"cython\": \"@cython_version@\",
+    \"numpy\": \"@Python_NumPy_VERSION@\",
+}
+")
+install(FILES "${PROJECT_BINARY_DIR}/_build_info.py" DESTINATION lstm_rt)

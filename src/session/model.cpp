@@ -1,0 +1,178 @@
+#include "session/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace lrt {
+
+namespace {
+
+// Plans are kept for the input shapes used last; a model called with ever new lengths must not grow without end.
+constexpr size_t kCachedPlans = 16;
+
+bool same_known(const PlanInput& a, const PlanInput& b) {
+  if (!a.known || !b.known) return !a.known && !b.known;
+  return std::memcmp(a.known.get(), b.known.get(), static_cast<size_t>(a.shape.elements()) * size_of(a.dtype)) == 0;
+}
+
+bool same_input(const PlanInput& a, const PlanInput& b) {
+  return a.dtype == b.dtype && a.shape == b.shape && a.time_axis == b.time_axis && same_known(a, b);
+}
+
+bool same_request(const PlanRequest& a, const PlanRequest& b) {
+  return a.proving == b.proving && a.bindings == b.bindings && a.keeps_state == b.keeps_state &&
+         std::equal(a.inputs.begin(), a.inputs.end(), b.inputs.begin(), b.inputs.end(), same_input);
+}
+
+std::string describe_difference(const std::string& output, const Constant& wanted, const void* got) {
+  std::string text = "output '" + output + "' differs from the self-test";
+  if (wanted.dtype != DType::f32) return text;
+  double largest = 0.0;
+  for (int64_t i = 0; i < wanted.shape.elements(); ++i) {
+    const double difference = std::abs(static_cast<double>(static_cast<const float*>(wanted.data)[i]) -
+                                       static_cast<double>(static_cast<const float*>(got)[i]));
+    if (!(difference <= largest)) largest = difference;
+  }
+  return text + " by up to " + std::to_string(largest);
+}
+
+}  // namespace
+
+void CachedPlan::run(const void* const* inputs, void* const* outputs) {
+  std::unique_ptr<Execution> execution;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (!idle_.empty()) {
+      execution = std::move(idle_.back());
+      idle_.pop_back();
+    }
+  }
+  if (!execution) execution = std::make_unique<Execution>(plan_);
+  const auto& planned = plan_->outputs;
+  for (size_t i = 0; i < planned.size(); ++i) {
+    if (!outputs[i]) execution->spare_outputs();
+  }
+  execution->run(inputs, outputs);
+  const std::lock_guard<std::mutex> lock(mutex_);
+  idle_.push_back(std::move(execution));
+}
+
+Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(*choose_kernels(isa)) {
+  std::string unknown;
+  int count = 0;
+  for (const Block& block : graph_.blocks) {
+    for (const Op& op : block.ops) {
+      if (find_op(op.type)) continue;
+      unknown += "\n  " + std::to_string(++count) + ". node '" + op.name + "' (" + op.type + "): no such operation.";
+    }
+  }
+  if (count > 0) {
+    throw Error(Status::unsupported, "the model uses operations that this version does not have:" + unknown +
+                                         "\nSupported operations: lstm-rt inspect --ops");
+  }
+  find_control_inputs();
+}
+
+// An input is a control input when its value reaches a place where a value decides a shape or a branch.
+void Model::find_control_inputs() {
+  std::vector<bool> decides(graph_.values.size(), false);
+  const auto mark = [&](const Op& op) {
+    const uint32_t control = find_op(op.type)->control_inputs;
+    const bool all = std::any_of(op.outputs.begin(), op.outputs.end(),
+                                 [&](int id) { return id != kAbsent && decides[static_cast<size_t>(id)]; });
+    // Of a value's shape nothing but the shape is asked.
+    const bool passes = all && op.type != "Shape" && op.type != "Size";
+    for (size_t i = 0; i < op.inputs.size(); ++i) {
+      if (op.inputs[i] != kAbsent && (passes || (control >> i & 1))) decides[static_cast<size_t>(op.inputs[i])] = true;
+    }
+    if (op.type != "If") return;
+    for (const char* name : {"then_branch", "else_branch"}) {
+      const auto& results = graph_.blocks[static_cast<size_t>(op.block(name))].outputs;
+      for (size_t i = 0; i < op.outputs.size(); ++i) {
+        if (op.outputs[i] != kAbsent && decides[static_cast<size_t>(op.outputs[i])]) decides[static_cast<size_t>(results[i])] = true;
+      }
+    }
+  };
+  // Blocks come after the op that holds them, ops after what they use: one walk from the back does for each block, and
+  // as many walks as blocks are nested for values of outer blocks.
+  for (size_t before = 0, after = 1; before != after;) {
+    before = static_cast<size_t>(std::count(decides.begin(), decides.end(), true));
+    for (auto block = graph_.blocks.rbegin(); block != graph_.blocks.rend(); ++block) {
+      for (auto op = block->ops.rbegin(); op != block->ops.rend(); ++op) mark(*op);
+    }
+    after = static_cast<size_t>(std::count(decides.begin(), decides.end(), true));
+  }
+  for (const Port& port : graph_.inputs) {
+    control_.push_back(decides[static_cast<size_t>(port.value)] && port.dtype != static_cast<int32_t>(DType::f32));
+  }
+}
+
+uint64_t Model::parameters() const {
+  uint64_t total = 0;
+  for (const Weight& weight : graph_.weights) {
+    if (weight.dtype == DType::f32) total += static_cast<uint64_t>(weight.shape.elements());
+  }
+  return total;
+}
+
+uint64_t Model::weight_bytes() const {
+  uint64_t total = 0;
+  for (const Weight& weight : graph_.weights) total += weight.bytes();
+  return total;
+}
+
+std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto found = std::find_if(cache_.begin(), cache_.end(),
+                                  [&](const Entry& entry) { return same_request(entry.request, request); });
+  if (found != cache_.end()) {
+    cache_.splice(cache_.begin(), cache_, found);
+    return found->plan;
+  }
+  auto made = std::make_shared<CachedPlan>(make_plan(graph_, kernels_, packs_, request));
+  if (!request.proving) {
+    cache_.push_front({request, made});
+    if (cache_.size() > kCachedPlans) cache_.pop_back();
+  }
+  return made;
+}
+
+size_t Model::verify(size_t* failed, std::string* difference) {
+  *failed = 0;
+  for (const SelfTest& test : graph_.selftests) {
+    PlanRequest request;
+    std::vector<const void*> inputs;
+    for (size_t i = 0; i < test.inputs.size(); ++i) {
+      const Constant& input = test.inputs[i];
+      PlanInput given{input.dtype, input.shape, nullptr, -1};
+      if (is_control(i)) given.known = std::shared_ptr<const void>(graph_.bytes, input.data);
+      request.inputs.push_back(std::move(given));
+      inputs.push_back(input.data);
+    }
+    const auto planned = plan(request);
+    std::vector<AlignedBuffer> results;
+    std::vector<void*> outputs;
+    for (const PlannedValue& output : planned->plan()->outputs) {
+      results.emplace_back(std::max<size_t>(output.bytes(), 1));
+      outputs.push_back(results.back().as<void>());
+    }
+    planned->run(inputs.data(), outputs.data());
+    for (size_t i = 0; i < test.outputs.size(); ++i) {
+      const Constant& wanted = test.outputs[i];
+      const PlannedValue& output = planned->plan()->outputs[i];
+      const std::string& name = graph_.values[static_cast<size_t>(graph_.outputs[i].value)];
+      const bool same_shape = output.dtype == wanted.dtype && output.shape == wanted.shape;
+      if (same_shape && std::memcmp(wanted.data, outputs[i], wanted.bytes()) == 0) continue;
+      if (*failed == 0) {
+        *difference = same_shape ? describe_difference(name, wanted, outputs[i])
+                                 : "output '" + name + "' has shape " + output.shape.text() + ", the self-test has " + wanted.shape.text();
+      }
+      ++*failed;
+      break;
+    }
+  }
+  return graph_.selftests.size();
+}
+
+}  // namespace lrt

@@ -1,0 +1,21 @@
+"""Hypothesis profiles, and a summary that says loudly which real models could not be had."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import fetch
+import hypothesis
+
+# No deadlines: the first example of a shape pays for planning.
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
+hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if fetch.unreachable:
+        terminalreporter.section("REAL MODELS NOT TESTED", red=True, bold=True)
+        for package, why in sorted(fetch.unreachable.items()):
+            terminalreporter.line(f"{package}: {why}")

