@@ -121,15 +121,12 @@ def _freeze(graph: Graph, port: Port, given: npt.ArrayLike) -> None:
 
 def _frozen_value(graph: Graph, port: Port, given: npt.ArrayLike) -> Array:
     assert port.dtype is not None  # inputs have one
-    array = np.array(given)
-    exact = array.astype(port.dtype.numpy)
-    if not np.can_cast(array.dtype, exact.dtype, "same_kind") or (
-        exact.dtype.kind in "iu" and not np.array_equal(exact, array)
-    ):
-        raise ShapeError(
-            f"Input {graph.name(port)!r}: a frozen value of dtype {array.dtype} does not fit {exact.dtype}."
-        )
-    return exact
+    array, wanted = np.array(given), port.dtype.numpy
+    if np.can_cast(array.dtype, wanted, "same_kind") or array.dtype.kind == wanted.kind == "i":
+        frozen = array.astype(wanted)
+        if wanted.kind == "f" or np.array_equal(frozen, array):
+            return frozen
+    raise ShapeError(f"Input {graph.name(port)!r}: a frozen value of dtype {array.dtype} does not fit {wanted}.")
 
 
 def _bind(graph: Graph, pairs: Mapping[str, str]) -> None:

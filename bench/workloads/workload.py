@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ class Dense:
 
     W: Array
     b: Array
-    activation: Optional[str] = None
+    activation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,14 @@ class Case:
     state: tuple[State, ...] = ()
     fixed: Mapping[str, Array] = field(default_factory=dict)  # inputs that never change, such as a sample rate
     layers: tuple[Layer, ...] = ()  # the same model, for engines that do not read ONNX; frames are [T, B, I]
-    stateless_onnx: Optional[bytes] = None  # the same model without its initial states, for engines that keep state
-    static_onnx: Optional[bytes] = None  # the same model without control flow or fixed inputs
-    torchscript: Optional[Path] = None  # the same model; it keeps its state, and the first `context` samples
+    stateless_onnx: bytes | None = None  # the same model without its initial states, for engines that keep state
+    static_onnx: bytes | None = None  # the same model without control flow or fixed inputs
+    torchscript: Path | None = None  # the same model; it keeps its state, and the first `context` samples
     context: int = 0
 
     @property
     def static(self) -> Case:
         """This case with the model that has no control flow, where there is one."""
-        from dataclasses import replace
-
         return replace(self, onnx=self.static_onnx, fixed={}) if self.static_onnx else self
 
 

@@ -20,6 +20,7 @@ from .node import Node, Refusal, dtype_of, handlers, to_array
 
 OLDEST_OPSET, NEWEST_OPSET = 7, 28
 _DEFAULT_DOMAINS = ("", "ai.onnx")
+_DEEPEST = 64  # src/model/check_graph.cpp sets the same limit
 
 
 class Scope:
@@ -31,6 +32,7 @@ class Scope:
     def __init__(self, graph: Graph, outer: Scope | None = None) -> None:
         self._graph = graph
         self._outer = outer
+        self.depth: int = outer.depth + 1 if outer else 0
         self._values: dict[str, Value] = {}
 
     def find(self, name: str) -> Value:
@@ -84,6 +86,8 @@ class Importer:
     def branch(self, proto: GraphProto, outer: Scope) -> Block:
         """Import the graph of a branch, inside the scope of the node that has it."""
         scope, block = Scope(self.graph, outer), Block()
+        if scope.depth > _DEEPEST:
+            raise Refusal(f"more than {_DEEPEST} branches are nested in each other. Simplify the model.")
         if proto.input:
             raise Refusal("its branches have inputs. The file is damaged.")
         self._initializers(proto, scope)

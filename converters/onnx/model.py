@@ -78,10 +78,17 @@ def _parse(data: bytes, file: str) -> SourceModel:
 def _check(proto: ModelProto) -> str:
     if proto.ByteSize() > _PROTOBUF_LIMIT:
         return ""
+    shapeless = [port.type.tensor_type for port in (*proto.graph.input, *proto.graph.output)]
+    shapeless = [tensor for tensor in shapeless if tensor.elem_type and not tensor.HasField("shape")]
+    for tensor in shapeless:
+        tensor.shape.SetInParent()  # the checker wants a shape, where to us none is fine
     try:
         onnx.checker.check_model(proto)
     except (onnx.checker.ValidationError, ValueError) as error:
         return " ".join(str(error).split())
+    finally:
+        for tensor in shapeless:
+            tensor.ClearField("shape")
     return ""
 
 

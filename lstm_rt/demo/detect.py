@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ class Finding(NamedTuple):
 class Match(NamedTuple):
     """A finding and the event it is of; without one of them a false alarm or a miss."""
 
-    finding: Optional[Finding]
-    event: Optional[Event]
+    finding: Finding | None
+    event: Event | None
 
 
 def segments(

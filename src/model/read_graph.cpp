@@ -179,14 +179,18 @@ void check_dims(const std::vector<int64_t>& dims, int64_t least, const std::stri
   }
 }
 
-int32_t check_dtype(int code, int least, const std::string& place) {
-  if (code < least || code >= kDTypes) refuse_damaged(place + "there is no dtype " + std::to_string(code));
+// least: -1 where it may be left open, else 0.
+int32_t next_dtype(Column<int>& dtypes, int least) {
+  const int code = dtypes.next();
+  if (code < least || code >= kDTypes) refuse_damaged(dtypes.place() + "there is no dtype " + std::to_string(code));
   return code;
 }
 
-int check_rank(int rank, int least, const std::string& place) {
-  if (rank < least || rank > kMaxRank)
-    refuse_damaged(place + "rank " + std::to_string(rank) + "; at most 8 dims are allowed");
+int next_rank(Column<int>& ranks, int least) {
+  const int rank = ranks.next();
+  if (rank < least || rank > kMaxRank) {
+    refuse_damaged(ranks.place() + "rank " + std::to_string(rank) + "; at most 8 dims are allowed");
+  }
   return rank;
 }
 
@@ -215,8 +219,8 @@ std::vector<Port> read_ports(Tables& tables, const PortKeys& keys, Column<int> v
   std::vector<Port> ports(values.size());
   for (Port& port : ports) {
     port.value = values.next();
-    port.dtype = check_dtype(dtypes.next(), keys.least, dtypes.place());
-    port.rank = check_rank(ranks.next(), keys.least, ranks.place());
+    port.dtype = next_dtype(dtypes, keys.least);
+    port.rank = next_rank(ranks, keys.least);
     const auto count = static_cast<size_t>(std::max(port.rank, 0));
     port.dims = dims.take(count, ranks);
     port.dim_names = dim_names.take(count, ranks);
@@ -296,14 +300,14 @@ std::vector<Constant> read_tensors(Tables& tables, const std::vector<GgufTensor>
   Column<int64_t> dims = tables.longs("lstm_rt.tensor.dims");
   dtypes.pair_with(ranks);
   if (dtypes.size() != tensors.size()) {
-    refuse_damaged("table 'lstm_rt.tensor.dtypes': it has " + plural(dtypes.size(), "item") + ", but the file " +
+    refuse_damaged("table 'lstm_rt.tensor.dtypes': it has " + plural(dtypes.size(), "item") + ", but the file has " +
                    plural(tensors.size(), "tensor"));
   }
   std::vector<Constant> constants;
   constants.reserve(tensors.size());
   for (const GgufTensor& tensor : tensors) {
-    const auto dtype = static_cast<DType>(check_dtype(dtypes.next(), 0, dtypes.place()));
-    const int rank = check_rank(ranks.next(), 0, ranks.place());
+    const auto dtype = static_cast<DType>(next_dtype(dtypes, 0));
+    const int rank = next_rank(ranks, 0);
     constants.push_back(make_constant(tensor, dtype, dims.take(static_cast<size_t>(rank), ranks)));
   }
   dims.finish();

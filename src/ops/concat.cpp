@@ -48,13 +48,14 @@ void plan_concat(OpPlan& p) {
   keep_concat_time(p, axis);
   if (p.inputs() == 1) return p.alias(0, 0, shape);
 
+  const BufferId out = p.out(0, first.dtype, shape);
+  if (shape.elements() == 0) return p.run([](const Frame&) {});
   std::vector<Piece> pieces;
   for (int input = 0; input < p.inputs(); ++input) {
     const Operand& in = p.in(input);
     const int64_t elements = in.shape.product(axis, in.shape.rank());
     if (elements > 0) pieces.push_back({in.buffer, static_cast<size_t>(elements) * size_of(in.dtype)});
   }
-  const BufferId out = p.out(0, first.dtype, shape);
   p.run([pieces, out, rows = shape.product(0, axis)](const Frame& frame) {
     char* to = frame.at<char>(out);
     for (int64_t row = 0; row < rows; ++row) {

@@ -53,7 +53,10 @@ struct Key {
 
  private:
   void append_integer(std::string& out, int64_t item) const {
-    const int width = type == U8 || type == I8 || type == BOOL ? 1 : type == U16 || type == I16 ? 2 : type == U32 || type == I32 ? 4 : 8;
+    const int width = type == U8 || type == I8 || type == BOOL ? 1
+                      : type == U16 || type == I16             ? 2
+                      : type == U32 || type == I32             ? 4
+                                                               : 8;
     for (int i = 0; i < width; ++i) out += static_cast<char>(static_cast<uint64_t>(item) >> (8 * i) & 0xFF);
   }
 };
@@ -101,7 +104,9 @@ struct Image {
     if (items.empty()) return remove(name);
     at(name) = {name, type, true, items, {}, {}};
   }
-  void floats(const std::string& name, const std::vector<double>& items) { at(name) = {name, F32, true, {}, items, {}}; }
+  void floats(const std::string& name, const std::vector<double>& items) {
+    at(name) = {name, F32, true, {}, items, {}};
+  }
   void strings(const std::string& name, const std::vector<std::string>& items) {
     if (items.empty()) return remove(name);
     at(name) = {name, STRING, true, {}, {}, items};
@@ -185,7 +190,8 @@ class GraphTables {
   }
 
   std::vector<std::string> values_, types_, names_;
-  std::vector<int64_t> op_counts_, block_output_counts_, block_outputs_, input_counts_, inputs_, output_counts_, outputs_;
+  std::vector<int64_t> op_counts_, block_output_counts_, block_outputs_, input_counts_, inputs_, output_counts_,
+      outputs_;
 };
 
 // A model with a bit of everything: y = flag ? tanh(x·w) : x·w + 1, with a state s → s2, and one self-test.

@@ -20,10 +20,9 @@ def binary(node: Node) -> None:
 
 @handler("Cast")
 def cast(node: Node) -> None:
-    to = node.integer("to")
-    dtype_of(to)
+    dtype = dtype_of(node.integer("to"))
     node.skip("saturate", "round_mode")  # say how to reach float8, which is none of our dtypes
-    node.emit(node.inputs(1), {"to": to})
+    node.emit(node.inputs(1), {"dtype": int(dtype)})
 
 
 @handler("Clip")

@@ -1,0 +1,43 @@
+"""Where and with what a benchmark ran: without it a number means nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .engines import Engine
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def describe(engines: Iterable[Engine], core: int | None) -> dict[str, Any]:
+    """CPU, system, load and the versions of every package measured."""
+    return {
+        "cpu": _cpu(),
+        "cpus": os.cpu_count(),
+        "core": core,
+        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {engine.package: engine.version for engine in engines},
+        "lstm_rt": _build(),
+    }
+
+
+def _cpu() -> str:
+    if CPUINFO.exists():
+        for line in CPUINFO.read_text().splitlines():
+            if line.startswith(("model name", "Model")):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _build() -> dict[str, Any]:
+    try:
+        import lstm_rt
+    except ImportError:
+        return {}
+    return {"isa": lstm_rt.isa(), "build": lstm_rt.build_info()}

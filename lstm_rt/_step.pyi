@@ -1,0 +1,36 @@
+from collections.abc import Mapping
+from typing import Any, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_rt.model import Model
+
+_Array = npt.NDArray[Any]
+
+class Stream:
+    @property
+    def model(self) -> Model: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
+    @property
+    def time_axes(self) -> tuple[Optional[int], ...]: ...
+    def step(
+        self, frame: npt.ArrayLike, *more: npt.ArrayLike, out: Union[_Array, tuple[_Array, ...], None] = None
+    ) -> Any: ...
+    def reset(self) -> None: ...
+    @property
+    def state(self) -> dict[str, _Array]: ...
+    @state.setter
+    def state(self, values: Mapping[str, npt.ArrayLike]) -> None: ...
+    def clone(self) -> Stream: ...
+
+def open_stream(
+    model: Model,
+    handle: int,
+    bindings: Optional[list[tuple[int, int]]],
+    freeze: dict[int, np.ndarray[Any, Any]],
+    batch: int,
+) -> Stream: ...

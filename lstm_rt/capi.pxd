@@ -1,0 +1,94 @@
+# The C API (lstm_rt.h) for Cython: `cimport lstm_rt.capi`, compile with lstm_rt.get_include(), link with
+# lstm_rt.get_library_dir().
+from libc.stdint cimport int32_t, int64_t, uint64_t
+
+
+cdef extern from "lstm_rt.h" nogil:
+    enum: LRT_MAX_RANK
+
+    ctypedef enum lrt_status:
+        LRT_OK
+        LRT_ERROR_ARGUMENT
+        LRT_ERROR_UNSUPPORTED
+        LRT_ERROR_FILE
+        LRT_ERROR_SHAPE
+        LRT_ERROR_STATE
+        LRT_ERROR_MEMORY
+        LRT_ERROR_INTERNAL
+
+    ctypedef enum lrt_dtype:
+        LRT_FLOAT32
+        LRT_INT64
+        LRT_INT32
+        LRT_BOOL
+        LRT_UINT8
+        LRT_INT8
+
+    ctypedef struct lrt_error:
+        lrt_status status
+        char message[2048]
+
+    ctypedef struct lrt_shape:
+        int32_t rank
+        int64_t dims[8]
+
+    ctypedef struct lrt_port:
+        const char* name
+        int32_t dtype
+        lrt_shape shape
+        const char* dim_names[8]
+
+    ctypedef struct lrt_array:
+        int32_t dtype
+        lrt_shape shape
+        const void* data
+
+    ctypedef struct lrt_model:
+        pass
+    ctypedef struct lrt_plan:
+        pass
+    ctypedef struct lrt_stream:
+        pass
+
+    ctypedef struct lrt_stream_options:
+        int64_t batch
+        const size_t* bind
+        size_t bind_count
+        const size_t* freeze
+        const lrt_array* freeze_values
+        size_t freeze_count
+
+    const char* lrt_version()
+    lrt_status lrt_model_load(const char* path, const char* isa, lrt_model** model, lrt_error* error)
+    lrt_status lrt_model_load_memory(const void* data, size_t size, const char* isa, lrt_model** model,
+                                     lrt_error* error)
+    void lrt_model_free(lrt_model* model)
+    size_t lrt_model_input_count(const lrt_model* model)
+    size_t lrt_model_output_count(const lrt_model* model)
+    lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_port* port)
+    lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port)
+
+    lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t count, lrt_plan** plan,
+                               lrt_error* error)
+    void lrt_plan_free(lrt_plan* plan)
+    lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port)
+    lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error)
+
+    lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options* options, lrt_stream** stream,
+                                 lrt_error* error)
+    lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_error* error)
+    void lrt_stream_free(lrt_stream* stream)
+    size_t lrt_stream_input_count(const lrt_stream* stream)
+    size_t lrt_stream_output_count(const lrt_stream* stream)
+    size_t lrt_stream_input(const lrt_stream* stream, size_t index)
+    size_t lrt_stream_output(const lrt_stream* stream, size_t index)
+    int lrt_stream_time_axis(const lrt_stream* stream, size_t index)
+    lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error)
+    lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port)
+    uint64_t lrt_stream_macs(const lrt_stream* stream)
+    lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs)
+    void lrt_stream_reset(lrt_stream* stream)
+    size_t lrt_stream_state_count(const lrt_stream* stream)
+    lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* port, const void** data,
+                                lrt_error* error)
+    lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_array* value, lrt_error* error)

@@ -1,0 +1,298 @@
+"""`Model`: a loaded model, run whole or opened as streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional, Union
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_rt import _core
+from lstm_rt._step import Stream, open_stream
+from lstm_rt.errors import ArgumentError, ShapeError
+
+Array = npt.NDArray[Any]
+
+
+class TensorInfo(NamedTuple):
+    """An input or output of a model."""
+
+    name: str
+    shape: Optional[tuple[Optional[int], ...]]  # None for a free dim; None as a whole where the source did not say
+    dtype: Optional[np.dtype[Any]]  # None where the source did not say
+    dim_names: tuple[str, ...]  # "" where a dim has none
+
+
+class Call(NamedTuple):
+    """Something left to do at run time, once what can be known beforehand has been computed."""
+
+    type: str
+    name: str
+    shape: tuple[int, ...]  # of its first output
+    macs: int  # multiply-adds of one run
+    weight_bytes: int  # packed weights that it reads
+    parameters: int
+
+
+class Model:
+    """A model, ready to run. Immutable, and safe to use from many threads.
+
+    Parameters
+    ----------
+    source : path-like or bytes
+        A ``.gguf`` file that `lstm_rt.convert` wrote, or its bytes. `lstm_rt.load` takes files of other kinds too.
+    isa : str, optional
+        The instruction set to use, one of `lstm_rt.available_isas`; that of `lstm_rt.isa` when left out.
+
+    Raises
+    ------
+    ModelFileError
+        If the file cannot be read or is damaged; the message says where.
+    UnsupportedModelError
+        If the model uses what this version does not have, or `isa` is not one of this machine.
+
+    Examples
+    --------
+    >>> model = lstm_rt.Model("vad.gguf")  # doctest: +SKIP
+    >>> y = model(x)  # doctest: +SKIP
+    """
+
+    def __init__(self, source: Union[str, os.PathLike[str], bytes], *, isa: Optional[str] = None) -> None:
+        self._core = _core.Model(bytes(source) if isinstance(source, (bytearray, memoryview)) else source, isa)
+        self._inputs = tuple(map(_tensor_info, self._core.inputs()))
+        self._outputs = tuple(map(_tensor_info, self._core.outputs()))
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """What the model takes, in order."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """What the model gives, in order, as the source declared it."""
+        return self._outputs
+
+    @property
+    def control_inputs(self) -> tuple[str, ...]:
+        """Names of the inputs whose value decides shapes or branches, as a sample rate does."""
+        return tuple(info.name for i, info in enumerate(self._inputs) if self._core.is_control(i))
+
+    @property
+    def bindings(self) -> dict[str, str]:
+        """State that a stream carries from step to step: input name to output name."""
+        return {self._inputs[i].name: self._outputs[o].name for i, o in self._core.bindings()}
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself: where it came from, what converted it."""
+        return dict(self._core.metadata())
+
+    @property
+    def isa(self) -> str:
+        """The instruction set that this model runs with."""
+        return self._core.isa()
+
+    @property
+    def parameters(self) -> int:
+        """Number of float weights in the file."""
+        return self._core.parameters()
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of all weights in the file."""
+        return self._core.weight_bytes()
+
+    def __call__(self, *arrays: npt.ArrayLike) -> Any:
+        """Run the model on whole inputs.
+
+        Parameters
+        ----------
+        *arrays : array_like
+            One for each of `inputs`, in order, of its shape and dtype.
+
+        Returns
+        -------
+        numpy.ndarray or tuple of numpy.ndarray
+            One for each of `outputs`, in order.
+
+        Raises
+        ------
+        ShapeError
+            If an array does not fit.
+        UnsupportedModelError
+            If the model cannot run with inputs of these shapes.
+        """
+        if len(arrays) != len(self._inputs):
+            names = ", ".join(info.name for info in self._inputs)
+            raise ArgumentError(f"the model takes {len(self._inputs)} arrays ({names}), {len(arrays)} were given")
+        results = self._run([_as_array(array, info) for array, info in zip(arrays, self._inputs)])
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def run(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+        """Run the model on whole inputs, by name.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array_like
+            Every one of `inputs`.
+
+        Returns
+        -------
+        dict of str to numpy.ndarray
+            Every one of `outputs`.
+
+        Raises
+        ------
+        ArgumentError
+            If a name is missing or unknown.
+        ShapeError
+            If an array does not fit.
+        """
+        results = self._run(self._by_name(inputs))
+        return {info.name: result for info, result in zip(self._outputs, results)}
+
+    def _run(self, arrays: list[Array]) -> list[Array]:
+        return self._core.plan(arrays).run(arrays)
+
+    def _by_name(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Array]:
+        names = [info.name for info in self._inputs]
+        unknown, missing = sorted(set(inputs) - set(names)), [name for name in names if name not in inputs]
+        if unknown or missing:
+            said = [f"unknown: {', '.join(unknown)}"] if unknown else []
+            said += [f"missing: {', '.join(missing)}"] if missing else []
+            raise ArgumentError(f"the model's inputs are {', '.join(names)}; {'; '.join(said)}")
+        return [_as_array(inputs[info.name], info) for info in self._inputs]
+
+    def calls(self, inputs: Mapping[str, Union[npt.ArrayLike, Sequence[int]]]) -> list[Call]:
+        """List what is left to do at run time for inputs of given shapes.
+
+        Parameters
+        ----------
+        inputs : mapping of str to (tuple of int or array_like)
+            A shape, as a tuple, or an array, for every input. Control inputs need an array or a number.
+
+        Returns
+        -------
+        list of Call
+            In the order in which they run.
+        """
+        arrays = {
+            name: np.zeros(value, self._info(name).dtype) if isinstance(value, tuple) else value
+            for name, value in inputs.items()
+        }
+        return [
+            Call(kind, name, tuple(shape), macs, weight_bytes, parameters)
+            for kind, name, shape, macs, weight_bytes, parameters in self._core.plan(self._by_name(arrays)).calls()
+        ]
+
+    def _info(self, name: str) -> TensorInfo:
+        for info in self._inputs:
+            if info.name == name:
+                return info
+        raise ArgumentError(f"the model has no input '{name}'. It has {', '.join(i.name for i in self._inputs)}")
+
+    def stream(
+        self,
+        *,
+        bind: Optional[Mapping[str, str]] = None,
+        freeze: Optional[Mapping[str, npt.ArrayLike]] = None,
+        batch: int = 1,
+    ) -> Stream:
+        """Open a stream: the model stepped frame by frame, its state kept.
+
+        State is explicit, carried from an output to an input of the model, where such pairs are known (`bindings`) or
+        given; else implicit: the initial states that recurrent layers were not given, or were given as zeros. Then the
+        model is proved to give frame by frame what it gives whole.
+
+        Parameters
+        ----------
+        bind : mapping of str to str, optional
+            Input name to output name, in place of `bindings`.
+        freeze : mapping of str to array_like, optional
+            Inputs that stay the same at every step. Needed for `control_inputs`.
+        batch : int, default 1
+            What the free dims of states become.
+
+        Returns
+        -------
+        Stream
+            A stream before its first step.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If frame by frame cannot equal the whole; the message names the nodes and says why.
+        ArgumentError
+            If a name is unknown or bound twice, or a control input is not frozen.
+
+        Examples
+        --------
+        >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
+        """
+        names = [info.name for info in self._inputs]
+        pairs = None
+        if bind is not None:
+            outputs = [info.name for info in self._outputs]
+            pairs = [(_index(names, i, "input"), _index(outputs, o, "output")) for i, o in bind.items()]
+        frozen = {
+            _index(names, name, "input"): _as_array(value, self._info(name)) for name, value in (freeze or {}).items()
+        }
+        return open_stream(self, self._core.handle(), pairs, frozen, batch)
+
+    def verify(self) -> int:
+        """Replay the self-tests held in the file: the same inputs must give the same bytes.
+
+        Returns
+        -------
+        int
+            How many there are; 0 where the file has none.
+
+        Raises
+        ------
+        StateError
+            If an output differs; the message says which and by how much.
+        """
+        return self._core.verify()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Model cannot be pickled. Keep the path of its file, and load it where it is needed")
+
+    def __repr__(self) -> str:
+        inputs, outputs = (", ".join(map(_describe, infos)) for infos in (self._inputs, self._outputs))
+        return f"<lstm_rt.Model: {inputs} -> {outputs}; {self.isa}>"
+
+
+def _tensor_info(port: tuple[str, str, Optional[list[int]], list[str]]) -> TensorInfo:
+    name, dtype, dims, dim_names = port
+    shape = None if dims is None else tuple(None if dim < 0 else dim for dim in dims)
+    return TensorInfo(name, shape, np.dtype(dtype) if dtype else None, tuple(dim_names))
+
+
+def _describe(info: TensorInfo) -> str:
+    if info.shape is None:
+        return info.name
+    dims = [n or "?" if dim is None else str(dim) for dim, n in zip(info.shape, info.dim_names)]
+    return f"{info.name}[{', '.join(dims)}]"
+
+
+def _index(names: list[str], name: str, kind: str) -> int:
+    if name not in names:
+        raise ArgumentError(f"the model has no {kind} '{name}'. It has {', '.join(names)}")
+    return names.index(name)
+
+
+def _as_array(value: npt.ArrayLike, info: TensorInfo) -> Array:
+    """An array that the core can read. Python numbers and lists take the input's dtype; arrays keep theirs."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        array = np.asarray(value)
+        same_kind = array.ndim == 0 and info.dtype is not None and np.can_cast(array.dtype, info.dtype, "same_kind")
+        if same_kind:  # numpy's own integers for a control input, of whatever width
+            array = array.astype(info.dtype)
+    else:
+        try:
+            array = np.asarray(value, info.dtype)
+        except (TypeError, ValueError) as error:
+            raise ShapeError(f"input '{info.name}' cannot be made an array: {error}") from error
+    return np.require(array, requirements=["C", "ALIGNED"])

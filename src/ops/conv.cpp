@@ -1,0 +1,305 @@
+// Conv, 1-D and 2-D, as a product: the output channels lie across lanes, each output position is a row. Rows are cut from
+// an input turned to [H, W, C], so each sum runs over the kernel's places (h, then w) and inside them over the channels.
+// A 1-D convolution is one of height 1. What one position costs or gives does not depend on the others: B and L change
+// no bit.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/checks.h"
+#include "ops/conv.h"
+#include "ops/panels.h"
+#include "ops/strided.h"
+
+namespace lrt {
+namespace {
+
+// Rows of a tile: enough to read the weights rarely, few enough to stay in cache.
+constexpr int64_t kTileFloats = 32768;
+constexpr int64_t kLeastRows = 16, kMostRows = 256;
+
+struct ConvCall {
+  ConvShape s;
+  void (*gemm)(const GemmF32*);
+  int group;  // vectors of Panels
+
+  BufferId x, out;
+  // Known weights are packed, one matrix and bias for each group of channels; else they are packed at every run.
+  std::vector<std::shared_ptr<const PackedPanels>> panels;
+  std::vector<std::shared_ptr<const AlignedBuffer>> biases;
+  std::vector<int64_t> k_offsets;  // of the weights of one filter, in the order of the sum
+  BufferId weights = -1, bias = -1, packed_weights = -1, packed_bias = -1;
+
+  bool in_place = false;   // the input already is [H, W, C] without a border
+  int64_t items = 1;       // of the batch, turned and multiplied together
+  int64_t tile = 1;        // rows multiplied together
+  Walk<1> row_walk;        // from row to row of `items`, in turned
+  bool windows = false;    // rows lie evenly spaced in turned: nothing is copied
+  int64_t h_pitch = 0, item_pitch = 0;
+  BufferId turned = -1, rows = -1, sums = -1;
+
+  void operator()(const Frame& frame) const {
+    for (int64_t g = 0; g < s.groups; ++g) {
+      const Panels w = group_panels(frame, g);
+      const float* start = group_bias(frame, g);
+      for (int64_t first = 0; first < s.batch; first += items) {
+        const int64_t count = std::min(items, s.batch - first);
+        const float* from = turn(frame, g, first, count);
+        const int64_t total = count * s.positions();
+        for (int64_t row = 0; row < total; row += tile) {
+          multiply(frame, w, start, from, g, first, row, std::min(tile, total - row));
+        }
+      }
+    }
+  }
+
+  Panels group_panels(const Frame& frame, int64_t g) const {
+    if (!panels.empty()) return panels[static_cast<size_t>(g)]->panels;
+    float* to = frame.at<float>(packed_weights);
+    pack_group(to, frame.at<float>(weights), g);
+    return panels_at(to, s.k(), s.filters, group);
+  }
+
+  void pack_group(float* to, const float* data, int64_t g) const {
+    const int64_t filter = s.channels * s.h.full_kernel * s.w.full_kernel;
+    data += g * s.filters * filter;
+    pack_panels_with(to, s.k(), vectors_for(s.filters), group, [&](int64_t k, int64_t n) {
+      return n < s.filters ? data[n * filter + k_offsets[static_cast<size_t>(k)]] : 0.0f;
+    });
+  }
+
+  const float* group_bias(const Frame& frame, int64_t g) const {
+    if (!biases.empty()) return biases[biases.size() == 1 ? 0 : static_cast<size_t>(g)]->as<float>();
+    float* to = frame.at<float>(packed_bias);
+    pack_bias_into(to, frame.at<float>(bias) + g * s.filters, s.filters);
+    return to;
+  }
+
+  // The channels of group g of some items as [items, H, W, C], with its border of zeros.
+  const float* turn(const Frame& frame, int64_t g, int64_t first, int64_t count) const {
+    const int64_t plane = s.h.in * s.w.in, item = s.groups * s.channels * plane;
+    const float* from = frame.at<float>(x) + first * item + g * s.channels * plane;
+    if (in_place) return from - s.h.pad * h_pitch - s.w.pad * s.channels;
+    float* to = frame.at<float>(turned);
+    for (int64_t i = 0; i < count; ++i, from += item) {
+      for (int64_t h = 0; h < s.h.span(); ++h, to += h_pitch) turn_row(from, to, h - s.h.pad);
+    }
+    return frame.at<float>(turned);
+  }
+
+  void turn_row(const float* from, float* to, int64_t h) const {
+    const int64_t c = s.channels;
+    const bool inside = h >= 0 && h < s.h.in;
+    const int64_t begin = inside ? std::clamp<int64_t>(s.w.pad, 0, s.w.span()) : s.w.span();
+    const int64_t end = std::clamp(s.w.in + s.w.pad, begin, s.w.span());
+    std::fill(to, to + begin * c, 0.0f);
+    if (end > begin) {
+      transpose_floats(from + h * s.w.in + (begin - s.w.pad), s.h.in * s.w.in, to + begin * c, c, c, end - begin);
+    }
+    std::fill(to + end * c, to + s.w.span() * c, 0.0f);
+  }
+
+  void multiply(const Frame& frame, const Panels& w, const float* start, const float* from, int64_t g, int64_t first,
+                int64_t row, int64_t count) const {
+    const int64_t places = s.positions();
+    float* to = frame.at<float>(out) + (first * s.groups + g) * s.filters * places;
+    const float* left = windows ? from + row * row_walk.step(0) : copy_rows(frame, from, row, count);
+    const int64_t left_stride = windows ? row_walk.step(0) : s.k();
+    if (places == 1) {
+      const int64_t stride = s.groups * s.filters;
+      const GemmF32 product{&w, left, left_stride, count, start, to + row * stride, stride, s.filters, frame.backwards()};
+      return gemm(&product);
+    }
+    float* sum = frame.at<float>(sums);
+    const GemmF32 product{&w, left, left_stride, count, start, sum, s.filters, s.filters, frame.backwards()};
+    gemm(&product);
+    store(sum, to, row, count);
+  }
+
+  const float* copy_rows(const Frame& frame, const float* from, int64_t row, int64_t count) const {
+    float* to = frame.at<float>(rows);
+    const int64_t c = s.channels;
+    const bool runs = s.w.dilation == 1;  // a whole row of the kernel in one go
+    const int64_t pieces = runs ? 1 : s.w.kernel, length = runs ? s.w.kernel * c : c;
+    for (int64_t r = row; r < row + count; ++r) {
+      const int64_t place = r % s.positions();
+      const float* window = from + r / s.positions() * item_pitch + place / s.w.out * s.h.stride * h_pitch +
+                            place % s.w.out * s.w.stride * c;
+      for (int64_t h = 0; h < s.h.kernel; ++h) {
+        const float* line = window + h * s.h.dilation * h_pitch;
+        for (int64_t piece = 0; piece < pieces; ++piece, to += length) {
+          std::memcpy(to, line + piece * s.w.dilation * c, static_cast<size_t>(length) * sizeof(float));
+        }
+      }
+    }
+    return frame.at<float>(rows);
+  }
+
+  // Sums [row, filter] into the output's [item, filter, place].
+  void store(const float* sum, float* to, int64_t row, int64_t count) const {
+    const int64_t places = s.positions();
+    while (count > 0) {
+      const int64_t item = row / places, place = row % places, n = std::min(count, places - place);
+      transpose_floats(sum, s.filters, to + item * s.groups * s.filters * places + place, places, n, s.filters);
+      sum += n * s.filters;
+      row += n;
+      count -= n;
+    }
+  }
+};
+
+// One filter after the other where each sees one channel only: too few columns for a product. The sums run over the
+// kernel in the same order; each step multiplies, then adds, a whole line of positions.
+struct DepthwiseCall {
+  ConvShape s;
+  BufferId x, weights, bias, out;
+
+  // Positions at which place k of the kernel meets the input.
+  struct Reach {
+    int64_t begin, end, offset;
+  };
+  std::vector<Reach> reach;  // of each place of the kernel along w
+
+  void operator()(const Frame& frame) const {
+    const int64_t plane = s.h.in * s.w.in, places = s.positions(), kernel = s.h.kernel * s.w.kernel;
+    const float* w = frame.at<float>(weights);
+    const float* b = bias >= 0 ? frame.at<float>(bias) : nullptr;
+    const int64_t filters = s.groups * s.filters;
+    for (int64_t i = 0; i < s.batch * filters; ++i) {
+      const int64_t filter = i % filters;
+      const float* from = frame.at<float>(x) + (i / filters * s.groups + filter / s.filters) * plane;
+      float* to = frame.at<float>(out) + i * places;
+      std::fill(to, to + places, b ? b[filter] : 0.0f);
+      for (int64_t h = 0; h < s.h.out; ++h) add_lines(from, w + filter * kernel, h, to + h * s.w.out);
+    }
+  }
+
+  void add_lines(const float* from, const float* w, int64_t h, float* to) const {
+    for (int64_t k = 0; k < s.h.kernel; ++k, w += s.w.kernel) {
+      const int64_t line = h * s.h.stride + k * s.h.dilation - s.h.pad;
+      if (line < 0 || line >= s.h.in) continue;
+      for (int64_t place = 0; place < s.w.kernel; ++place) {
+        const Reach& r = reach[static_cast<size_t>(place)];
+        add_line(from + line * s.w.in + r.offset, s.w.stride, w[place], to + r.begin, r.end - r.begin);
+      }
+    }
+  }
+
+  static void add_line(const float* from, int64_t stride, float w, float* to, int64_t n) {
+    if (stride == 1) {
+      for (int64_t i = 0; i < n; ++i) to[i] += w * from[i];
+    } else {
+      for (int64_t i = 0; i < n; ++i) to[i] += w * from[i * stride];
+    }
+  }
+};
+
+std::vector<DepthwiseCall::Reach> plan_reach(const ConvAxis& axis) {
+  std::vector<DepthwiseCall::Reach> reach;
+  for (int64_t place = 0; place < axis.kernel; ++place) {
+    const int64_t shift = place * axis.dilation - axis.pad;  // where position 0 meets the input
+    const int64_t begin = shift < 0 ? std::min((-shift + axis.stride - 1) / axis.stride, axis.out) : 0;
+    const int64_t end = shift < axis.in ? std::min((axis.in - shift + axis.stride - 1) / axis.stride, axis.out) : 0;
+    const bool met = end > begin;
+    reach.push_back({begin, met ? end : begin, met ? shift + begin * axis.stride : 0});
+  }
+  return reach;
+}
+
+void plan_depthwise(OpPlan& p, const ConvShape& s, BufferId bias, BufferId out) {
+  p.run(DepthwiseCall{s, p.in(0).buffer, p.in(1).buffer, bias, out, plan_reach(s.w)});
+}
+
+// How rows are found, and how many are taken at once.
+void plan_rows(OpPlan& p, ConvCall& call) {
+  const ConvShape& s = call.s;
+  const bool inside = s.h.is_inside() && s.w.is_inside();
+  call.in_place = inside && (s.channels == 1 || s.h.in * s.w.in == 1);
+  call.h_pitch = (call.in_place ? s.w.in : s.w.span()) * s.channels;
+  call.item_pitch = call.in_place ? s.groups * s.channels * s.h.in * s.w.in : s.h.span() * call.h_pitch;
+  call.tile = std::clamp(kTileFloats / std::max<int64_t>(s.k(), 1), kLeastRows, kMostRows);
+  call.items = std::clamp<int64_t>(call.tile / s.positions(), 1, s.batch);
+
+  const Strides strides{call.item_pitch, s.h.stride * call.h_pitch, s.w.stride * s.channels};
+  call.row_walk = Walk<1>({call.items, s.h.out, s.w.out}, {strides});
+  const bool one_piece = s.h.kernel == 1 && (s.w.kernel == 1 || s.w.dilation == 1);
+  call.windows = one_piece && call.row_walk.rank() == 1;
+
+  const auto floats = [&](const Shape& shape) {
+    return p.scratch(static_cast<size_t>(shape.elements()) * sizeof(float));
+  };
+  const int64_t rows = std::min(call.tile, call.items * s.positions());
+  if (!call.in_place) call.turned = floats({call.items, s.h.span(), s.w.span(), s.channels});
+  if (!call.windows) call.rows = floats({rows, s.k()});
+  if (s.positions() > 1) call.sums = floats({rows, s.filters});
+}
+
+void plan_known_weights(OpPlan& p, ConvCall& call) {
+  const ConvShape& s = call.s;
+  const auto* data = static_cast<const float*>(p.in(1).known);
+  for (int64_t g = 0; g < s.groups; ++g) {
+    const auto make = [&]() -> std::shared_ptr<const void> {
+      auto packed = std::make_shared<PackedPanels>();
+      packed->storage = AlignedBuffer(panel_floats(s.k(), vectors_for(s.filters)) * sizeof(float));
+      packed->panels = panels_at(packed->storage.as<float>(), s.k(), s.filters, call.group);
+      call.pack_group(packed->storage.as<float>(), data, g);
+      return packed;
+    };
+    const int slot = static_cast<int>(s.crop_code() * s.groups + g);
+    call.panels.push_back(std::static_pointer_cast<const PackedPanels>(p.packed(slot, {1}, make)));
+  }
+}
+
+void plan_weights(OpPlan& p, ConvCall& call) {
+  const ConvShape& s = call.s;
+  call.k_offsets = s.k_offsets();
+  if (p.in(1).known) {
+    plan_known_weights(p, call);
+  } else {
+    call.weights = p.in(1).buffer;
+    call.packed_weights = p.scratch(panel_floats(s.k(), vectors_for(s.filters)) * sizeof(float));
+  }
+  const bool has_bias = p.inputs() > 2 && p.has(2);
+  if (!has_bias) {
+    call.biases.push_back(pack_bias(nullptr, s.filters));
+  } else if (p.in(2).known) {
+    const auto* data = static_cast<const float*>(p.in(2).known);
+    for (int64_t g = 0; g < s.groups; ++g) call.biases.push_back(pack_bias(data + g * s.filters, s.filters));
+  } else {
+    call.bias = p.in(2).buffer;
+    call.packed_bias = p.scratch(panel_floats(1, vectors_for(s.filters)) * sizeof(float));
+  }
+}
+
+void tell_cost(OpPlan& p, const ConvShape& s) {
+  const bool known = p.in(1).known;
+  const auto filters = static_cast<uint64_t>(s.groups * s.filters), k = static_cast<uint64_t>(s.k());
+  const auto packed = static_cast<uint64_t>(s.groups) * panel_floats(s.k(), vectors_for(s.filters)) * sizeof(float);
+  p.cost(static_cast<uint64_t>(s.batch * s.positions()) * filters * k, known ? packed : 0,
+         known ? static_cast<uint64_t>(p.in(1).shape.elements()) : 0);
+}
+
+}  // namespace
+
+void plan_conv(OpPlan& p) {
+  ConvShape s = read_conv_shape(p);
+  const BufferId out = p.out(0, DType::f32, s.out);
+  keep_conv_time(p, s);
+  if (s.out.elements() == 0) return p.run([](const Frame&) {});
+  tell_cost(p, s);
+  const bool has_bias = p.inputs() > 2 && p.has(2);
+  if (s.channels == 1 && s.filters <= 4) return plan_depthwise(p, s, has_bias ? p.in(2).buffer : -1, out);
+
+  s.h.crop();
+  s.w.crop();
+  ConvCall call;
+  call.s = s;
+  call.gemm = p.kernels().gemm_f32;
+  call.group = p.kernels().max_group;
+  call.x = p.in(0).buffer;
+  call.out = out;
+  plan_rows(p, call);
+  plan_weights(p, call);
+  p.run(call);
+}
+
+}  // namespace lrt

@@ -1,0 +1,48 @@
+// The sizes of a convolution, checked. Pads are at the beginning of an axis; those at the end are in the output's size.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ops/op.h"
+
+namespace lrt {
+
+// One spatial axis.
+struct ConvAxis {
+  int64_t in = 1, out = 1;
+  int64_t kernel = 1, stride = 1, dilation = 1, pad = 0;
+  // Where `kernel` places are what crop() left of full_kernel, from first_place on.
+  int64_t full_kernel = 1, first_place = 0;
+
+  // Leaves out the first and last places of the kernel that meet nothing but the border at every position: they add
+  // zeros only. pad is negative where the input's first elements are not met either.
+  void crop();
+  // Positions of the bordered input that are met.
+  int64_t span() const { return (out - 1) * stride + (kernel - 1) * dilation + 1; }
+  // No border is met.
+  bool is_inside() const { return pad <= 0 && span() - pad <= in; }
+  // Time runs along this axis undisturbed.
+  bool is_pointwise() const { return full_kernel == 1 && stride == 1 && pad == 0 && out == in; }
+};
+
+struct ConvShape {
+  int64_t batch = 1, groups = 1;
+  int64_t channels = 1, filters = 1;  // of one group
+  ConvAxis h, w;
+  Shape out;
+
+  int64_t positions() const { return h.out * w.out; }
+  int64_t k() const { return channels * h.kernel * w.kernel; }
+  // For each k of the sum, where its weight stands in a filter [channels, h.full_kernel, w.full_kernel].
+  std::vector<int64_t> k_offsets() const;
+  // Tells apart what crop() may have left of one kernel.
+  int64_t crop_code() const;
+};
+
+// From the inputs and attributes of a Conv; refuses what does not fit.
+ConvShape read_conv_shape(OpPlan& p);
+// Time may be the batch, or a spatial axis along which the convolution does nothing.
+void keep_conv_time(OpPlan& p, const ConvShape& s);
+
+}  // namespace lrt

@@ -1,0 +1,269 @@
+// MatMul (numpy's rules) and Gemm. Weights are packed once; a right side that comes with the data is packed at every run,
+// so that both give the same bits.
+#include "ops/checks.h"
+#include "ops/panels.h"
+#include "ops/strided.h"
+
+namespace lrt {
+namespace {
+
+uint64_t unsigned_product(int64_t a, int64_t b, int64_t c = 1) {
+  return static_cast<uint64_t>(a) * static_cast<uint64_t>(b) * static_cast<uint64_t>(c);
+}
+
+// The right side of a product: one matrix [k, n] or several, packed while planning or at run time.
+struct RightSide {
+  MatrixView view;  // of the first; data only where it is known
+  int group;
+  float scale = 1.0f;
+  std::vector<std::shared_ptr<const PackedPanels>> packed;  // empty where the data comes at run time, then:
+  BufferId source = -1, scratch = -1;
+
+  int64_t matrix() const { return view.k * view.n; }
+
+  void pack_into(float* to, const float* data) const {
+    pack_panels_with(to, view.k, vectors_for(view.n), group, [&](int64_t k, int64_t n) {
+      return n < view.n ? scale * data[k * view.k_stride + n * view.n_stride] : 0.0f;
+    });
+  }
+
+  // The matrix `index`, packed now if need be.
+  Panels panels(const Frame& frame, int64_t index) const {
+    if (!packed.empty()) return packed[packed.size() == 1 ? 0 : static_cast<size_t>(index)]->panels;
+    float* to = frame.at<float>(scratch);
+    pack_into(to, frame.at<float>(source) + index * matrix());
+    return panels_at(to, view.k, view.n, group);
+  }
+};
+
+RightSide plan_right_side(OpPlan& p, int input, MatrixView view, int64_t matrices, float scale) {
+  const Operand& in = p.in(input);
+  RightSide right{view, p.kernels().max_group, scale, {}};
+  const size_t floats = panel_floats(view.k, vectors_for(view.n));
+  if (!in.known) {
+    right.source = in.buffer;
+    right.scratch = p.scratch(floats * sizeof(float));
+    return right;
+  }
+  for (int64_t matrix = 0; matrix < (right.matrix() == 0 ? 1 : matrices); ++matrix) {
+    const auto make = [&]() -> std::shared_ptr<const void> {
+      auto packed = std::make_shared<PackedPanels>();
+      packed->storage = AlignedBuffer(floats * sizeof(float));
+      packed->panels = panels_at(packed->storage.as<float>(), view.k, view.n, right.group);
+      right.pack_into(packed->storage.as<float>(), static_cast<const float*>(in.known) + matrix * right.matrix());
+      return packed;
+    };
+    right.packed.push_back(std::static_pointer_cast<const PackedPanels>(p.packed(static_cast<int>(matrix), {input}, make)));
+  }
+  return right;
+}
+
+void tell_cost(OpPlan& p, const RightSide& right, int64_t rows, int64_t matrices) {
+  const bool known = !right.packed.empty();
+  const auto floats = static_cast<uint64_t>(panel_floats(right.view.k, vectors_for(right.view.n)));
+  const auto count = static_cast<uint64_t>(matrices);
+  p.cost(unsigned_product(rows, right.view.k, right.view.n), known ? count * floats * sizeof(float) : 0,
+         known ? count * unsigned_product(right.view.k, right.view.n) : 0);
+}
+
+struct MatMulCall {
+  void (*gemm)(const GemmF32*);
+  Walk<2> batch;  // over matrices, of the left and the right side
+  int64_t m;      // rows of one matrix of the left side
+  RightSide right;
+  std::shared_ptr<const AlignedBuffer> bias;
+  BufferId left, out;
+
+  void operator()(const Frame& frame) const {
+    batch.rows([&](int64_t to, const auto& from, int64_t n) {
+      // Matrices of the left side that follow each other and meet the same right side are one taller matrix.
+      const bool joined = batch.step(0) == 1 && batch.step(1) == 0;
+      for (int64_t i = 0; i < (joined ? 1 : n); ++i) {
+        const Panels panels = right.panels(frame, from[1] + i * batch.step(1));
+        multiply(frame, panels, from[0] + i * batch.step(0), to + i, joined ? n * m : m);
+      }
+    });
+  }
+
+  void multiply(const Frame& frame, const Panels& panels, int64_t from, int64_t to, int64_t rows) const {
+    const int64_t k = right.view.k, n = right.view.n;
+    const GemmF32 product{&panels,
+                          frame.at<float>(left) + from * m * k,
+                          k,
+                          rows,
+                          bias->as<float>(),
+                          frame.at<float>(out) + to * m * n,
+                          n,
+                          n,
+                          frame.backwards()};
+    gemm(&product);
+  }
+};
+
+// A side of MatMul: its matrix, and the axes before that.
+struct Side {
+  int64_t rows, cols;
+  Shape batch;
+};
+
+Side read_side(const OpPlan& p, int input, bool left) {
+  const Shape& shape = p.in(input).shape;
+  const int rank = shape.rank();
+  if (rank == 0) p.refuse(Status::shape, input_text(p, input) + " is a scalar");
+  if (rank == 1) return {left ? 1 : shape[0], left ? shape[0] : 1, {}};
+  Side side{shape[rank - 2], shape[rank - 1], {}};
+  for (int axis = 0; axis < rank - 2; ++axis) side.batch.push_back(shape[axis]);
+  return side;
+}
+
+// Time may be a batch axis, a row of the left side or a column of the right one, and may not be summed over.
+void keep_product_time(OpPlan& p, const Shape& batch) {
+  const Shape &a = p.in(0).shape, &b = p.in(1).shape;
+  const int a_time = time_of(p, 0), b_time = time_of(p, 1);
+  if (a_time >= 0 && b_time < 0 && a.rank() > 1 && a_time == a.rank() - 2) return keep_time(p, 0, batch.rank());
+  if (b_time >= 0 && a_time < 0 && b.rank() > 1 && b_time == b.rank() - 1) {
+    return keep_time(p, 0, batch.rank() + (a.rank() > 1 ? 1 : 0));
+  }
+  const auto batch_axis = [&](const Shape& side, int time) {
+    return time >= 0 && time < side.rank() - 2 ? time + batch.rank() - (side.rank() - 2) : -1;
+  };
+  const int a_axis = batch_axis(a, a_time), b_axis = batch_axis(b, b_time);
+  const int axis = a_axis >= 0 ? a_axis : b_axis;
+  const auto fits = [&](const Shape& side, int time, int own) {
+    if (time >= 0) return own == axis && side[time] == batch[axis];
+    const int aligned = axis - (batch.rank() - (side.rank() - 2));
+    return aligned < 0 || side[aligned] == 1;
+  };
+  if (axis >= 0 && fits(a, a_time, a_axis) && fits(b, b_time, b_axis)) p.time_axis(0, axis);
+}
+
+// C of Gemm, beta*C broadcast to the output, on which the product goes on summing.
+struct Start {
+  BufferId c = -1;
+  float beta = 1.0f;
+  Walk<1> walk;
+
+  void fill(const Frame& frame, float* out) const {
+    walk.rows([&](int64_t to, const auto& from, int64_t n) {
+      const float* in = frame.at<float>(c) + from[0];
+      for (int64_t i = 0; i < n; ++i) out[to + i] = beta * in[i * walk.step(0)];
+    });
+  }
+};
+
+struct GemmCall {
+  void (*gemm)(const GemmF32*);
+  int64_t m;
+  RightSide right;
+  std::shared_ptr<const AlignedBuffer> bias;  // where C is known and the same for every row, or left out; else:
+  Start start;
+  BufferId left, turned, out;  // turned: scratch for the left side where it has to be transposed
+
+  void operator()(const Frame& frame) const {
+    const int64_t k = right.view.k, n = right.view.n;
+    const float* x = frame.at<float>(left);
+    if (turned >= 0) {
+      transpose_floats(x, m, frame.at<float>(turned), k, k, m);
+      x = frame.at<float>(turned);
+    }
+    float* to = frame.at<float>(out);
+    if (!bias) start.fill(frame, to);
+    const Panels panels = right.panels(frame, 0);
+    const GemmF32 product{&panels, x, k, m, bias ? bias->as<float>() : nullptr, to, n, n, frame.backwards()};
+    gemm(&product);
+  }
+};
+
+void plan_start(OpPlan& p, GemmCall& call, const Shape& shape) {
+  const int64_t n = shape[1];
+  if (p.inputs() < 3 || !p.has(2)) {
+    call.bias = pack_bias(nullptr, n);
+    return;
+  }
+  want_dtype(p, 2, {DType::f32});
+  const Operand& c = p.in(2);
+  if (broadcast_shapes(p, c.shape, shape) != shape) {
+    p.refuse(Status::shape, input_text(p, 2) + " has shape " + c.shape.text() + ", which does not broadcast to " +
+                                shape.text());
+  }
+  const float beta = p.op().number("beta", 1.0f);
+  const Strides strides = broadcast_strides(c.shape, shape);
+  if (!c.known || strides[0] != 0) {
+    call.start = {c.buffer, beta, Walk<1>(shape, {strides})};
+    return;
+  }
+  std::vector<float> row(static_cast<size_t>(n));
+  const auto* data = static_cast<const float*>(c.known);
+  for (int64_t i = 0; i < n; ++i) row[static_cast<size_t>(i)] = beta * data[i * strides[1]];
+  call.bias = pack_bias(row.data(), n);
+}
+
+// Time may be the rows of A (and of C, if they differ from row to row) or the columns of B; never what is summed over.
+void keep_gemm_time(OpPlan& p, bool trans_a, bool trans_b, const Shape& shape) {
+  const int a = time_of(p, 0), b = time_of(p, 1), c = time_of(p, 2);
+  if ((a >= 0) == (b >= 0)) return;
+  const bool summed = a >= 0 ? a != (trans_a ? 1 : 0) : b != (trans_b ? 0 : 1);
+  const int axis = a >= 0 ? 0 : 1;
+  if (summed) return;
+  if (p.inputs() > 2 && p.has(2)) {
+    const Shape& own = p.in(2).shape;
+    const int aligned = axis - (2 - own.rank());
+    if (c >= 0 ? c != aligned || own[c] != shape[axis] : aligned >= 0 && own[aligned] != 1) return;
+  }
+  p.time_axis(0, axis);
+}
+
+}  // namespace
+
+void plan_matmul(OpPlan& p) {
+  want_dtype(p, 0, {DType::f32});
+  want_dtype(p, 1, {DType::f32});
+  const Operand &a = p.in(0), &b = p.in(1);
+  const Side left = read_side(p, 0, true), right = read_side(p, 1, false);
+  if (left.cols != right.rows) {
+    p.refuse(Status::shape, "shapes " + a.shape.text() + " and " + b.shape.text() + " do not multiply: " +
+                                std::to_string(left.cols) + " columns meet " + std::to_string(right.rows) + " rows");
+  }
+  const Shape batch = broadcast_shapes(p, left.batch, right.batch);
+  Shape shape = batch;
+  if (a.shape.rank() > 1) shape.push_back(left.rows);
+  if (b.shape.rank() > 1) shape.push_back(right.cols);
+  const BufferId out = p.out(0, DType::f32, shape);
+  keep_product_time(p, batch);
+
+  if (shape.elements() == 0) return p.run([](const Frame&) {});
+
+  const MatrixView view{nullptr, right.rows, right.cols, right.cols, 1};
+  const Walk<2> walk(batch, {broadcast_strides(left.batch, batch), broadcast_strides(right.batch, batch)});
+  const int64_t matrices = right.batch.elements();
+  const RightSide packed = plan_right_side(p, 1, view, matrices, 1.0f);
+  tell_cost(p, packed, batch.elements() * left.rows, matrices);
+  p.run(MatMulCall{p.kernels().gemm_f32, walk, left.rows, packed, pack_bias(nullptr, right.cols), a.buffer, out});
+}
+
+void plan_gemm(OpPlan& p) {
+  want_dtype(p, 0, {DType::f32});
+  want_dtype(p, 1, {DType::f32});
+  const Operand &a = p.in(0), &b = p.in(1);
+  if (a.shape.rank() != 2 || b.shape.rank() != 2) {
+    p.refuse(Status::shape, "shapes " + a.shape.text() + " and " + b.shape.text() + "; wanted two matrices");
+  }
+  const bool trans_a = p.op().integer("transA", 0) != 0, trans_b = p.op().integer("transB", 0) != 0;
+  const int64_t m = a.shape[trans_a ? 1 : 0], k = a.shape[trans_a ? 0 : 1];
+  const int64_t n = b.shape[trans_b ? 0 : 1];
+  if (b.shape[trans_b ? 1 : 0] != k) {
+    p.refuse(Status::shape, "shapes " + a.shape.text() + (trans_a ? " transposed" : "") + " and " + b.shape.text() +
+                                (trans_b ? " transposed" : "") + " do not multiply");
+  }
+  const Shape shape{m, n};
+  GemmCall call{p.kernels().gemm_f32, m, {}, nullptr, {}, a.buffer, -1, p.out(0, DType::f32, shape)};
+  keep_gemm_time(p, trans_a, trans_b, shape);
+  plan_start(p, call, shape);
+  const MatrixView view{nullptr, k, n, trans_b ? 1 : n, trans_b ? k : 1};
+  call.right = plan_right_side(p, 1, view, 1, p.op().number("alpha", 1.0f));
+  if (trans_a) call.turned = p.scratch(static_cast<size_t>(m * k) * sizeof(float));
+  tell_cost(p, call.right, m, 1);
+  p.run(call);
+}
+
+}  // namespace lrt

@@ -1,0 +1,124 @@
+// Ops about shapes: those that look at the same bytes another way, those that tell a shape, and those that fill one.
+#include <algorithm>
+#include <cstring>
+
+#include "ops/checks.h"
+#include "ops/dtypes.h"
+#include "ops/strided.h"
+
+namespace lrt {
+namespace {
+
+// Dims as an input gives them; a Shape checks only their number.
+Shape read_dims(OpPlan& p, int input) {
+  const std::vector<int64_t> dims = p.integers(input);
+  for (const int64_t dim : dims) {
+    if (dim < 0) p.refuse(Status::shape, input_text(p, input) + " asks for a dim of " + std::to_string(dim));
+  }
+  return Shape(dims);
+}
+
+// ONNX Reshape-21: 0 takes the input's dim (unless allowzero), one -1 takes what is left.
+Shape reshaped(OpPlan& p, const Shape& from) {
+  const bool allow_zero = p.op().integer("allowzero", 0) != 0;
+  Shape shape(p.integers(1));
+  const std::string wanted = shape.text();
+  int free_axis = -1;
+  for (int axis = 0; axis < shape.rank(); ++axis) {
+    if (shape[axis] == 0 && !allow_zero && axis < from.rank()) shape[axis] = from[axis];
+    if (shape[axis] >= 0) continue;
+    if (shape[axis] != -1 || free_axis >= 0) p.refuse(Status::shape, "shape " + wanted + " has more than one free dim");
+    free_axis = axis;
+    shape[axis] = 1;
+  }
+  const int64_t elements = shape.elements();
+  if (free_axis >= 0 && elements > 0) shape[free_axis] = from.elements() / elements;
+  if (shape.elements() != from.elements() || (free_axis >= 0 && elements == 0)) {
+    p.refuse(Status::shape, "the input's shape " + from.text() + " cannot be read as " + wanted);
+  }
+  return shape;
+}
+
+void fill_out(OpPlan& p, DType dtype, const Shape& shape, const void* element) {
+  const BufferId out = p.out(0, dtype, shape);
+  std::array<char, sizeof(int64_t)> bytes{};
+  std::memcpy(bytes.data(), element, size_of(dtype));
+  p.run([bytes, out, size = size_of(dtype), n = shape.elements()](const Frame& frame) {
+    fill_elements(frame.at<void>(out), bytes.data(), size, n);
+  });
+}
+
+}  // namespace
+
+void plan_reshape(OpPlan& p) { alias_input(p, reshaped(p, p.in(0).shape)); }
+
+void plan_squeeze(OpPlan& p) {
+  const Shape& from = p.in(0).shape;
+  const bool some = p.inputs() > 1 && p.has(1);
+  const auto axes = some ? want_axes(p, p.integers(1), from.rank()) : std::bitset<kMaxRank>();
+  Shape shape;
+  for (int axis = 0; axis < from.rank(); ++axis) {
+    const bool goes = some ? axes[static_cast<size_t>(axis)] : from[axis] == 1;
+    if (goes && from[axis] != 1) {
+      p.refuse(Status::shape, "axis " + std::to_string(axis) + " of shape " + from.text() + " is not 1");
+    }
+    if (!goes) shape.push_back(from[axis]);
+  }
+  alias_input(p, shape);
+}
+
+void plan_unsqueeze(OpPlan& p) {
+  const Shape& from = p.in(0).shape;
+  const std::vector<int64_t> given = p.integers(1);
+  const int64_t rank = from.rank() + static_cast<int64_t>(given.size());
+  if (rank > kMaxRank) {
+    p.refuse(Status::unsupported, std::to_string(rank) + " dims; at most " + std::to_string(kMaxRank) + " are supported");
+  }
+  const auto axes = want_axes(p, given, static_cast<int>(rank));
+  Shape shape;
+  int next = 0;
+  for (int axis = 0; axis < rank; ++axis) shape.push_back(axes[static_cast<size_t>(axis)] ? 1 : from[next++]);
+  alias_input(p, shape);
+}
+
+void plan_shape(OpPlan& p) {
+  const Shape& shape = p.in(0).shape;
+  const int64_t rank = shape.rank();
+  const auto position = [rank](int64_t axis) { return std::clamp<int64_t>(axis < 0 ? axis + rank : axis, 0, rank); };
+  const int64_t start = position(p.op().integer("start", 0)), end = position(p.op().integer("end", rank));
+  const int64_t count = std::max<int64_t>(end - start, 0);
+  auto* out = static_cast<int64_t*>(p.known_out(0, DType::i64, {count}));
+  for (int64_t i = 0; i < count; ++i) out[i] = shape[static_cast<int>(start + i)];
+}
+
+void plan_size(OpPlan& p) { *static_cast<int64_t*>(p.known_out(0, DType::i64, {})) = p.in(0).shape.elements(); }
+
+void plan_expand(OpPlan& p) {
+  const Operand& in = p.in(0);
+  const Shape shape = broadcast_shapes(p, in.shape, read_dims(p, 1));
+  if (shape.elements() == in.shape.elements()) {
+    p.alias(0, 0, shape);
+  } else {
+    const BufferId out = p.out(0, in.dtype, shape);
+    const StridedCopy copy(size_of(in.dtype), shape, broadcast_strides(in.shape, shape));
+    p.run([copy, from = in.buffer, out](const Frame& frame) { copy(frame.at<void>(from), frame.at<void>(out)); });
+  }
+  const int time = in.time_axis + shape.rank() - in.shape.rank();
+  if (in.time_axis >= 0 && shape[time] == in.shape[in.time_axis]) p.time_axis(0, time);
+}
+
+void plan_constant_of_shape(OpPlan& p) {
+  const Shape shape = read_dims(p, 0);
+  const DType dtype = want_dtype_code(p, p.op().integer("dtype", 0));
+  if (dtype == DType::f32) {
+    const float value = p.op().number("value", 0.0f);
+    return fill_out(p, dtype, shape, &value);
+  }
+  const int64_t value = p.op().integer("value", 0);
+  visit_dtype(dtype, [&](auto type) {
+    const auto element = convert<typename decltype(type)::type>(value);
+    fill_out(p, dtype, shape, &element);
+  });
+}
+
+}  // namespace lrt

@@ -1,0 +1,274 @@
+// lstm_rt._core: models and plans for Python, over the C API alone. The hot path, Stream.step, is lstm_rt/_step.pyx.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "lstm_rt.h"
+
+namespace py = pybind11;
+
+namespace {
+
+constexpr const char* kDtypes[] = {"float32", "int64", "int32", "bool", "uint8", "int8"};
+constexpr int kDtypeCount = 6;
+
+[[noreturn]] void raise(const lrt_error& error) {
+  const char* type = "Error";
+  switch (error.status) {
+    case LRT_ERROR_ARGUMENT: type = "ArgumentError"; break;
+    case LRT_ERROR_UNSUPPORTED: type = "UnsupportedModelError"; break;
+    case LRT_ERROR_FILE: type = "ModelFileError"; break;
+    case LRT_ERROR_SHAPE: type = "ShapeError"; break;
+    case LRT_ERROR_STATE: type = "StateError"; break;
+    default: break;
+  }
+  const py::object exception = py::module_::import("lstm_rt.errors").attr(type);
+  PyErr_SetString(exception.ptr(), error.message);
+  throw py::error_already_set();
+}
+
+template <class Call>
+void check(const Call& call) {
+  lrt_error error{};
+  lrt_status status;
+  {
+    const py::gil_scoped_release release;
+    status = call(&error);
+  }
+  if (status == LRT_OK) return;
+  error.status = status;
+  raise(error);
+}
+
+std::string dtype_name(int32_t code) { return code >= 0 && code < kDtypeCount ? kDtypes[code] : ""; }
+
+int32_t dtype_code(const py::array& array) {
+  for (int32_t code = 0; code < kDtypeCount; ++code) {
+    if (array.dtype().is(py::dtype(kDtypes[code])) || array.dtype().equal(py::dtype(kDtypes[code]))) return code;
+  }
+  return -1;
+}
+
+std::vector<int64_t> dims_of(const lrt_shape& shape) {
+  return std::vector<int64_t>(shape.dims, shape.dims + (shape.rank > 0 ? shape.rank : 0));
+}
+
+lrt_array describe(const py::array& array) {
+  lrt_array result{};
+  result.dtype = dtype_code(array);
+  if (array.ndim() > LRT_MAX_RANK || result.dtype < 0) {
+    lrt_error error{LRT_ERROR_SHAPE, {}};
+    const std::string dtype = py::str(array.dtype());
+    std::snprintf(error.message, sizeof error.message, "an array of dtype %s and rank %d cannot be given to a model: wanted %s, rank at most %d",
+                  dtype.c_str(), static_cast<int>(array.ndim()), "float32, int64, int32, bool, uint8 or int8", LRT_MAX_RANK);
+    raise(error);
+  }
+  result.shape.rank = static_cast<int32_t>(array.ndim());
+  for (int32_t axis = 0; axis < result.shape.rank; ++axis) result.shape.dims[axis] = array.shape(axis);
+  result.data = array.data();
+  return result;
+}
+
+// (name, dtype or "", dims with -1 where free or None where not known, dim names)
+using PortTuple = std::tuple<std::string, std::string, std::optional<std::vector<int64_t>>, std::vector<std::string>>;
+
+PortTuple to_tuple(const lrt_port& port) {
+  std::vector<std::string> names;
+  for (int32_t axis = 0; axis < port.shape.rank; ++axis) names.emplace_back(port.dim_names[axis]);
+  std::optional<std::vector<int64_t>> dims;
+  if (port.shape.rank >= 0) dims = dims_of(port.shape);
+  return {port.name, dtype_name(port.dtype), dims, names};
+}
+
+class Plan {
+ public:
+  Plan(lrt_model* model, const std::vector<py::array>& inputs) {
+    std::vector<lrt_array> arrays;
+    for (const py::array& input : inputs) arrays.push_back(describe(input));
+    lrt_plan* plan = nullptr;
+    check([&](lrt_error* error) { return lrt_plan_create(model, arrays.data(), arrays.size(), &plan, error); });
+    plan_.reset(plan);
+  }
+
+  std::vector<PortTuple> outputs() const {
+    std::vector<PortTuple> result;
+    lrt_port port{};
+    for (size_t i = 0; lrt_plan_output(plan_.get(), i, &port) == LRT_OK; ++i) result.push_back(to_tuple(port));
+    return result;
+  }
+
+  // Arrays are those the plan was made for: C-contiguous, and checked by describe().
+  std::vector<py::array> run(const std::vector<py::array>& inputs) const {
+    std::vector<const void*> in;
+    for (const py::array& input : inputs) in.push_back(input.data());
+    std::vector<py::array> results;
+    std::vector<void*> out;
+    lrt_port port{};
+    for (size_t i = 0; lrt_plan_output(plan_.get(), i, &port) == LRT_OK; ++i) {
+      results.emplace_back(py::dtype(dtype_name(port.dtype)), dims_of(port.shape));
+      out.push_back(results.back().mutable_data());
+    }
+    check([&](lrt_error* error) { return lrt_plan_run(plan_.get(), in.data(), out.data(), error); });
+    return results;
+  }
+
+  using CallTuple = std::tuple<std::string, std::string, std::vector<int64_t>, uint64_t, uint64_t, uint64_t>;
+  std::vector<CallTuple> calls() const {
+    std::vector<CallTuple> result;
+    lrt_call call{};
+    for (size_t i = 0; lrt_plan_call(plan_.get(), i, &call) == LRT_OK; ++i) {
+      result.emplace_back(call.type, call.name, dims_of(call.output), call.macs, call.weight_bytes, call.parameters);
+    }
+    return result;
+  }
+
+  uint64_t arena_bytes() const { return lrt_plan_arena_bytes(plan_.get()); }
+
+ private:
+  struct Free {
+    void operator()(lrt_plan* plan) const { lrt_plan_free(plan); }
+  };
+  std::unique_ptr<lrt_plan, Free> plan_;
+};
+
+class Model {
+ public:
+  Model(const py::object& source, const std::optional<std::string>& isa) {
+    const char* name = isa ? isa->c_str() : nullptr;
+    lrt_model* model = nullptr;
+    if (py::isinstance<py::bytes>(source)) {
+      char* data = nullptr;
+      Py_ssize_t size = 0;
+      PyBytes_AsStringAndSize(source.ptr(), &data, &size);
+      check([&](lrt_error* error) {
+        return lrt_model_load_memory(data, static_cast<size_t>(size), name, &model, error);
+      });
+    } else {
+      const std::string path = py::module_::import("os").attr("fsencode")(source).cast<std::string>();
+      check([&](lrt_error* error) { return lrt_model_load(path.c_str(), name, &model, error); });
+    }
+    model_.reset(model);
+  }
+
+  std::string isa() const { return lrt_model_isa(get()); }
+
+  std::vector<PortTuple> inputs() const {
+    std::vector<PortTuple> result;
+    lrt_port port{};
+    for (size_t i = 0; lrt_model_input(get(), i, &port) == LRT_OK; ++i) result.push_back(to_tuple(port));
+    return result;
+  }
+
+  std::vector<PortTuple> outputs() const {
+    std::vector<PortTuple> result;
+    lrt_port port{};
+    for (size_t i = 0; lrt_model_output(get(), i, &port) == LRT_OK; ++i) result.push_back(to_tuple(port));
+    return result;
+  }
+
+  bool is_control(size_t input) const { return lrt_model_input_is_control(get(), input) != 0; }
+
+  std::vector<std::pair<size_t, size_t>> bindings() const {
+    std::vector<std::pair<size_t, size_t>> result;
+    size_t input = 0, output = 0;
+    for (size_t i = 0; lrt_model_binding(get(), i, &input, &output) == LRT_OK; ++i) result.emplace_back(input, output);
+    return result;
+  }
+
+  std::vector<std::pair<std::string, std::string>> metadata() const {
+    std::vector<std::pair<std::string, std::string>> result;
+    const char* value = nullptr;
+    for (size_t i = 0; const char* key = lrt_model_metadata(get(), i, &value); ++i) result.emplace_back(key, value);
+    return result;
+  }
+
+  uint64_t parameters() const { return lrt_model_parameter_count(get()); }
+  uint64_t weight_bytes() const { return lrt_model_weight_bytes(get()); }
+
+  size_t verify() const {
+    size_t count = 0, failed = 0;
+    check([&](lrt_error* error) { return lrt_model_verify(get(), &count, &failed, error); });
+    return count;
+  }
+
+  Plan plan(const std::vector<py::array>& inputs) const { return Plan(get(), inputs); }
+
+  // For the Cython side; valid while this object lives.
+  uintptr_t handle() const { return reinterpret_cast<uintptr_t>(get()); }
+
+ private:
+  struct Free {
+    void operator()(lrt_model* model) const { lrt_model_free(model); }
+  };
+  lrt_model* get() const { return model_.get(); }
+  std::unique_ptr<lrt_model, Free> model_;
+};
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (size_t i = 0; const char* name = lrt_available_isa(i); ++i) names.emplace_back(name);
+  return names;
+}
+
+std::string default_isa() {
+  const char* name = nullptr;
+  check([&](lrt_error* error) { return lrt_default_isa(&name, error); });
+  return name;
+}
+
+std::vector<std::pair<std::string, std::string>> supported_ops() {
+  std::vector<std::pair<std::string, std::string>> ops;
+  const char* summary = nullptr;
+  for (size_t i = 0; const char* name = lrt_supported_op(i, &summary); ++i) ops.emplace_back(name, summary);
+  return ops;
+}
+
+py::array_t<float> evaluate(const std::string& function, const py::array_t<float, py::array::c_style>& x, float alpha,
+                            float beta, const std::optional<std::string>& isa) {
+  py::array_t<float> y(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
+  const float* from = x.data();
+  float* to = y.mutable_data();
+  check([&](lrt_error* error) {
+    return lrt_evaluate(isa ? isa->c_str() : nullptr, function.c_str(), from, to, static_cast<size_t>(x.size()), alpha,
+                        beta, error);
+  });
+  return y;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+  m.doc() = "Models and plans of lstm_rt. Use lstm_rt.Model, which wraps this with names and checks.";
+  m.def("version", &lrt_version);
+  m.def("available_isas", &available_isas);
+  m.def("default_isa", &default_isa);
+  m.def("supported_ops", &supported_ops);
+  m.def("evaluate", &evaluate, py::arg("function"), py::arg("x"), py::arg("alpha") = 1.0f, py::arg("beta") = 1.0f,
+        py::arg("isa") = py::none());
+
+  py::class_<Plan>(m, "Plan")
+      .def("outputs", &Plan::outputs)
+      .def("run", &Plan::run)
+      .def("calls", &Plan::calls)
+      .def("arena_bytes", &Plan::arena_bytes);
+
+  py::class_<Model>(m, "Model")
+      .def(py::init<const py::object&, const std::optional<std::string>&>(), py::arg("source"),
+           py::arg("isa") = py::none())
+      .def("isa", &Model::isa)
+      .def("inputs", &Model::inputs)
+      .def("outputs", &Model::outputs)
+      .def("is_control", &Model::is_control)
+      .def("bindings", &Model::bindings)
+      .def("metadata", &Model::metadata)
+      .def("parameters", &Model::parameters)
+      .def("weight_bytes", &Model::weight_bytes)
+      .def("verify", &Model::verify)
+      .def("plan", &Model::plan)
+      .def("handle", &Model::handle);
+}
