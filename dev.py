@@ -37,6 +37,23 @@ def run(*command, cwd=ROOT, env=None, quiet=False):
         sys.exit(code)
 
 
+def read(path):
+    """Return a file's text; nothing where there is none."""
+    if not os.path.exists(path):
+        return ""
+    with open(path) as stream:
+        return stream.read()
+
+
+def listdir(path):
+    return os.listdir(path) if os.path.isdir(path) else []
+
+
+def write(path, text):
+    with open(path, "w") as stream:
+        stream.write(text)
+
+
 def check_machine():
     missing = []
     compilers = [os.environ.get("CXX", "").split(" ")[0], "c++", "g++", "clang++"]
@@ -83,24 +100,23 @@ def install(extras, werror=False):
     ensure_venv()
     wanted = fingerprint(werror)
     stamp = os.path.join(WHEELS, "sources.sha256")
-    built = [name for name in os.listdir(WHEELS) if name.endswith(".whl")] if os.path.isdir(WHEELS) else []
-    if not built or not os.path.exists(stamp) or open(stamp).read() != wanted:
-        shutil.rmtree(WHEELS, ignore_errors=True)
+    built = [name for name in listdir(WHEELS) if name.endswith(".whl")]
+    if not built or read(stamp) != wanted:
+        for name in listdir(os.path.dirname(WHEELS)):
+            if name.startswith(("wheel", "lib", "temp.", "bdist.")):  # setuptools would pack what it left there
+                shutil.rmtree(os.path.join(ROOT, "build", name))
         env = dict(os.environ)
         if werror:
             env["SKBUILD_CMAKE_DEFINE"] = "LSTM_RT_WERROR=ON"
         run(in_venv("pip"), "wheel", "--no-deps", "--wheel-dir", WHEELS, ROOT, env=env)
-        with open(stamp, "w") as stream:
-            stream.write(wanted)
-        built = [name for name in os.listdir(WHEELS) if name.endswith(".whl")]
-        run(in_venv("pip"), "uninstall", "--quiet", "--yes", "lstm_rt", quiet=True)
+        built = listdir(WHEELS)
+        write(stamp, wanted)
+        run(in_venv("pip"), "uninstall", "--quiet", "--quiet", "--yes", "lstm_rt", quiet=True)
     wheel = os.path.join(WHEELS, built[0])
     done = os.path.join(VENV, "lstm_rt.installed")
-    have = open(done).read().split() if os.path.exists(done) else []
-    if [wanted, *extras] != have:
+    if [wanted, *extras] != read(done).split():
         run(in_venv("pip"), "install", "--quiet", "{}[{}]".format(wheel, ",".join(extras)))
-        with open(done, "w") as stream:
-            stream.write(" ".join([wanted, *extras]))
+        write(done, " ".join([wanted, *extras]))
 
 
 def test_cpp(werror):
@@ -153,7 +169,7 @@ def format_(options, rest):
 def bench(options, rest):
     """Measure against the other runtimes."""
     install(["all", "bench"])
-    run(in_venv("python"), os.path.join(ROOT, "bench"), *rest)
+    run(in_venv("python"), "-m", "bench", *rest)
 
 
 def cpp_files():
@@ -178,7 +194,10 @@ def main():
         sys.exit("lstm_rt needs Python 3.9 or newer; this is {}.".format(sys.version.split()[0]))
     commands = "\n".join("  {:8}{}".format(name, function.__doc__) for name, function in COMMANDS.items())
     parser = argparse.ArgumentParser(
-        description=__doc__, epilog="commands:\n" + commands, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        epilog="commands:\n" + commands,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("command", choices=COMMANDS, metavar="command", help="one of those below")
     parser.add_argument("--werror", action="store_true", help="build with warnings as errors")

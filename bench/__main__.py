@@ -13,8 +13,15 @@ def _prepare_process() -> None:
     os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 
-if __name__ == "__main__":
+def _main() -> int:
     _prepare_process()
-    from bench.cli import main
+    try:
+        from bench.cli import main
+    except ModuleNotFoundError as error:
+        print(f"python -m bench needs {error.name}: pip install 'lstm_rt[bench]'", file=sys.stderr)
+        return 1
+    return main()
 
-    sys.exit(main())
+
+if __name__ == "__main__":
+    sys.exit(_main())

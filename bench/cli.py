@@ -17,6 +17,7 @@ from .workloads import all_workloads
 from .workloads.workload import Workload
 
 SECONDS, QUICK_SECONDS = 0.5, 0.15
+STATISTICS = ("median", "p99", "fastest")
 
 EPILOG = """\
 Before an engine is timed its answers are checked against ONNX's own reference (to 1e-4), on the same
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     core = _pinned(parser, options.core)
     facts = machine.describe(engines, core)
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
-    results = _measured(workloads, engines, seconds)
+    results = _measured(workloads, engines, seconds, options.statistic)
     _show(results, engines, options, facts, {"seconds": seconds, "quick": options.quick, "only": options.only})
     return 1 if any(result.wrong for result in results) else 0
 
@@ -67,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--engines", metavar="A,B", help=f"engines to run; all but lstm_rt-run by default: {', '.join(ENGINES)}")
     add("--seconds", type=float, metavar="S", help="time spent on each engine of each workload")
     add("--core", type=int, metavar="N", help="core to run on; by default the last one allowed")
-    add("--statistic", choices=("median", "p99", "fastest"), default="median", help="what the table shows")
+    add("--statistic", choices=STATISTICS, default="median", help="what is compared; fastest on a busy machine")
     add("--json", metavar="FILE", help="write all numbers, machine and versions; - is standard output")
     add("--plot", metavar="FILE.png", help="draw them (needs matplotlib)")
     add("--list", action="store_true", help="list workloads and engines, and stop")
@@ -110,9 +111,10 @@ def _pinned(parser: argparse.ArgumentParser, core: int | None) -> int | None:
         parser.error(f"cannot run on core {core}: {error}")
 
 
-def _measured(workloads: list[Workload], engines: list[Engine], seconds: float) -> list[Result]:
+def _measured(workloads: list[Workload], engines: list[Engine], seconds: float, statistic: str) -> list[Result]:
     results = []
-    for number, result in enumerate(run(workloads, engines, seconds), 1):
+    for number, workload in enumerate(workloads, 1):
+        result = run(workload, engines, seconds, statistic)
         results.append(result)
         ours = f"{result.lead:.1f}× ahead of {result.best_peer}" if result.lead else result.best_peer or "nothing ran"
         print(f"[{number}/{len(workloads)}] {result.workload.name}: {ours}", file=sys.stderr, flush=True)
@@ -129,10 +131,9 @@ def _show(
     # An engine that is not installed is not worth a column.
     names = [e.name for e in engines if any(e.name in r.timings or e.name in r.wrong for r in results)]
     if options.json != "-":
-        versions = ", ".join(f"{package} {version}" for package, version in facts["versions"].items() if version)
-        print(f"{facts['cpu']}, core {facts['core']}, load {facts['load']:.1f}, Python {facts['python']}; {versions}\n")
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        print(report.table(results, names, options.statistic, color=color))
+        print(f"{machine.headline(facts)}\n")
+        print(report.table(results, names, color=color))
         print(f"\nµs per call, {options.statistic}, float32, one core\n{report.notes(results)}")
     if options.json:
         report.write_json(options.json, results, facts, settings)

@@ -27,6 +27,14 @@ def describe(engines: Iterable[Engine], core: int | None) -> dict[str, Any]:
     }
 
 
+def headline(facts: dict[str, Any]) -> str:
+    """The facts that explain most, on one line."""
+    where = "" if facts["core"] is None else f", core {facts['core']}"
+    load = "" if facts["load"] is None else f", load {facts['load']:.1f}"
+    versions = ", ".join(f"{package} {version}" for package, version in facts["versions"].items() if version)
+    return f"{facts['cpu']}{where}{load}, Python {facts['python']}; {versions}"
+
+
 def _cpu() -> str:
     if CPUINFO.exists():
         for line in CPUINFO.read_text().splitlines():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +18,14 @@ LEAD = f"{OURS} ahead"
 COLUMNS = ("best peer", LEAD, "limit", "of limit")
 
 
-def table(results: Sequence[Result], engines: Sequence[str], statistic: str, *, color: bool = False) -> str:
+def table(results: Sequence[Result], engines: Sequence[str], *, color: bool = False) -> str:
     """One row per workload: microseconds of each engine, and how lstm_rt compares with peers and the machine."""
     header = ["workload", *engines, *COLUMNS]
-    rows = [_row(result, engines, statistic) for result in results]
+    rows = [_row(result, engines) for result in results]
     widths = [max(map(len, column)) for column in zip(header, *rows)]
     lines = [_line(header, widths), _line(["─" * width for width in widths], widths)]
     for result, row in zip(results, rows):
-        fastest = min(result.timings, key=lambda name: result.timings[name].median, default=None)
-        lines.append(_line(row, widths, 1 + engines.index(fastest) if color and fastest else None))
+        lines.append(_line(row, widths, 1 + engines.index(result.fastest) if color and result.fastest else None))
     return "\n".join(lines)
 
 
@@ -60,22 +60,23 @@ def plot(path: str, results: Sequence[Result], engines: Sequence[str]) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 1.5 + 0.28 * len(results)), layout="constrained")
     rows = range(len(results))
     for name in engines:
-        times = [r.timings[name].median if name in r.timings else None for r in results]
+        times = [r.us(name) if name in r.timings else math.nan for r in results]
         big = name.startswith(OURS)
         axes.plot(times, rows, "D" if big else "o", markersize=8 if big else 5, label=name)
-    axes.plot([r.limit_us for r in results], rows, "|", markersize=12, color="black", label="limit of the machine")
+    limit = [r.limit_us or math.nan for r in results]
+    axes.plot(limit, rows, "|", markersize=12, color="black", label="limit of the machine")
     axes.set_yticks(list(rows), [result.workload.name for result in results])
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="µs per call, median, one core")
+    axes.set(xscale="log", xlabel="µs per call, one core")
     axes.grid(axis="x", alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.savefig(path, dpi=120)
 
 
-def _row(result: Result, engines: Sequence[str], statistic: str) -> list[str]:
+def _row(result: Result, engines: Sequence[str]) -> list[str]:
     return [
         result.workload.name,
-        *(_cell(result, name, statistic) for name in engines),
+        *(_cell(result, name) for name in engines),
         result.best_peer or "",
         "" if result.lead is None else f"{result.lead:.1f}×",
         _microseconds(result.limit_us),
@@ -83,9 +84,9 @@ def _row(result: Result, engines: Sequence[str], statistic: str) -> list[str]:
     ]
 
 
-def _cell(result: Result, name: str, statistic: str) -> str:
+def _cell(result: Result, name: str) -> str:
     if name in result.timings:
-        return _microseconds(getattr(result.timings[name], statistic))
+        return _microseconds(result.us(name))
     return "failed" if name in result.wrong else "–"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import check, limits
@@ -22,36 +22,37 @@ class Result:
     cannot: dict[str, str] = field(default_factory=dict)  # why, by engine
     wrong: dict[str, str] = field(default_factory=dict)  # how, by engine
     limit_us: float | None = None
+    statistic: str = "median"  # which field of Timing engines are compared by
+
+    def us(self, name: str) -> float:
+        return float(getattr(self.timings[name], self.statistic))
+
+    @property
+    def fastest(self) -> str | None:
+        return min(self.timings, key=self.us, default=None)
 
     @property
     def best_peer(self) -> str | None:
-        peers = [name for name in self.timings if not name.startswith(OURS)]
-        return min(peers, key=lambda name: self.timings[name].median, default=None)
+        return min((name for name in self.timings if not name.startswith(OURS)), key=self.us, default=None)
 
     @property
     def lead(self) -> float | None:
         """How many times longer the best peer takes."""
         if self.best_peer is None or OURS not in self.timings:
             return None
-        return self.timings[self.best_peer].median / self.timings[OURS].median
+        return self.us(self.best_peer) / self.us(OURS)
 
     @property
     def share_of_limit(self) -> float | None:
         """1 where lstm_rt is as fast as the machine can be."""
         if self.limit_us is None or OURS not in self.timings:
             return None
-        return self.limit_us / self.timings[OURS].median
+        return self.limit_us / self.us(OURS)
 
 
-def run(workloads: Iterable[Workload], engines: Iterable[Engine], seconds: float) -> Iterator[Result]:
-    """Results one by one, as they come; `seconds` are spent on each engine of each workload."""
-    chosen = list(engines)
-    for workload in workloads:
-        yield _run_one(workload, chosen, seconds)
-
-
-def _run_one(workload: Workload, engines: list[Engine], seconds: float) -> Result:
-    result = Result(workload)
+def run(workload: Workload, engines: Sequence[Engine], seconds: float, statistic: str) -> Result:
+    """Check and time one workload; `seconds` are spent on each engine."""
+    result = Result(workload, statistic=statistic)
     try:
         case = workload.make()
     except FetchError as error:

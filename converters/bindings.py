@@ -67,7 +67,18 @@ def find_bindings(graph: Graph) -> list[tuple[Value, Value]]:
 
 
 def fits(before: Port, after: Port) -> bool:
-    """Whether an output can be fed to an input, as far as both are declared."""
+    """Tell whether an output can be fed to an input, as far as both are declared.
+
+    Parameters
+    ----------
+    before, after : Port
+        The input and the output.
+
+    Returns
+    -------
+    bool
+        True where dtypes agree and so do shapes, a free dim agreeing with any.
+    """
     return (
         before.value != after.value
         and before.dtype == after.dtype

@@ -35,12 +35,28 @@ class DType(IntEnum):
 
     @property
     def numpy(self) -> np.dtype[Any]:
-        """The NumPy dtype of the same elements."""
+        """Give the NumPy dtype of the same elements.
+
+        Returns
+        -------
+        numpy.dtype
+            In the machine's byte order.
+        """
         return np.dtype(self.name.lower())
 
     @classmethod
     def of(cls, dtype: npt.DTypeLike) -> DType:
         """Find the DType of a NumPy dtype.
+
+        Parameters
+        ----------
+        dtype : dtype_like
+            Of either byte order.
+
+        Returns
+        -------
+        DType
+            Its equal.
 
         Raises
         ------
@@ -139,11 +155,28 @@ class Graph:
         self._names: set[str] = set()
 
     def reserve(self, names: Iterable[str]) -> None:
-        """Keep names out of what `unique` gives, for values that are still to come."""
+        """Keep names out of what `unique` gives, for values that are still to come.
+
+        Parameters
+        ----------
+        names : iterable of str
+            They may be taken already.
+        """
         self._names.update(names)
 
     def unique(self, name: str) -> str:
-        """Give `name`, or the first of ``name.1``, ``name.2``, … that is not taken."""
+        """Give `name`, or the first of ``name.1``, ``name.2``, … that is not taken.
+
+        Parameters
+        ----------
+        name : str
+            What the value is best called; may be empty.
+
+        Returns
+        -------
+        str
+            A name that no value has. It is not taken by this call.
+        """
         candidate, number = name or "value", 0
         while candidate in self._names:
             number += 1
@@ -151,28 +184,68 @@ class Graph:
         return candidate
 
     def add_value(self, name: str) -> Value:
-        """Add a value; the caller sees to it that no two have one name."""
+        """Add a value that is to be defined by the caller.
+
+        Parameters
+        ----------
+        name : str
+            The caller sees to it that no other value has it.
+
+        Returns
+        -------
+        Value
+            The value.
+        """
         self._names.add(name)
         self.values.append(name)
         return Value(len(self.values) - 1)
 
     def add_input(self, name: str, dtype: DType, shape: Shape | None, dim_names: Sequence[str] = ()) -> Value:
-        """Add an input. `shape` may be None until `converters.options` has filled it in."""
+        """Add an input.
+
+        Parameters
+        ----------
+        name : str
+            Unlike that of any other value.
+        dtype : DType
+            Of its elements.
+        shape : tuple of (int or None), or None
+            None for a free dim; None as a whole where only `Options` will tell.
+        dim_names : sequence of str, optional
+            One per dim, empty where none.
+
+        Returns
+        -------
+        Value
+            The input.
+        """
         value = self.add_value(name)
         self.inputs.append(Port(value, dtype, shape, tuple(dim_names)))
         return value
 
     def add_weight(self, name: str, array: Array) -> Value:
-        """Add a weight under a name of its own.
+        """Add a weight.
+
+        Parameters
+        ----------
+        name : str
+            Unlike that of any other value.
+        array : numpy.ndarray
+            Kept as it is where it is row-major and in the machine's byte order, else copied.
+
+        Returns
+        -------
+        Value
+            The weight.
 
         Raises
         ------
         KeyError
             If the array's dtype is not one of `DType`.
         """
-        DType.of(array.dtype)
+        dtype = DType.of(array.dtype)
         value = self.add_value(name)
-        self.weights[value] = np.require(array, requirements="C")
+        self.weights[value] = np.require(array, dtype.numpy, "C")  # not big endian
         return value
 
     def add_op(
@@ -184,7 +257,28 @@ class Graph:
         outputs: Sequence[str],
         attributes: Mapping[str, Attribute] | None = None,
     ) -> list[Value]:
-        """Add an op at the end of a block and give its outputs; an empty output name is an output nobody wants."""
+        """Add an op at the end of a block.
+
+        Parameters
+        ----------
+        block : Block
+            `main`, or a block that is to be an attribute of another op.
+        type : str
+            One of the ops of docs/file-format.md.
+        name : str
+            What messages call the op.
+        inputs : sequence of Value
+            ABSENT where left out.
+        outputs : sequence of str
+            Names of the outputs, unlike those of any other value; empty for an output nobody wants.
+        attributes : mapping of str to Attribute, optional
+            In the form that docs/file-format.md gives them.
+
+        Returns
+        -------
+        list of Value
+            The outputs, ABSENT where the name was empty.
+        """
         values = [self.add_value(output) if output else ABSENT for output in outputs]
         block.ops.append(Op(type, name, list(inputs), values, dict(attributes or {})))
         return values
@@ -196,12 +290,35 @@ class Graph:
         shape: Shape | None = None,
         dim_names: Sequence[str] = (),
     ) -> None:
-        """Make a value an output of the model."""
+        """Make a value an output of the model.
+
+        Parameters
+        ----------
+        value : Value
+            Of any kind.
+        dtype : DType, optional
+            What the source declared, if it did.
+        shape : tuple of (int or None), optional
+            What the source declared, if it did; None for a free dim.
+        dim_names : sequence of str, optional
+            One per dim, empty where none.
+        """
         self.main.outputs.append(value)
         self.outputs.append(Port(value, dtype, shape, tuple(dim_names)))
 
     def name(self, port: Port) -> str:
-        """The name of an input or output."""
+        """Give the name of an input or output.
+
+        Parameters
+        ----------
+        port : Port
+            One of `inputs` or `outputs`.
+
+        Returns
+        -------
+        str
+            Its name.
+        """
         return self.values[port.value]
 
     def drop_unused_weights(self) -> None:

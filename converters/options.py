@@ -18,7 +18,7 @@ from .graph import MAX_RANK, Array, Graph, Port, Shape
 class Options:
     """The options of `lstm_rt.convert` that change the graph.
 
-    Parameters
+    Attributes
     ----------
     bind : mapping of str to str, optional
         Input name to output name, in place of the pairs that are found by name.
@@ -34,6 +34,11 @@ class Options:
 
     def apply(self, graph: Graph) -> None:
         """Change a graph as asked.
+
+        Parameters
+        ----------
+        graph : Graph
+            Its inputs may lack shapes; after this call they have them.
 
         Raises
         ------

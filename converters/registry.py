@@ -42,18 +42,24 @@ def converter(*file_extensions: str) -> Callable[[_C], _C]:
     ...     return Graph()
     """
 
-    def register(function: _C) -> _C:
+    def _register(function: _C) -> _C:
         for extension in file_extensions:
             if extension in _converters:
                 raise ValueError(f"{extension} has a converter already: {_converters[extension]}")
             _converters[extension] = function
         return function
 
-    return register
+    return _register
 
 
 def extensions() -> list[str]:
-    """The extensions that can be converted, in alphabetical order."""
+    """List the extensions that can be converted.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+    """
     return sorted(_converters)
 
 
@@ -92,12 +98,31 @@ def converter_for(path: str | os.PathLike[str]) -> Converter:
 
 
 def missing_package(extra: str, error: ImportError) -> MissingPackageError:
-    """Say which extra of lstm_rt installs what an import did not find."""
+    """Say which extra of lstm_rt installs what an import did not find.
+
+    Parameters
+    ----------
+    extra : str
+        The extra (``onnx``).
+    error : ImportError
+        What the import raised.
+
+    Returns
+    -------
+    MissingPackageError
+        To be raised by the caller.
+    """
     return MissingPackageError(
         f"Converting needs the package {error.name!r}. Install it with: pip install 'lstm_rt[{extra}]'"
     )
 
 
 def converter_version() -> str:
-    """What goes into a file as the program that made it."""
+    """Name the program that makes a file, for its provenance.
+
+    Returns
+    -------
+    str
+        Name and version.
+    """
     return f"lstm_rt {__version__}"

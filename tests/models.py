@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ def model_of(
     nodes: Sequence[onnx.NodeProto],
     inputs: Sequence[tuple[str, Any, Dims]],
     outputs: Sequence[tuple[str, Any, Dims]],
-    weights: Optional[Mapping[str, Array]] = None,
+    weights: Mapping[str, Array] | None = None,
     opset: int = OPSET,
 ) -> onnx.ModelProto:
     """A checked model. inputs and outputs: (name, NumPy dtype, dims); a dim may be a number or a name."""
@@ -52,8 +52,8 @@ def single_op(
     op: str,
     inputs: Mapping[str, Array],
     *,
-    weights: Optional[Mapping[str, Array]] = None,
-    order: Optional[Sequence[str]] = None,
+    weights: Mapping[str, Array] | None = None,
+    order: Sequence[str] | None = None,
     outputs: Mapping[str, Array],
     free: bool = True,
     opset: int = OPSET,
@@ -88,9 +88,9 @@ class Recurrent:
     hidden: int = 16
     direction: str = "forward"
     layout: int = 0
-    activations: Optional[tuple[str, ...]] = None
-    activation_alpha: Optional[tuple[float, ...]] = None
-    activation_beta: Optional[tuple[float, ...]] = None
+    activations: tuple[str, ...] | None = None
+    activation_alpha: tuple[float, ...] | None = None
+    activation_beta: tuple[float, ...] | None = None
     clip: float = 0.0
     input_forget: int = 0
     linear_before_reset: int = 0
@@ -159,7 +159,7 @@ class Recurrent:
     def model(
         self,
         *,
-        outputs: Optional[Sequence[str]] = None,
+        outputs: Sequence[str] | None = None,
         time: Any = "time",
         batch: Any = "batch",
         opset: int = OPSET,
@@ -219,9 +219,7 @@ class Recurrent:
         return dict(zip(self.outputs, found))
 
 
-def stack(
-    layers: Sequence[Recurrent], *, head: int = 5, explicit: bool = False, opset: int = OPSET
-) -> onnx.ModelProto:
+def stack(layers: Sequence[Recurrent], *, head: int = 5, explicit: bool = False, opset: int = OPSET) -> onnx.ModelProto:
     """Forward layers on one another, [T, B, I] in and [T, B, head] out: each Y squeezed, a Gemm-like head and a Sigmoid.
 
     explicit: every state is an input `h0`, `c0`, `h1`, … and an output `h0_out`, …
@@ -265,9 +263,7 @@ def run_onnxruntime(model: onnx.ModelProto, feeds: Mapping[str, Array]) -> Feeds
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     names = [o.name for o in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(feeds))))
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 Function = Callable[[Array], Array]
 
 # Which of alpha and beta an activation uses, with the defaults of the ONNX operator of that name (None: it has none).
-ALPHA: dict[str, Optional[float]] = {
+ALPHA: dict[str, float | None] = {
     "Affine": None,
     "LeakyRelu": 0.01,
     "ThresholdedRelu": 1.0,
@@ -27,7 +27,7 @@ ALPHA: dict[str, Optional[float]] = {
     "HardSigmoid": 0.2,
     "Elu": 1.0,
 }
-BETA: dict[str, Optional[float]] = {"Affine": None, "ScaledTanh": None, "HardSigmoid": 0.5}
+BETA: dict[str, float | None] = {"Affine": None, "ScaledTanh": None, "HardSigmoid": 0.5}
 ACTIVATIONS = (
     "Relu",
     "Tanh",
@@ -69,12 +69,12 @@ def activation(name: str, alpha: float = 0.0, beta: float = 0.0) -> Function:
 
 
 def activation_functions(
-    names: Sequence[str], alphas: Optional[Sequence[float]], betas: Optional[Sequence[float]]
+    names: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None
 ) -> list[Function]:
     """The functions of a node: alphas and betas are consumed in order by those that use one, then come the defaults."""
     alpha, beta = iter(alphas or ()), iter(betas or ())
 
-    def take(name: str, values: Iterator[float], defaults: dict[str, Optional[float]]) -> float:
+    def take(name: str, values: Iterator[float], defaults: dict[str, float | None]) -> float:
         if name not in defaults:
             return 0.0
         value = next(values, defaults[name])
@@ -168,16 +168,16 @@ def recurrent(
     x: Array,
     w: Array,
     r: Array,
-    b: Optional[Array] = None,
-    sequence_lens: Optional[Array] = None,
-    initial_h: Optional[Array] = None,
-    initial_c: Optional[Array] = None,
-    p: Optional[Array] = None,
+    b: Array | None = None,
+    sequence_lens: Array | None = None,
+    initial_h: Array | None = None,
+    initial_c: Array | None = None,
+    p: Array | None = None,
     *,
     direction: str = "forward",
-    activations: Optional[Sequence[str]] = None,
-    activation_alpha: Optional[Sequence[float]] = None,
-    activation_beta: Optional[Sequence[float]] = None,
+    activations: Sequence[str] | None = None,
+    activation_alpha: Sequence[float] | None = None,
+    activation_beta: Sequence[float] | None = None,
     layout: int = 0,
     dtype: npt.DTypeLike = np.float64,
     **options: Any,
@@ -191,7 +191,7 @@ def recurrent(
     directions, hidden = r.shape[0], r.shape[2]
     assert directions == (2 if direction == "bidirectional" else 1)
 
-    def cast(a: Optional[Array], shape: tuple[int, ...]) -> Array:
+    def cast(a: Array | None, shape: tuple[int, ...]) -> Array:
         return np.zeros(shape, dtype) if a is None else np.asarray(a, dtype)
 
     x = np.asarray(x, dtype)
@@ -247,11 +247,11 @@ def rnn(x: Array, w: Array, r: Array, *args: Any, **options: Any) -> tuple[Array
 def conv(
     x: Array,
     w: Array,
-    b: Optional[Array] = None,
+    b: Array | None = None,
     *,
-    strides: Optional[Sequence[int]] = None,
-    dilations: Optional[Sequence[int]] = None,
-    pads: Optional[Sequence[int]] = None,
+    strides: Sequence[int] | None = None,
+    dilations: Sequence[int] | None = None,
+    pads: Sequence[int] | None = None,
     group: int = 1,
     dtype: npt.DTypeLike = np.float64,
 ) -> Array:
@@ -268,9 +268,7 @@ def conv(
         part = x[:, g * channels : (g + 1) * channels]
         weights = w[g * filters : (g + 1) * filters]
         for at in itertools.product(*(range(n) for n in size)):
-            window = tuple(
-                slice(at[a] * strides[a], at[a] * strides[a] + extent[a], dilations[a]) for a in range(rank)
-            )
+            window = tuple(slice(at[a] * strides[a], at[a] * strides[a] + extent[a], dilations[a]) for a in range(rank))
             y[(slice(None), slice(g * filters, (g + 1) * filters), *at)] = np.tensordot(
                 part[(slice(None), slice(None), *window)], weights, axes=(range(1, rank + 2), range(1, rank + 2))
             )

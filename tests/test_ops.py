@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import cases
-import lstm_rt
 import models
 import numpy as np
 import onnx
@@ -15,6 +14,8 @@ import pytest
 from cases import Case
 from close import assert_same_bytes
 from models import Array, helper
+
+import lstm_rt
 
 OPS = sorted({c.op for c in cases.ALL})
 
@@ -129,7 +130,7 @@ def test_if(condition: str, flag: bool) -> None:
     x = cases.floats(1, 2, 4 if flag else 5)
     feeds = {"x": x, "flag": np.array(flag)} if condition == "input" else {"x": x}
     model = lstm_rt.load(proto)
-    assert model.control_inputs == (["flag"] if condition == "input" else [])
+    assert list(model.control_inputs) == (["flag"] if condition == "input" else [])
     assert_same_bytes(model.run(feeds)["y"], x + w if flag else x * np.float32(3) - w)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import lstm_rt
 import pytest
 from close import assert_layer
 from models import Recurrent
+
+import lstm_rt
 
 HARD = {"activations": ("HardSigmoid", "Tanh", "Tanh"), "activation_alpha": (0.2,), "activation_beta": (0.5,)}
 CASES = {
@@ -21,9 +22,7 @@ CASES = {
     "sequence_lens, reverse": Recurrent("LSTM", sequence_lens=True, direction="reverse"),
     "layout=1": Recurrent("LSTM", layout=1, initial_h=True, initial_c=True),
     "GRU with Sigmoid and Relu, reset before": Recurrent("GRU", activations=("Sigmoid", "Relu")),
-    "GRU with Sigmoid and Relu, reset after": Recurrent(
-        "GRU", activations=("Sigmoid", "Relu"), linear_before_reset=1
-    ),
+    "GRU with Sigmoid and Relu, reset after": Recurrent("GRU", activations=("Sigmoid", "Relu"), linear_before_reset=1),
 }
 
 

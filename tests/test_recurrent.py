@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Optional
+from typing import Any
 
-import lstm_rt
 import models
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from close import assert_layer, assert_same_bytes, assert_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Recurrent
+
+import lstm_rt
 
 SIZES = (1, 3, 15, 16, 17, 33, 100)
 TIMES = (1, 2, 100)
@@ -46,9 +47,9 @@ def layers(draw: st.DrawFn) -> tuple[Recurrent, int, int]:
     """A layer with any options, and steps and batch to run it with."""
     kind = draw(st.sampled_from(("LSTM", "GRU", "RNN")))
     direction = draw(st.sampled_from(("forward", "reverse", "bidirectional")))
-    functions: Optional[tuple[str, ...]] = None
-    alphas: Optional[list[float]] = None
-    betas: Optional[list[float]] = None
+    functions: tuple[str, ...] | None = None
+    alphas: list[float] | None = None
+    betas: list[float] | None = None
     if draw(st.booleans()):
         count = len(reference.CELLS[kind].functions) * (2 if direction == "bidirectional" else 1)
         functions = tuple(draw(st.sampled_from(reference.ACTIVATIONS)) for _ in range(count))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import models
 import numpy as np
@@ -27,7 +27,7 @@ def differences(found: dict[str, Array], expected: dict[str, Array]) -> dict[str
     return {k: float(np.abs(found[k] - expected[k]).max()) for k in expected}
 
 
-def assert_like_onnxruntime(layer: Recurrent, feeds: Optional[dict[str, Array]] = None) -> None:
+def assert_like_onnxruntime(layer: Recurrent, feeds: dict[str, Array] | None = None) -> None:
     feeds = layer.feeds(time=7, batch=3) if feeds is None else feeds
     found = differences(models.run_onnxruntime(layer.model(), feeds), layer.expected(feeds))
     assert max(found.values()) < TOLERANCE, found

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import lstm_rt
 import numpy as np
+
+import lstm_rt
 
 from ..workloads.workload import Array, Case
 from .engine import Session, nothing
@@ -37,7 +38,7 @@ def prepare_run(case: Case) -> Session:
 def _stream(case: Case) -> Session:
     model = lstm_rt.load(case.stateless_onnx or case.onnx)
     bind = None if case.stateless_onnx else {s.input: s.output for s in case.state}
-    stream = model.stream(batch=case.state[0].shape[1], bind=bind, freeze=dict(case.fixed))
+    stream = model.stream(batch=case.batch, bind=bind, freeze=dict(case.fixed))
     frame = case.frames[0].copy()
     output = np.zeros(case.output_shape, np.float32)
     step = stream.step

@@ -56,9 +56,7 @@ def _stream(case: Case) -> Session:
 
 def _whole(case: Case) -> Session:
     frame = case.frames[0].copy()
-    x = torch.from_numpy(frame)
-    steps = max(frame.shape[:2])  # one sequence: [T, 1, I] or [1, T, I]
-    x = x.reshape(steps, -1, x.shape[-1])
+    x = torch.from_numpy(frame).reshape(-1, case.batch, frame.shape[-1])  # where batch is 1, [1, T, I] is [T, 1, I]
     layers = [_module(layer, step=False) for layer in case.layers]
     output: Array = frame
 

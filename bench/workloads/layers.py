@@ -23,6 +23,7 @@ def layer_case(cell: str, size: int, *, steps: int = 1, batch: int = 1, stream: 
         frames=random_frames(8 if stream else 1, steps, batch, size),
         output_shape=(steps, 1, batch, size),
         cost=layer_cost(layer, steps, batch),
+        batch=batch,
         state=state,
         layers=(layer,),
     )

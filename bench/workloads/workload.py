@@ -78,6 +78,7 @@ class Case:
     cost: Cost
     input: str = "x"
     output: str = "y"
+    batch: int = 1
     state: tuple[State, ...] = ()
     fixed: Mapping[str, Array] = field(default_factory=dict)  # inputs that never change, such as a sample rate
     layers: tuple[Layer, ...] = ()  # the same model, for engines that do not read ONNX; frames are [T, B, I]

@@ -52,8 +52,8 @@ def read_model(source: str | os.PathLike[str] | bytes | ModelProto) -> SourceMod
         path = Path(source)
         model = _parse(path.read_bytes(), path.name)
         folder = path
-    _load_external(model, folder)
     _inline_functions(model)
+    _load_external(model, folder)
     model.invalid = _check(model.proto)
     return model
 
@@ -72,7 +72,24 @@ def _parse(data: bytes, file: str) -> SourceModel:
         raise ModelFileError(f"{file or 'These bytes'}: not an ONNX model, or cut short.") from error
     if not proto.HasField("graph"):
         raise ModelFileError(f"{file or 'These bytes'}: not an ONNX model: there is no graph in it.")
+    texts = [proto.producer_name, proto.producer_version, *_texts(proto.graph)]
+    if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what it cannot decode
+        raise ModelFileError(f"{file or 'These bytes'}: damaged: a name in it is not UTF-8.")
     return SourceModel(proto, file, hashlib.sha256(data).hexdigest())
+
+
+def _texts(graph: GraphProto) -> Iterator[str]:
+    """Every name in a graph that is used or shown."""
+    for info in (*graph.input, *graph.output):
+        yield info.name
+        yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
+    yield from (tensor.name for tensor in graph.initializer)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield attribute.name
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _texts(attribute.g)
 
 
 def _check(proto: ModelProto) -> str:
@@ -161,7 +178,7 @@ def _external_path(where: str, location: str, path: Path) -> Path:
     """
     folder = path.parent.resolve()
     lexical = Path(os.path.normpath(folder / location))
-    if not location or os.path.isabs(location) or "\\" in location or folder not in lexical.parents:
+    if os.path.isabs(location) or {"\\", "\0"} & set(location) or folder not in lexical.parents:
         raise ModelFileError(
             f"{where} is kept in {location!r}, which is not in the folder of the model. "
             "Only files beside the model are read."

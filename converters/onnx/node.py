@@ -75,6 +75,8 @@ def to_array(tensor: TensorProto) -> Array:
     dtype = dtype_of(tensor.data_type)
     if len(tensor.dims) > MAX_RANK:
         raise Refusal(f"{len(tensor.dims)} dims are too many. At most {MAX_RANK} are supported.")
+    if tensor.data_location == TensorProto.EXTERNAL:  # what belongs to the model has been read by now
+        raise Refusal("its elements are in another file. Load them before.")
     try:
         return np.asarray(numpy_helper.to_array(tensor), dtype.numpy)
     except (ValueError, TypeError) as error:

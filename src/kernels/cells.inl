@@ -26,42 +26,149 @@ LRT_INLINE V gru_unit(V z, V r, V x_n, V h_n, V h) {
   return div(fma(exp_value(e), n.numerator, mul(h, n.denominator)), mul(exp_plus_one(e), n.denominator));
 }
 
-LRT_INLINE int lanes_of(int64_t panel, int64_t hidden) {
-  const int64_t left = hidden - panel * LRT_LANES;
-  return left < LRT_LANES ? static_cast<int>(left) : LRT_LANES;
+// 16 units of one row: gate sums and states are read from and written to `unit` on.
+struct Units {
+  int64_t row, panel, unit;
+  int lanes;
+};
+LRT_INLINE Units units_at(int64_t row, int64_t panel, int64_t hidden) {
+  const int64_t unit = panel * LRT_LANES, left = hidden - unit;
+  return {row, panel, unit, left < LRT_LANES ? static_cast<int>(left) : LRT_LANES};
+}
+template <class Body>
+LRT_INLINE void for_all_units(int64_t rows, int64_t hidden, Body body) {
+  for (int64_t row = 0; row < rows; ++row) {
+    for (int64_t panel = 0; panel * LRT_LANES < hidden; ++panel) body(units_at(row, panel, hidden));
+  }
 }
 
-// Rows whose gate sums are held between product and cell. A multiple of every tile's rows.
+// Rows whose gate sums are held between product and cell: whole tiles, whatever their width.
 constexpr int64_t kBlockRows = 24;
 
-void lstm_step_f32(const LstmStepF32* s) {
+// The recurrent product of one step, group by group, with the cell behind it while the sums are still in L1.
+// start(tile, group, row, rows) says where the sums of those rows begin; cell(sums, units) ends them.
+template <int Gates, class Step, class Start, class Cell>
+LRT_INLINE void step(const Step& s, Start start, Cell cell) {
   alignas(64) float sums[kBlockRows * kMaxGroup * LRT_LANES];
-  const Panels& w = *s->r;
+  const Panels& w = *s.r;
   for (int64_t index = 0; index < group_count(w); ++index) {
-    const Group group = group_at(w, index, s->backwards != 0);
+    const Group group = group_at(w, index, s.backwards != 0);
     const int64_t width = group.vectors * LRT_LANES;
-    for (int64_t row = 0; row < s->rows; row += kBlockRows) {
-      const int64_t rows = s->rows - row < kBlockRows ? s->rows - row : kBlockRows;
-      const Tile t = {group.data, group.vectors, w.k, s->h_in + row * s->h_in_stride, s->h_in_stride,
-                      s->gates + row * s->gate_stride + group.first * LRT_LANES, s->gate_stride, sums, width, LRT_LANES};
+    for (int64_t row = 0; row < s.rows; row += kBlockRows) {
+      const int64_t rows = s.rows - row < kBlockRows ? s.rows - row : kBlockRows;
+      Tile t = {group.data, group.vectors, w.k,   s.h_in + row * s.h_in_stride, s.h_in_stride,
+                nullptr,    0,             sums, width,                        LRT_LANES};
+      start(&t, group, row, rows);
       group_product(t, group.vectors, rows);
+      const int64_t panel = group.first / Gates;
       for (int64_t r = 0; r < rows; ++r) {
-        const float* sum = sums + r * width;
-        const float* c_in = s->c_in + (row + r) * s->c_in_stride;
-        float* c_out = s->c_out + (row + r) * s->c_out_stride;
-        float* h_out = s->h_out + (row + r) * s->h_out_stride;
-        for (int64_t panel = group.first / 4; sum < sums + (r + 1) * width; sum += 4 * LRT_LANES, ++panel) {
-          const int lanes = lanes_of(panel, s->hidden);
-          const int64_t unit = panel * LRT_LANES;
-          V c;
-          const V h = lstm_unit(load(sum), load(sum + 16), load(sum + 32), load(sum + 48),
-                                load_lanes(c_in + unit, lanes), &c);
-          store_lanes(c_out + unit, c, lanes);
-          store_lanes(h_out + unit, h, lanes);
+        for (int p = 0; p < group.vectors / Gates; ++p) {
+          cell(sums + r * width + p * Gates * LRT_LANES, units_at(row + r, panel + p, s.hidden));
         }
       }
     }
   }
+}
+
+void lstm_step_f32(const LstmStepF32* s) {
+  const auto start = [s](Tile* t, const Group& group, int64_t row, int64_t) {
+    t->start = s->gates + row * s->gate_stride + group.first * LRT_LANES;
+    t->start_stride = s->gate_stride;
+  };
+  const auto cell = [s](const float* sum, Units u) {
+    V c = load_lanes(s->c_in + u.row * s->c_in_stride + u.unit, u.lanes);
+    const V h = lstm_unit(load(sum), load(sum + 16), load(sum + 32), load(sum + 48), c, &c);
+    store_lanes(s->c_out + u.row * s->c_out_stride + u.unit, c, u.lanes);
+    store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h, u.lanes);
+  };
+  step<4>(*s, start, cell);
+}
+
+void gru_step_f32(const GruStepF32* s) {
+  // The recurrent sum of n stays apart from its input sum: it starts at its own bias.
+  const auto start = [s](Tile* t, const Group& group, int64_t row, int64_t rows) {
+    for (int64_t r = 0; r < rows; ++r) {
+      const float* gates = s->gates + (row + r) * s->gate_stride + group.first * LRT_LANES;
+      const float* bias = s->rbias_n + group.first / 3 * LRT_LANES;
+      float* sum = t->out + r * t->out_stride;
+      for (int v = 0; v < group.vectors; v += 3, gates += 48, bias += 16, sum += 48) {
+        store(sum, load(gates));
+        store(sum + 16, load(gates + 16));
+        store(sum + 32, load(bias));
+      }
+    }
+    t->start = t->out;
+    t->start_stride = t->out_stride;
+  };
+  const auto cell = [s](const float* sum, Units u) {
+    const float* x_n = s->gates + u.row * s->gate_stride + u.panel * 48 + 32;
+    const V h = load_lanes(s->h_in + u.row * s->h_in_stride + u.unit, u.lanes);
+    const V h_new = gru_unit(load(sum), load(sum + 16), load(x_n), load(sum + 32), h);
+    store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h_new, u.lanes);
+  };
+  step<3>(*s, start, cell);
+}
+
+// The general cells: each equation as the standard writes it (ONNX LSTM-22, GRU-22, RNN-22).
+
+template <int Kind = 0>
+LRT_INLINE V activate_kind(int kind, V x, V alpha, V beta) {
+  if (kind == Kind) return unary<Kind>(x, alpha, beta);
+  if constexpr (Kind + 1 < LRT_UNARY_KINDS) return activate_kind<Kind + 1>(kind, x, alpha, beta);
+  return x;
+}
+LRT_NOINLINE V activate(const Activation& a, V x, float clip) {
+  if (clip > 0) x = clamp_select(x, broadcast(-clip), broadcast(clip));
+  return activate_kind(a.kind, x, broadcast(a.alpha), broadcast(a.beta));
+}
+
+void lstm_cell_f32(const LstmCellF32* s) {
+  const int64_t padded = (s->hidden + LRT_LANES - 1) / LRT_LANES * LRT_LANES;
+  for_all_units(s->rows, s->hidden, [s, padded](Units u) {
+    const float* sum = s->gates + u.row * s->gate_stride + u.panel * 64;
+    const float* peephole = s->peephole ? s->peephole + u.unit : nullptr;
+    const auto peep = [=](V gate, V c, int which) {
+      return peephole ? fma(load(peephole + which * padded), c, gate) : gate;
+    };
+    const V c = load_lanes(s->c_in + u.row * s->c_in_stride + u.unit, u.lanes);
+    const V i = activate(s->f, peep(load(sum), c, 0), s->clip);
+    const V f = s->input_forget ? sub(broadcast(1.0f), i) : activate(s->f, peep(load(sum + 32), c, 2), s->clip);
+    const V c_new = fma(f, c, mul(i, activate(s->g, load(sum + 48), s->clip)));
+    const V o = activate(s->f, peep(load(sum + 16), c_new, 1), s->clip);  // o sees the new cell state
+    store_lanes(s->c_out + u.row * s->c_out_stride + u.unit, c_new, u.lanes);
+    store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, mul(o, activate(s->h, c_new, 0)), u.lanes);
+  });
+}
+
+void gru_reset_f32(const GruCellF32* s) {
+  for_all_units(s->rows, s->hidden, [s](Units u) {
+    const V r = activate(s->f, load(s->zr + u.row * s->zr_stride + u.panel * 32 + 16), s->clip);
+    const V h = load_lanes(s->h_in + u.row * s->h_in_stride + u.unit, u.lanes);
+    store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, mul(r, h), u.lanes);
+  });
+}
+
+void gru_cell_f32(const GruCellF32* s) {
+  for_all_units(s->rows, s->hidden, [s](Units u) {
+    const float* zr = s->zr + u.row * s->zr_stride + u.panel * 32;
+    V n = load(s->n + u.row * s->n_stride + u.unit);
+    if (s->candidate) {
+      const V r = activate(s->f, load(zr + 16), s->clip);
+      n = fma(r, load(s->candidate + u.row * s->candidate_stride + u.unit), n);
+    }
+    n = activate(s->g, n, s->clip);
+    const V z = activate(s->f, load(zr), s->clip);
+    const V h = load_lanes(s->h_in + u.row * s->h_in_stride + u.unit, u.lanes);
+    const V h_new = fma(z, h, mul(sub(broadcast(1.0f), z), n));
+    store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h_new, u.lanes);
+  });
+}
+
+void rnn_cell_f32(const RnnCellF32* s) {
+  for_all_units(s->rows, s->hidden, [s](Units u) {
+    const V h = activate(s->f, load(s->gates + u.row * s->gate_stride + u.unit), s->clip);
+    store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h, u.lanes);
+  });
 }
 
 }  // namespace

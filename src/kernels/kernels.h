@@ -122,10 +122,10 @@ typedef struct LstmCellF32 {
   Activation f, g, h;
 } LstmCellF32;
 
-/* The general GRU in two halves around a product: gru_reset turns z and r into gates (in place) and writes r∘h, on which
-   the product of the candidate goes on (linear_before_reset = 0); gru_cell then makes the new h. */
+/* The general GRU in two halves around a product: gru_reset writes r∘h, on which the product of the candidate goes on
+   (linear_before_reset = 0 only); gru_cell makes the new h. */
 typedef struct GruCellF32 {
-  float* zr; /* [rows, panels, 2, 16]: complete sums of z and r; gru_reset puts the activated gates there for gru_cell */
+  const float* zr; /* [rows, panels, 2, 16]: complete sums of z and r */
   int64_t zr_stride;
   const float* n; /* [rows, panels, 16]: Wn x + Wbn (= 1), or the complete sum of the candidate (= 0) */
   int64_t n_stride;
@@ -133,7 +133,7 @@ typedef struct GruCellF32 {
   int64_t candidate_stride;
   const float* h_in;
   int64_t h_in_stride;
-  float* h_out; /* of gru_reset: r∘h, or NULL where it is not wanted (= 1); of gru_cell: the new h */
+  float* h_out; /* of gru_reset: r∘h; of gru_cell: the new h */
   int64_t h_out_stride;
   int64_t hidden;
   int64_t rows;

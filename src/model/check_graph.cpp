@@ -33,8 +33,9 @@ class BlockTree {
   void check() {
     depths_[0] = 0;
     for (size_t block = 0; block < graph_.blocks.size(); ++block) {
-      if (depths_[block] == kUnowned)
+      if (depths_[block] == kUnowned) {
         refuse_damaged("block " + std::to_string(block) + ": no op of an earlier block has it as a branch");
+      }
       for (const Op& op : graph_.blocks[block].ops) check_op(op, block);
     }
   }
@@ -59,8 +60,9 @@ class BlockTree {
 
   void adopt(const Op& op, const Attribute& attribute, size_t parent) {
     const std::string place = label(op) + ", attribute " + quoted(attribute.name) + ": ";
-    if (attribute.ints.size() != 1)
+    if (attribute.ints.size() != 1) {
       refuse_damaged(place + "it has " + plural(attribute.ints.size(), "block number") + ", not one");
+    }
     const int64_t number = attribute.ints[0];
     if (number < 0 || number >= static_cast<int64_t>(graph_.blocks.size())) {
       refuse_damaged(place + "there is no block " + std::to_string(number) + ", only " +
@@ -71,11 +73,13 @@ class BlockTree {
       refuse_damaged(place + "block " + std::to_string(child) + " cannot be a branch in block " +
                      std::to_string(parent) + ": branches come after the block they are in");
     }
-    if (depths_[child] != kUnowned)
+    if (depths_[child] != kUnowned) {
       refuse_damaged(place + "block " + std::to_string(child) + " is a branch of another op already");
+    }
     depths_[child] = depths_[parent] + 1;
-    if (depths_[child] > kMaxDepth)
+    if (depths_[child] > kMaxDepth) {
       refuse(place + "Ifs are nested more than " + std::to_string(kMaxDepth) + " deep. Simplify the model.");
+    }
     const size_t gives = graph_.blocks[child].outputs.size();
     if (gives != op.outputs.size()) {
       refuse_damaged(place + "block " + std::to_string(child) + " gives " + plural(gives, "value") + ", the op " +
@@ -85,8 +89,9 @@ class BlockTree {
 
   static void require_branch(const Op& op, const char* name) {
     const Attribute* found = op.find(name);
-    if (found == nullptr || found->kind != Attribute::Kind::block)
+    if (found == nullptr || found->kind != Attribute::Kind::block) {
       refuse_damaged(label(op) + ": it has no block " + quoted(name));
+    }
   }
 
   const Graph& graph_;
@@ -103,8 +108,9 @@ class Scopes {
     for (const Weight& weight : graph_.weights) define(weight.value, "table 'lstm_rt.graph.weights'");
     enter(0);
     for (size_t value = 0; value < seen_.size(); ++value) {
-      if (seen_[value] == Seen::never)
+      if (seen_[value] == Seen::never) {
         refuse_damaged("value " + quoted(graph_.values[value]) + ": it is no input, no weight and no op's output");
+      }
     }
   }
 
@@ -150,11 +156,13 @@ class Scopes {
 
   void use(int value, const std::string& by) {
     const Seen seen = at(value, by);
-    if (seen == Seen::never)
+    if (seen == Seen::never) {
       refuse_damaged(by + ": it uses value " + name_of(value) + ", which is not defined before it");
-    if (seen == Seen::left)
+    }
+    if (seen == Seen::left) {
       refuse_damaged(by + ": it uses value " + name_of(value) +
                      ", which is defined inside a branch and cannot be seen here");
+    }
   }
 
   Seen& at(int value, const std::string& by) {

@@ -52,9 +52,10 @@ class Reader {
   std::string string(size_t longest) {
     const auto length = number<uint64_t>();
     expect(length, 1, "characters");
-    if (length > longest)
+    if (length > longest) {
       fail("a string of " + std::to_string(length) + " bytes; at most " + std::to_string(longest) +
            " are allowed here");
+    }
     const auto count = static_cast<size_t>(length);
     return {reinterpret_cast<const char*>(take(count)), count};
   }
@@ -316,10 +317,12 @@ void place_tensors(const Bytes& bytes, uint64_t start, const std::vector<uint64_
     const uint64_t offset = offsets[i];
     const std::string place = "tensor " + quoted(tensor.name) + ", offset " + std::to_string(offset) + " of the data: ";
     if (offset % kAlignment != 0) refuse_damaged(place + "it is not a multiple of 32");
-    if (offset < expected)
+    if (offset < expected) {
       refuse_damaged(place + "it overlaps the tensor before it, which ends at " + std::to_string(expected));
-    if (offset > expected)
+    }
+    if (offset > expected) {
       refuse_damaged(place + "it leaves a gap after the tensor before it, which ends at " + std::to_string(expected));
+    }
     const uint64_t first = start + offset, last = first + tensor.bytes;
     if (last > bytes.size) {
       refuse_damaged(place + "it ends at byte " + std::to_string(last) + ", but the file at byte " +

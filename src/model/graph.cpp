@@ -6,6 +6,8 @@
 #include "model/text.h"
 
 namespace lrt {
+
+std::string describe(const Op& op) { return "node '" + op.name + "' (" + op.type + ")"; }
 namespace {
 
 using Kind = Attribute::Kind;

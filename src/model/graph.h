@@ -41,6 +41,9 @@ struct Op {
   int block(const char* attribute) const;  // throws when left out
 };
 
+// "node 'encoder/LSTM' (LSTM)", for messages.
+std::string describe(const Op& op);
+
 struct Block {
   std::vector<Op> ops;       // in an order in which they can run
   std::vector<int> outputs;  // values

@@ -82,8 +82,9 @@ Bytes map_file(const std::string& path) {
 Bytes map_file(const std::string& path) {
   const std::filesystem::path native = std::filesystem::u8path(path);
   std::error_code code;
-  if (!std::filesystem::is_regular_file(native, code))
+  if (!std::filesystem::is_regular_file(native, code)) {
     refuse_file(path, code ? code.message() : "it is not a regular file");
+  }
   const uintmax_t length = std::filesystem::file_size(native, code);
   if (code) refuse_file(path, code.message());
   if (length > SIZE_MAX / 2) refuse_file(path, "it is larger than memory can be");
@@ -91,8 +92,9 @@ Bytes map_file(const std::string& path) {
   const auto size = static_cast<size_t>(length);
   std::shared_ptr<void> data = allocate(size);
   std::ifstream file(native, std::ios::binary);
-  if (!file.read(static_cast<char*>(data.get()), static_cast<std::streamsize>(size)))
+  if (!file.read(static_cast<char*>(data.get()), static_cast<std::streamsize>(size))) {
     refuse_file(path, "reading it failed");
+  }
   const auto* bytes = static_cast<const uint8_t*>(data.get());
   return {std::move(data), bytes, size};
 }

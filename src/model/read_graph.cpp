@@ -239,21 +239,25 @@ int find_port(const std::vector<Port>& ports, int value) {
 void read_bindings(Tables& tables, Graph& graph) {
   Column<int> values = tables.ints("lstm_rt.bindings");
   if (values.size() % 2 != 0) refuse_damaged("table 'lstm_rt.bindings': an odd number of items; it holds pairs");
-  if (values.size() / 2 > graph.inputs.size())
+  if (values.size() / 2 > graph.inputs.size()) {
     refuse_damaged("table 'lstm_rt.bindings': more pairs than the model has inputs");
+  }
   std::vector<bool> bound(graph.inputs.size());
   for (size_t pair = 0; pair < values.size() / 2; ++pair) {
     const int from = values.next();
     const int input = find_port(graph.inputs, from);
-    if (input == kAbsent)
+    if (input == kAbsent) {
       refuse_damaged(values.place() + "value " + std::to_string(from) + " is no input of the model");
-    if (bound[static_cast<size_t>(input)])
+    }
+    if (bound[static_cast<size_t>(input)]) {
       refuse_damaged(values.place() + "input " + quoted(graph.values[static_cast<size_t>(from)]) + " is bound twice");
+    }
     bound[static_cast<size_t>(input)] = true;
     const int to = values.next();
     const int output = find_port(graph.outputs, to);
-    if (output == kAbsent)
+    if (output == kAbsent) {
       refuse_damaged(values.place() + "value " + std::to_string(to) + " is no output of the model");
+    }
     graph.bindings.emplace_back(input, output);
   }
 }
@@ -317,8 +321,9 @@ std::vector<Constant> read_tensors(Tables& tables, const std::vector<GgufTensor>
 void share_out(const std::vector<Constant>& tensors, Tables& tables, Graph& graph) {
   Column<int> weights = tables.ints("lstm_rt.graph.weights");
   const int64_t tests = tables.integer("lstm_rt.selftest.count", 0);
-  if (tests < 0 || tests > kMaxSelfTests)
+  if (tests < 0 || tests > kMaxSelfTests) {
     refuse_damaged("key 'lstm_rt.selftest.count': " + std::to_string(tests) + "; at most 1024 are allowed");
+  }
   const auto test_count = static_cast<size_t>(tests);
   const size_t per_test = graph.inputs.size() + graph.outputs.size();
   if (tensors.size() != weights.size() + test_count * per_test) {

@@ -27,8 +27,9 @@ class Column {
   std::string place() const { return "table " + quoted(key_) + ", item " + std::to_string(used_ - 1) + ": "; }
 
   T next() {
-    if (used_ == items_.size())
+    if (used_ == items_.size()) {
       refuse_damaged(self() + "it ends after " + plural(used_, "item") + ", where one more is asked for");
+    }
     return std::move(items_[used_++]);
   }
 
@@ -64,8 +65,9 @@ class Column {
   }
 
   Column& limit(size_t most) {
-    if (items_.size() > most)
+    if (items_.size() > most) {
       refuse(self() + std::to_string(items_.size()) + " items; at most " + std::to_string(most) + " are allowed.");
+    }
     return *this;
   }
 
@@ -78,9 +80,10 @@ class Column {
   }
 
   void finish() const {
-    if (used_ != items_.size())
+    if (used_ != items_.size()) {
       refuse_damaged(self() + "it has " + plural(size(), "item") + ", of which only " + std::to_string(used_) +
                      " are asked for");
+    }
   }
 
  private:

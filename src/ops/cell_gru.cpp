@@ -114,7 +114,6 @@ class GeneralGruCell final : public Cell {
       product(n, s.scratch, width(), s, nullptr, n_gates, s.gate_stride, width());
     } else {
       product(n, s.h_in.data, s.h_in.stride, s, packed + rbias_at_, s.scratch, width(), width());
-      kernels_.gru_reset_f32(&cell);
     }
     cell.h_out = s.h_out.data;
     cell.h_out_stride = s.h_out.stride;

@@ -209,28 +209,36 @@ void plan_depthwise(OpPlan& p, const ConvShape& s, BufferId bias, BufferId out) 
   p.run(DepthwiseCall{s, p.in(0).buffer, p.in(1).buffer, bias, out, plan_reach(s.w)});
 }
 
+// Rows of `items` items, in the order of the output.
+Walk<1> walk_rows(const ConvCall& call, int64_t items) {
+  const ConvShape& s = call.s;
+  const Strides strides{call.item_pitch, s.h.stride * call.h_pitch, s.w.stride * s.channels};
+  return Walk<1>({items, s.h.out, s.w.out}, {strides});
+}
+
 // How rows are found, and how many are taken at once.
 void plan_rows(OpPlan& p, ConvCall& call) {
   const ConvShape& s = call.s;
-  const bool inside = s.h.is_inside() && s.w.is_inside();
-  call.in_place = inside && (s.channels == 1 || s.h.in * s.w.in == 1);
+  const int64_t places = s.positions();
+  call.in_place = s.h.is_inside() && s.w.is_inside() && (s.channels == 1 || s.h.in * s.w.in == 1);
   call.h_pitch = (call.in_place ? s.w.in : s.w.span()) * s.channels;
   call.item_pitch = call.in_place ? s.groups * s.channels * s.h.in * s.w.in : s.h.span() * call.h_pitch;
-  call.tile = std::clamp(kTileFloats / std::max<int64_t>(s.k(), 1), kLeastRows, kMostRows);
-  call.items = std::clamp<int64_t>(call.tile / s.positions(), 1, s.batch);
+  call.tile = std::clamp(kTileFloats / s.k(), kLeastRows, kMostRows);
+  call.items = std::clamp<int64_t>(call.tile / places, 1, s.batch);
 
-  const Strides strides{call.item_pitch, s.h.stride * call.h_pitch, s.w.stride * s.channels};
-  call.row_walk = Walk<1>({call.items, s.h.out, s.w.out}, {strides});
   const bool one_piece = s.h.kernel == 1 && (s.w.kernel == 1 || s.w.dilation == 1);
+  // Items with enough rows of their own are taken one by one where that saves copying.
+  if (places >= kLeastRows && walk_rows(call, call.items).rank() > 1) call.items = 1;
+  call.row_walk = walk_rows(call, call.items);
   call.windows = one_piece && call.row_walk.rank() == 1;
 
   const auto floats = [&](const Shape& shape) {
     return p.scratch(static_cast<size_t>(shape.elements()) * sizeof(float));
   };
-  const int64_t rows = std::min(call.tile, call.items * s.positions());
+  const int64_t rows = std::min(call.tile, call.items * places);
   if (!call.in_place) call.turned = floats({call.items, s.h.span(), s.w.span(), s.channels});
   if (!call.windows) call.rows = floats({rows, s.k()});
-  if (s.positions() > 1) call.sums = floats({rows, s.filters});
+  if (places > 1) call.sums = floats({rows, s.filters});
 }
 
 void plan_known_weights(OpPlan& p, ConvCall& call) {
@@ -289,8 +297,7 @@ void plan_conv(OpPlan& p) {
   const bool has_bias = p.inputs() > 2 && p.has(2);
   if (s.channels == 1 && s.filters <= 4) return plan_depthwise(p, s, has_bias ? p.in(2).buffer : -1, out);
 
-  s.h.crop();
-  s.w.crop();
+  s.crop();
   ConvCall call;
   call.s = s;
   call.gemm = p.kernels().gemm_f32;

@@ -12,11 +12,9 @@ namespace lrt {
 struct ConvAxis {
   int64_t in = 1, out = 1;
   int64_t kernel = 1, stride = 1, dilation = 1, pad = 0;
-  // Where `kernel` places are what crop() left of full_kernel, from first_place on.
+  // Where `kernel` places are what ConvShape::crop() left of full_kernel, from first_place on.
   int64_t full_kernel = 1, first_place = 0;
 
-  // Leaves out the first and last places of the kernel that meet nothing but the border at every position: they add
-  // zeros only. pad is negative where the input's first elements are not met either.
   void crop();
   // Positions of the bordered input that are met.
   int64_t span() const { return (out - 1) * stride + (kernel - 1) * dilation + 1; }
@@ -34,10 +32,13 @@ struct ConvShape {
 
   int64_t positions() const { return h.out * w.out; }
   int64_t k() const { return channels * h.kernel * w.kernel; }
-  // For each k of the sum, where its weight stands in a filter [channels, h.full_kernel, w.full_kernel].
-  std::vector<int64_t> k_offsets() const;
+  // Leaves out the first and last places of the kernel that meet nothing but the border at every position: they add
+  // zeros only. A pad is negative then where the input's first elements are not met either.
+  void crop();
   // Tells apart what crop() may have left of one kernel.
   int64_t crop_code() const;
+  // For each k of the sum, where its weight stands in a filter [channels, h.full_kernel, w.full_kernel].
+  std::vector<int64_t> k_offsets() const;
 };
 
 // From the inputs and attributes of a Conv; refuses what does not fit.

@@ -90,7 +90,9 @@ class OpPlan {
   // Says that this op cannot be streamed, and why ("runs backwards over time").
   virtual void not_streamable(const std::string& why) = 0;
 
-  [[noreturn]] virtual void refuse(Status status, const std::string& what) const = 0;
+  [[noreturn]] void refuse(Status status, const std::string& what) const {
+    throw Error(status, describe(op()) + ": " + what);
+  }
 };
 
 using PlanOp = void (*)(OpPlan&);

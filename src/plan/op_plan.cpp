@@ -189,10 +189,6 @@ class OpPlanner final : public OpPlan {
 
   void not_streamable(const std::string& why) override { planner_.problem(op_, why); }
 
-  [[noreturn]] void refuse(Status status, const std::string& what) const override {
-    throw Error(status, describe(op_) + ": " + what);
-  }
-
  private:
   bool is_shape_op() const { return op_.type == "Shape" || op_.type == "Size"; }
 

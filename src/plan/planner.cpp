@@ -13,8 +13,6 @@ constexpr char kEmpty = 0;  // where a tensor without elements points
 
 }  // namespace
 
-std::string describe(const Op& op) { return "node '" + op.name + "' (" + op.type + ")"; }
-
 uint64_t Plan::macs() const {
   uint64_t total = 0;
   for (const PlannedCall& info : infos) total += info.macs;

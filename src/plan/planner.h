@@ -82,7 +82,4 @@ class Planner {
   size_t known_bytes_ = 0;       // computed while planning
 };
 
-// "node 'encoder/LSTM' (LSTM)", for messages.
-std::string describe(const Op& op);
-
 }  // namespace lrt

@@ -43,7 +43,8 @@ execute_process(COMMAND "${Python_EXECUTABLE}" -m cython --version OUTPUT_VARIAB
 string(REGEX MATCH "[0-9]+\\.[0-9.]+[0-9a-z]*" cython_version "${cython_version}")
 string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
 string(STRIP "${CMAKE_CXX_FLAGS} ${CMAKE_CXX_FLAGS_${build_type}} ${numeric_flags}" flags)
-list(JOIN LRT_ISAS "\", \"" isas)
+list(TRANSFORM kernel_targets REPLACE "^lrt_kernels_" "" OUTPUT_VARIABLE isas)
+list(JOIN isas "\", \"" isas)
 file(CONFIGURE OUTPUT _build_info.py @ONLY CONTENT "\"\"\"How this copy was built; written by CMake.\"\"\"
 
 from __future__ import annotations

@@ -82,6 +82,12 @@ inline const std::vector<Attack>& container_attacks() {
        },
        "keys; at most 4096"},
       {"2^62 more tensors", [](Image& m) { m.more_tensors = kHuge; }, "tensors are due, but only"},
+      {"more tensors than allowed",
+       [](Image& m) {
+         m.more_tensors = int64_t{1} << 18;
+         m.trailer = std::string(size_t{7} << 20, '\0');
+       },
+       "262151 tensors; at most 2^18"},
       {"value type 13", [](Image& m) { m.keys[3].type = 13; }, "value type 13 does not exist"},
       {"an array of arrays", [](Image& m) { m.at("lstm_rt.bindings").type = ARRAY; }, "an array of arrays"},
       {"a uint64 past int64", [](Image& m) { m.integer("lstm_rt.format_version", -1, U64); },
@@ -209,8 +215,9 @@ inline const std::vector<Attack>& table_attacks() {
          set(m, "lstm_rt.block.output_counts", 0, 0);
          m.at("lstm_rt.block.outputs")
              .ints.erase(m.at("lstm_rt.block.outputs").ints.begin(), m.at("lstm_rt.block.outputs").ints.begin() + 2);
-         for (const char* key : {"dtypes", "ranks", "dims", "dim_names"})
+         for (const char* key : {"dtypes", "ranks", "dims", "dim_names"}) {
            m.remove(std::string("lstm_rt.output.") + key);
+         }
        },
        "the model gives no output"},
       {"fewer dtypes than tensors",

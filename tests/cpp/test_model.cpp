@@ -102,7 +102,9 @@ bool keeps_promises(const lrt::Graph& graph) {
       right = right && in_range(op.inputs, values, -1) && in_range(op.outputs, values, -1);
       for (const int value : op.outputs) define(value);
       for (const lrt::Attribute& attribute : op.attributes) {
-        if (attribute.kind == lrt::Attribute::Kind::block) ++used.at(static_cast<size_t>(op.block(attribute.name.c_str())));
+        if (attribute.kind == lrt::Attribute::Kind::block) {
+          ++used.at(static_cast<size_t>(op.block(attribute.name.c_str())));
+        }
       }
     }
   }
@@ -112,7 +114,8 @@ bool keeps_promises(const lrt::Graph& graph) {
     for (const lrt::Constant& constant : test.outputs) touch(constant);
   }
   for (const auto& [input, output] : graph.bindings) {
-    right = right && static_cast<size_t>(input) < graph.inputs.size() && static_cast<size_t>(output) < graph.outputs.size();
+    right =
+        right && static_cast<size_t>(input) < graph.inputs.size() && static_cast<size_t>(output) < graph.outputs.size();
   }
   right = right && std::all_of(defined.begin(), defined.end(), [](int times) { return times == 1; });
   right = right && used[0] == 0 && std::all_of(used.begin() + 1, used.end(), [](int times) { return times == 1; });
@@ -137,7 +140,9 @@ Outcome read(const std::string& bytes) {
 }
 
 std::string problem(const Outcome& outcome, size_t size) {
-  if (outcome.peak > kMostFixed + kMostPerByte * size) return "it took " + std::to_string(outcome.peak) + " bytes of memory";
+  if (outcome.peak > kMostFixed + kMostPerByte * size) {
+    return "it took " + std::to_string(outcome.peak) + " bytes of memory";
+  }
   if (outcome.seconds > 5) return "it took " + std::to_string(outcome.seconds) + " s";
   if (outcome.read) return keeps_promises(outcome.graph) ? "" : "the graph breaks its promises";
   if (!lrt::is_label(outcome.message) && !lrt::is_utf8(outcome.message)) return "the message is not UTF-8";
@@ -184,7 +189,8 @@ void test_variants() {
   };
   reads("int64 tables as int32", [](Image& m) { m.at("lstm_rt.tensor.dims").type = I32; });
   reads("int32 tables as int64", [](Image& m) { m.at("lstm_rt.op.inputs").type = I64; });
-  reads("small types", [](Image& m) { m.at("lstm_rt.op.input_counts").type = U8, m.at("lstm_rt.op.inputs").type = I16; });
+  reads("small types",
+        [](Image& m) { m.at("lstm_rt.op.input_counts").type = U8, m.at("lstm_rt.op.inputs").type = I16; });
   reads("floats as float64", [](Image& m) { m.at("lstm_rt.attr.floats").type = F64; });
   reads("no alignment key", [](Image& m) { m.remove("general.alignment"); });
   reads("no bindings", [](Image& m) { m.remove("lstm_rt.bindings"); });
@@ -206,7 +212,9 @@ void test_variants() {
     m.at("lstm_rt.tensor.ranks").ints[0] = 8;
     m.ints("lstm_rt.tensor.dims", {1, 1, 1, 3, 1, 1, 2, 1, 1, 3, 1, 2, 1, 2, 1, 2});
   });
-  reads("names in other alphabets", [](Image& m) { m.at("lstm_rt.graph.values").strings[0] = "\xC3\xA9/\xE8\xBE\x93/\xF0\x9F\x8E\xA4"; });
+  reads("names in other alphabets",
+        [](Image& m) { m.at("lstm_rt.graph.values").strings[0] = "\xC3\xA9/\xE8\xBE\x93/\xF0\x9F\x8E\xA4"; });
+  reads("Ifs 64 deep", [](Image& m) { nest(m, 64); });
   reads("an output that is an input", [](Image& m) { m.at("lstm_rt.block.outputs").ints[0] = 0; });
   std::string unpadded = small_model().bytes();
   unpadded.resize(unpadded.size() - 24);  // the last tensor has 8 bytes of its 32
@@ -227,13 +235,321 @@ void test_attacks(const std::vector<Attack>& attacks) {
   }
 }
 
+void test_bytes() {
+  const auto refuses = [](const std::string& bytes, const char* message) {
+    const Outcome outcome = read(bytes);
+    expect(outcome.message.find(message) != std::string::npos, std::string(message) + ": " + outcome.message);
+  };
+  refuses("", "the model file is empty");
+  refuses("GG", "4 bytes are due, but only 2 bytes of the file are left");
+  refuses("GGUF", "file header, byte 4");
+  refuses("PK\3\4 a zip", "it starts with 'PK\\x03\\x04'. A model of another format is converted first");
+  refuses("\x89HDF\r\n", "not a GGUF file");
+  refuses(std::string("GGUF\3\0\0\0", 8) + std::string(16, '\xFF'), "18446744073709551615 keys are due");
+  refuses(std::string("GGUF\3\0\0\0", 8) + std::string(16, '\0'), "key 'general.architecture': it is missing");
+}
+
+// Cut anywhere, a file is refused; only the padding after the last tensor may be missing.
+void test_truncation() {
+  const std::string whole = small_model().bytes();
+  const size_t padding = 32 - 8;
+  int wrong = 0;
+  for (size_t size = 0; size < whole.size() - padding; ++size) {
+    const Outcome outcome = read(whole.substr(0, size));
+    wrong += outcome.read || !problem(outcome, size).empty();
+  }
+  expect(wrong == 0, std::to_string(wrong) + " truncated files are not refused as they should be");
+}
+
+// ---- Mutations ----
+
+class Mutator {
+ public:
+  explicit Mutator(unsigned seed) : random_(seed) {}
+
+  std::string mutate_bytes(std::string bytes) {
+    for (size_t times = 1 + below(4); times > 0; --times) change(bytes);
+    return bytes;
+  }
+
+  // Changes that leave the container whole, and so reach the graph.
+  std::string mutate_tables(Image image) {
+    for (size_t times = 1 + below(3); times > 0; --times) {
+      if (below(6) == 0) {
+        change(image.tensors[below(image.tensors.size())]);
+      } else {
+        change(image.keys[below(image.keys.size())]);
+      }
+    }
+    return image.bytes();
+  }
+
+ private:
+  size_t below(size_t end) { return std::uniform_int_distribution<size_t>(0, end - 1)(random_); }
+
+  int64_t number() {
+    static const int64_t special[] = {0, 1, -1, -2, 0x7FFFFFFF, INT64_MIN, INT64_MAX, int64_t{1} << 32, kHuge};
+    return below(4) == 0 ? special[below(9)] : static_cast<int64_t>(below(13)) - 1;
+  }
+
+  void change(std::string& bytes) {
+    const size_t at = below(bytes.size());
+    const size_t count = std::min(1 + below(16), bytes.size() - at);
+    switch (below(7)) {
+      case 0:
+        bytes[at] = static_cast<char>(below(256));
+        break;
+      case 1:
+        bytes[at] = static_cast<char>(bytes[at] ^ 1 << below(8));
+        break;
+      case 2:
+        for (size_t i = 0; i < count; ++i) bytes[at + i] = static_cast<char>(below(256));
+        break;
+      case 3: {
+        const int64_t value = number();
+        std::memcpy(&bytes[at], &value, std::min<size_t>(8, bytes.size() - at));
+        break;
+      }
+      case 4:
+        bytes.erase(at, std::min(count, bytes.size() - 1));
+        break;
+      case 5:
+        bytes.insert(at, bytes.substr(below(bytes.size()), count));
+        break;
+      default:
+        bytes.replace(at, count, bytes.substr(below(bytes.size() - count + 1), count));
+    }
+  }
+
+  template <class T>
+  void change(std::vector<T>& items, T value) {
+    if (items.empty()) return;
+    const size_t at = below(items.size());
+    switch (below(5)) {
+      case 0:
+        items.erase(items.begin() + static_cast<std::ptrdiff_t>(at));
+        break;
+      case 1:
+        items.insert(items.begin() + static_cast<std::ptrdiff_t>(at), value);
+        break;
+      case 2:
+        std::swap(items[at], items[below(items.size())]);
+        break;
+      default:
+        items[at] = value;
+    }
+  }
+
+  void change(Key& key) {
+    if (below(20) == 0) key.type = static_cast<uint32_t>(below(14));
+    change(key.ints, number());
+    change(key.floats, static_cast<double>(number()));
+    change(key.strings, std::string(below(4), static_cast<char>(below(256))));
+  }
+
+  void change(Tensor& tensor) {
+    switch (below(4)) {
+      case 0:
+        change(tensor.dims, static_cast<uint64_t>(number()));
+        break;
+      case 1:
+        tensor.type = 24 + static_cast<uint32_t>(below(4));
+        break;
+      case 2:
+        tensor.shift = static_cast<int64_t>(32 * static_cast<uint64_t>(number()));
+        break;
+      default:
+        tensor.data.resize(below(64));
+    }
+  }
+
+  std::mt19937 random_;
+};
+
+void test_mutations(const char* what, int count, const std::function<std::string(Mutator&)>& mutate) {
+  Mutator mutator(20240607);
+  int read_count = 0, wrong = 0;
+  double slowest = 0;
+  size_t most = 0;
+  for (int i = 0; i < count; ++i) {
+    const std::string bytes = mutate(mutator);
+    const Outcome outcome = read(bytes);
+    const std::string trouble = problem(outcome, bytes.size());
+    if (!trouble.empty() && ++wrong <= 5) std::printf("FAILED: mutation %d of %s: %s\n", i, what, trouble.c_str());
+    read_count += outcome.read;
+    slowest = std::max(slowest, outcome.seconds);
+    most = std::max(most, outcome.peak);
+  }
+  expect(wrong == 0, std::string("mutations of ") + what);
+  std::printf("%d mutations of %s: %d still models, slowest %.2f ms, most memory %zu bytes\n", count, what, read_count,
+              1e3 * slowest, most);
+}
+
+// ---- Memory ----
+
+// Files made of what costs most memory for its bytes in a file.
+void test_memory() {
+  const auto costs = [](const char* what, const std::function<void(Image&)>& change) {
+    Image image = small_model();
+    change(image);
+    const std::string bytes = image.bytes();
+    const Outcome outcome = read(bytes);
+    const std::string wrong = problem(outcome, bytes.size());
+    expect(wrong.empty(), std::string(what) + ": " + wrong);
+    std::printf("%s: %zu bytes, %.1f times as much memory, %.0f ms, %s\n", what, bytes.size(),
+                static_cast<double>(outcome.peak) / static_cast<double>(bytes.size()), 1e3 * outcome.seconds,
+                outcome.read ? "read" : outcome.message.substr(0, 90).c_str());
+  };
+  const size_t many = size_t{1} << 18;
+  const std::vector<int64_t> zeros(many, 0);
+  costs("bytes as integers", [&](Image& m) { m.ints("tool.bytes", zeros, U8); });
+  costs("bytes as inputs of ops", [&](Image& m) { m.ints("lstm_rt.op.inputs", zeros, U8); });
+  costs("empty strings", [&](Image& m) { m.strings("lstm_rt.attr.strings", std::vector<std::string>(many)); });
+  costs("values", [&](Image& m) { m.strings("lstm_rt.graph.values", std::vector<std::string>(many, "v")); });
+  costs("ops", [&](Image& m) {
+    m.strings("lstm_rt.op.types", std::vector<std::string>(many, "A"));
+    m.strings("lstm_rt.op.names", std::vector<std::string>(many));
+    for (const char* key : {"op.input_counts", "op.output_counts", "attr.counts"}) {
+      m.ints(std::string("lstm_rt.") + key, zeros, U8);
+    }
+    m.ints("lstm_rt.block.op_counts", {static_cast<int64_t>(many), 0, 0});
+  });
+  costs("attributes of one op", [&](Image& m) {
+    m.strings("lstm_rt.attr.names", std::vector<std::string>(many, "a"));
+    m.ints("lstm_rt.attr.kinds", zeros, U8);
+    m.ints("lstm_rt.attr.lengths", std::vector<int64_t>(many, 1), U8);
+    m.ints("lstm_rt.attr.ints", zeros, U8);
+    m.ints("lstm_rt.attr.counts", {static_cast<int64_t>(many), 0, 0, 0, 0, 0}, U32);
+  });
+  costs("empty tensors", [&](Image& m) {
+    m.tensors.clear();
+    for (size_t i = 0; i < many / 8; ++i) m.tensors.push_back({std::to_string(i), TENSOR_F32, {0}, "", 0});
+    const std::vector<int64_t> each(many / 8, 0), ones(many / 8, 1);
+    m.ints("lstm_rt.tensor.dtypes", each, U8);
+    m.ints("lstm_rt.tensor.ranks", ones, U8);
+    m.ints("lstm_rt.tensor.dims", each, U8);
+    m.ints("lstm_rt.graph.weights", each, U8);
+    m.remove("lstm_rt.selftest.count");
+  });
+  costs("more than 64 MiB of keys", [&](Image& m) { m.text("tool.long", std::string(size_t{65} << 20, 'k')); });
+}
+
+// ---- Files ----
+
+void test_files() {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / ("lstm_rt_test_model_" + std::to_string(std::random_device()()));
+  std::filesystem::create_directory(folder);
+  const auto write = [&](const char* name, const std::string& bytes) {
+    const std::filesystem::path path = folder / name;
+    std::ofstream(path, std::ios::binary) << bytes;
+    return path.string();
+  };
+  const auto refuses = [](const std::string& path, const char* message) {
+    try {
+      lrt::read_graph_file(path);
+      expect(false, path + " is read");
+    } catch (const lrt::Error& error) {
+      const std::string got = error.what();
+      expect(error.status == lrt::Status::file && got.find(message) != std::string::npos &&
+                 got.find(path) != std::string::npos,
+             got);
+    }
+  };
+  const std::string whole = small_model().bytes();
+  expect(keeps_promises(lrt::read_graph_file(write("model.gguf", whole))), "a model is read from a file");
+  refuses(write("cut.gguf", whole.substr(0, 1000)), "of the file are left");
+  refuses(write("empty.gguf", ""), "the model file is empty");
+  refuses((folder / "none.gguf").string(), "cannot read the model file");
+  refuses(folder.string(), "it is not a regular file");
+#if __has_include(<sys/stat.h>) && !defined(_WIN32)
+  const std::string pipe = (folder / "pipe.gguf").string();
+  if (::mkfifo(pipe.c_str(), 0600) == 0) refuses(pipe, "it is not a regular file");
+#endif
+  std::filesystem::remove_all(folder);
+}
+
+// ---- Shapes, attributes, words ----
+
+template <class Call>
+void expect_error(lrt::Status status, const char* message, const Call& call) {
+  try {
+    call();
+    expect(false, std::string("nothing is thrown, wanted: ") + message);
+  } catch (const lrt::Error& error) {
+    expect(error.status == status && std::string(error.what()).find(message) != std::string::npos, error.what());
+  }
+}
+
+void test_shapes() {
+  lrt::Shape shape{2, 3};
+  shape.insert(1, 5);
+  shape.push_back(7);
+  expect(shape == lrt::Shape({2, 5, 3, 7}) && shape.text() == "[2, 5, 3, 7]", "insert and push_back");
+  expect(shape.elements() == 210 && shape.product(1, 3) == 15 && shape.product(2, 2) == 1, "products");
+  shape.erase(0);
+  expect(shape == lrt::Shape(std::vector<int64_t>{5, 3, 7}) && shape != lrt::Shape({5, 3}), "erase");
+  expect(lrt::Shape().elements() == 1 && lrt::Shape().text() == "[]", "a scalar");
+  expect(lrt::Shape::filled(8, 2).elements() == 256, "rank 8");
+  expect(lrt::Shape({0, lrt::kMaxElements}).elements() == 0, "an empty tensor");
+  expect_error(lrt::Status::shape, "[1099511627776, 2] has more elements",
+               [] { lrt::Shape({lrt::kMaxElements, 2}).elements(); });
+  expect_error(lrt::Status::shape, "more elements", [] { lrt::Shape({INT64_MAX, INT64_MAX}).elements(); });
+  expect_error(lrt::Status::internal, "negative dim", [] { lrt::Shape({2, -1}).elements(); });
+  expect_error(lrt::Status::unsupported, "more than 8 dims", [] { lrt::Shape::filled(9, 1); });
+  expect_error(lrt::Status::internal, "no axis 2", [] { lrt::Shape({1, 2}).erase(2); });
+  expect_error(lrt::Status::internal, "no axis -1", [] { lrt::Shape({1, 2}).insert(-1, 1); });
+}
+
+void test_attributes() {
+  const lrt::Graph graph = lrt::read_graph_memory(small_model().bytes().data(), small_model().bytes().size());
+  const lrt::Op& op = graph.blocks[0].ops[2];
+  expect(op.find("beta") == nullptr && op.number("beta", 3) == 3 && op.integer("axis", -1) == -1, "left out");
+  expect(op.integers("axes").empty() && op.numbers("scales").empty() && op.texts("names").empty(), "left out lists");
+  expect(op.text("mode", "slow") == "fast" && op.text("kind", "slow") == "slow", "text");
+  const auto unsupported = lrt::Status::unsupported;
+  expect_error(unsupported, "op 'state' ('Gemm'): attribute 'alpha' is floats, not integers",
+               [&] { op.integer("alpha", 0); });
+  expect_error(unsupported, "attribute 'transB' has 2 items, not one", [&] { op.integer("transB", 0); });
+  expect_error(unsupported, "attribute 'mode' is strings, not floats", [&] { op.numbers("mode"); });
+  expect_error(unsupported, "attribute 'body' is left out", [&] { op.block("body"); });
+}
+
+void test_words() {
+  for (const char* right : {"", "a/b:0", "\xC3\xA9", "\xED\x9F\xBF", "\xEF\xBF\xBF", "\xF4\x8F\xBF\xBF"}) {
+    expect(lrt::is_utf8(right), std::string("UTF-8: ") + right);
+  }
+  for (const char* wrong :
+       {"\x80", "\xC1\xBF", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xF4\x90\x80\x80", "\xF5", "\xE2\x82", "\xC3("}) {
+    expect(!lrt::is_utf8(wrong), "not UTF-8: " + lrt::quoted(wrong));
+  }
+  expect(!lrt::is_label("a\nb") && !lrt::is_label("\xC2\x9B") && lrt::is_label("\xC2\xA0"), "control characters");
+  expect(lrt::is_text("a\nb") && !lrt::is_text(std::string("\0", 1)), "text may hold lines, no NUL");
+  expect(lrt::quoted("\x1B\xC2\x9B\xFF") == "'\\x1b\\xc2\\x9b\\xff'", "quoted: " + lrt::quoted("\x1B\xC2\x9B\xFF"));
+  expect(lrt::quoted(std::string(79, 'a') + "\xC3\xA9z") == "'" + std::string(79, 'a') + "\xC3\xA9...'",
+         "a long name is cut");
+}
+
 }  // namespace
 
-int main() {
+int main(int argc, char** argv) {
+  const int mutations = argc > 1 ? std::atoi(argv[1]) : 20000;
   test_small_model();
   test_variants();
   test_attacks(container_attacks());
   test_attacks(table_attacks());
   test_attacks(graph_attacks());
+  test_bytes();
+  test_truncation();
+  const std::string bytes = small_model().bytes();
+  test_mutations("bytes", mutations, [&](Mutator& mutator) { return mutator.mutate_bytes(bytes); });
+  const Image image = small_model();
+  test_mutations("tables", mutations, [&](Mutator& mutator) { return mutator.mutate_tables(image); });
+  test_memory();
+  test_files();
+  test_shapes();
+  test_attributes();
+  test_words();
   std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
 }

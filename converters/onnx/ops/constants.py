@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...graph import DType
 from ..node import Node, handler
 
 
@@ -28,10 +29,11 @@ def constant(node: Node) -> None:
 
 @handler("ConstantOfShape")
 def constant_of_shape(node: Node) -> None:
-    """One element, expanded: files have no attribute that is a tensor, and with it no dtype."""
+    """Files have no attribute that is a tensor: its one element and its dtype are two."""
     value = node.tensor("value")
     fill = np.zeros(1, np.float32) if value is None else value
     if fill.size != 1:
         node.refuse(f"its value has {fill.size} elements, not one. The file is damaged.")
-    (dims,) = node.inputs(1)
-    node.emit([node.weight("value", fill.reshape(())), dims], type="Expand")
+    dtype, element = DType.of(fill.dtype), fill.item()
+    attributes = {"dtype": int(dtype), "value": float(element) if dtype is DType.FLOAT32 else int(element)}
+    node.emit(node.inputs(1), attributes)

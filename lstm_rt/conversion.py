@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -18,7 +18,7 @@ from lstm_rt.errors import ArgumentError, Error, MissingPackageError, Unsupporte
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from lstm_rt.converters import Graph, Port
+    from lstm_rt.converters import Graph, Port, SelfTest
     from lstm_rt.model import Model
 
     Source = Union[str, "os.PathLike[str]", bytes, "ModelProto"]
@@ -33,6 +33,7 @@ _FREE_DIMS = (4, 16, 64, 160, 256, 512, 576, 1024, 1)
 _CONTROL_VALUES = (0, 1, 8000, 16000)
 _TESTS = 2
 _SEED = 20240607
+_UNNAMED = re.compile(r"unk__\d+|\?|.*_dynamic_axes_\d+")  # names that exporters make up
 _BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize|streams?)(_|$)", re.IGNORECASE)
 
 
@@ -178,17 +179,20 @@ def _finish(
     isa: str | None,
 ) -> Model:
     """Write a graph, with self-tests if wanted, and load it. `path` is not touched before the core has taken it."""
-    write = _writer()
-    with tempfile.TemporaryDirectory() as folder:
-        temporary = Path(folder, "model.gguf")
-        write(graph, temporary)
-        model = _model(temporary.read_bytes(), isa)
+    model = _in_memory(graph, isa)
     if selftest:
         _add_selftests(graph, model)
-    if path is None:
-        return model
-    write(graph, path)
-    return _model(path, isa)
+    if path is not None:
+        _writer()(graph, path)
+        return _model(path, isa)
+    return _in_memory(graph, isa) if graph.selftests else model
+
+
+def _in_memory(graph: Graph, isa: str | None) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "model.gguf")
+        _writer()(graph, file)
+        return _model(file.read_bytes(), isa)
 
 
 def _writer() -> Any:
@@ -205,42 +209,38 @@ def _writer() -> Any:
 
 
 def _add_selftests(graph: Graph, model: Model) -> None:
-    from lstm_rt.converters import SelfTest
-
-    failures: list[Error] = []
-    for inputs in _selftest_inputs(graph, model, failures):
-        outputs = model.run(inputs)
-        graph.selftests.append(
-            SelfTest(
-                [inputs[graph.name(port)] for port in graph.inputs],
-                [np.asarray(outputs[graph.name(port)]) for port in graph.outputs],
-            )
-        )
-    if graph.selftests:
-        return
-    if failures and all(isinstance(error, UnsupportedModelError) for error in failures):
-        raise failures[0]  # no shape would help
-    why = f" The last try: {failures[-1]}" if failures else ""
-    warnings.warn(
-        "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
-        f"as in shapes={{{graph.name(graph.inputs[0])!r}: (1, 16, 40)}}.{why}",
-        stacklevel=4,
-    )
-
-
-def _selftest_inputs(graph: Graph, model: Model, failures: list[Error]) -> Iterator[Arrays]:
-    """Inputs that the model runs with: two sets, or one for each control value that gives one."""
+    """Run a model on made-up inputs, and keep what it gave; where no inputs fit, say so."""
     controls = set(model.control_inputs)
+    failures: list[Error] = []
     for control in _CONTROL_VALUES if controls else (0,):
         for size in _FREE_DIMS:
             make = _InputMaker(graph, controls, control, size)
             try:
-                model.run(make(0))
+                tests = [_selftest(graph, model, make(i)) for i in range(1 if controls else _TESTS)]
             except Error as error:
                 failures.append(error)
                 continue
-            yield from map(make, range(1 if controls else _TESTS))
+            graph.selftests += tests
             break
+    if graph.selftests:
+        return
+    if all(isinstance(error, UnsupportedModelError) for error in failures):
+        raise failures[0]  # no shape would help
+    warnings.warn(
+        "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
+        f"as in shapes={{'x': (1, 16, 40)}}. The last try: {failures[-1]}",
+        stacklevel=4,
+    )
+
+
+def _selftest(graph: Graph, model: Model, inputs: Arrays) -> SelfTest:
+    from lstm_rt.converters import SelfTest
+
+    outputs = model.run(inputs)
+    return SelfTest(
+        [inputs[graph.name(port)] for port in graph.inputs],
+        [outputs[graph.name(port)] for port in graph.outputs],
+    )
 
 
 class _InputMaker:
@@ -269,7 +269,7 @@ class _InputMaker:
 
     def _free_dim(self, port: Port, axis: int) -> int:
         name = port.dim_names[axis] if port.dim_names else ""
-        if name:
+        if name and not _UNNAMED.fullmatch(name):
             return 1 if _BATCH.search(name) else self._size
         first_of_many = axis == 0 and len(port.shape or ()) > 1
         return 1 if first_of_many or port.value in self._states else self._size

@@ -1,0 +1,27 @@
+"""The command line ``lstm-rt``. Needs the extra ``cli``; pictures need ``plot``."""
+
+from __future__ import annotations
+
+import sys
+
+_NEEDED = ("typer", "rich", "click", "shellingham")
+
+
+def main() -> None:
+    """Run the command line, or say what to install for it.
+
+    Raises
+    ------
+    SystemExit
+        Always; 0 done, 1 the work failed, 2 wrong usage.
+    """
+    try:
+        from lstm_rt.cli.app import app
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _NEEDED:
+            raise
+        print(
+            f"lstm-rt needs the package {error.name!r}. Install it with: pip install 'lstm_rt[cli]'", file=sys.stderr
+        )
+        sys.exit(1)
+    app()

@@ -1,0 +1,96 @@
+"""Options that several commands share, and how ``NAME=VALUE`` is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from lstm_rt.errors import ModelFileError
+
+Array = npt.NDArray[Any]
+
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A .gguf file, or any file that `convert` takes.", show_default=False)
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+IsaOption = Annotated[
+    Optional[str],
+    typer.Option("--isa", metavar="NAME", help="Instruction set to use; the best of this machine if left out."),
+]
+BindOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--bind", metavar="IN=OUT", help="Input and output that carry state from step to step. Repeatable."),
+]
+FreezeOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--freeze", metavar="NAME=VALUE", help="Fix an input: a number, 1,2,3 or a .npy file. Repeatable."),
+]
+SetOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--set", metavar="NAME=VALUE", help="Value of an input: a number, 1,2,3 or a .npy file. Repeatable."),
+]
+ShapeOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--shape", metavar="NAME=DIMS", help="Shape of an input, as x=1x100x40; ? where free. Repeatable."),
+]
+
+
+def pairs(given: list[str] | None, option: str) -> dict[str, str] | None:
+    """Read ``NAME=VALUE`` options; None where there are none."""
+    if not given:
+        return None
+    read = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value):
+            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
+        read[name] = value
+    return read
+
+
+def values(given: list[str] | None, option: str) -> dict[str, Array] | None:
+    """Read ``NAME=VALUE`` options whose values are numbers or ``.npy`` files."""
+    texts = pairs(given, option)
+    return texts and {name: _value(text, option) for name, text in texts.items()}
+
+
+def _value(text: str, option: str) -> Array:
+    if text.endswith(".npy"):
+        return load_npy(text)
+    for kind in (int, float):
+        try:
+            read = np.array([kind(part) for part in text.split(",")])
+        except (ValueError, OverflowError):
+            continue
+        return read if "," in text else read[0, ...]
+    raise typer.BadParameter(f"{text!r} is neither a number nor a .npy file", param_hint=option)
+
+
+def shapes(given: list[str] | None) -> dict[str, tuple[int | None, ...]] | None:
+    """Read ``NAME=1x100x40`` options."""
+    texts = pairs(given, "--shape")
+    return texts and {name: _shape(text) for name, text in texts.items()}
+
+
+def _shape(text: str) -> tuple[int | None, ...]:
+    try:
+        return tuple(None if dim == "?" else int(dim) for dim in text.split("x"))
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no shape: write 1x100x40, ? where free", param_hint="--shape"
+        ) from None
+
+
+def load_npy(path: str | Path) -> Array:
+    """Read one array; nothing in the file is executed."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ModelFileError(f"{path}: no .npy file of plain numbers: {error}") from None
+    if not isinstance(array, np.ndarray):
+        raise ModelFileError(f"{path}: holds several arrays; a .npy file holds one")
+    return array

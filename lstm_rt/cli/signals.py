@@ -1,0 +1,197 @@
+"""Signals from files and pipes, and how they become the arrays a model takes."""
+
+from __future__ import annotations
+
+import re
+import sys
+import wave
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from lstm_rt import Model, ModelFileError, ShapeError, UnsupportedModelError
+from lstm_rt.cli.options import Array, load_npy
+from lstm_rt.model import TensorInfo
+
+_BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize)(_|$)", re.IGNORECASE)
+_PCM_BYTES = 2
+
+
+class Signal(NamedTuple):
+    """Rows along time, in pieces: samples of shape (N,), or features of shape (T, F).
+
+    `rate` is rows a second and `length` the number of rows, where known; a live signal has no length.
+    """
+
+    blocks: Iterable[Array]
+    rate: float | None
+    length: int | None
+
+    @classmethod
+    def of(cls, rows: Array, rate: float | None) -> Signal:
+        """Make a signal of an array."""
+        return cls((rows,), rate, len(rows))
+
+    def rows(self) -> Array:
+        """Give all rows; not for a live signal."""
+        return np.concatenate(list(self.blocks))
+
+
+class Framing(NamedTuple):
+    """How a signal is cut into steps, in rows: new ones, distance to the next step, earlier ones given again."""
+
+    frame: int
+    hop: int
+    context: int
+
+    def count(self, length: int) -> int:
+        """Count the steps of a signal of this length."""
+        return 1 + max(0, -(-(length - self.frame) // self.hop))
+
+
+def read_signal(path: str, rate: float | None = None) -> Signal:
+    """Read a ``.wav`` or ``.npy`` file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    rate : float, optional
+        Rows a second of a ``.npy`` file, which does not say.
+
+    Returns
+    -------
+    Signal
+        Samples of a ``.wav`` file are float32 in [-1, 1). An array of more than two dims loses leading dims of one.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".wav":
+        return read_wav(path)
+    if suffix != ".npy":
+        raise UnsupportedModelError(f"{path}: a signal is a .wav or a .npy file, or '-' for raw samples.")
+    rows = load_npy(path)
+    while rows.ndim > 2 and rows.shape[0] == 1:
+        rows = rows[0]
+    if rows.ndim not in (1, 2) or not rows.size:
+        raise ShapeError(f"{path}: shape {rows.shape} is no signal: wanted samples (N,) or rows of features (T, F).")
+    return Signal.of(rows, rate)
+
+
+def read_wav(path: str) -> Signal:
+    """Read a mono PCM ``.wav`` file as float32 in [-1, 1)."""
+    try:
+        with wave.open(path, "rb") as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            data = file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise ModelFileError(f"{path}: no PCM .wav file: {error}") from None
+    if channels != 1:
+        raise UnsupportedModelError(f"{path}: has {channels} channels; mix it down to mono first.")
+    samples = _pcm(data[: len(data) // width * width], width)
+    if not samples.size:
+        raise ModelFileError(f"{path}: holds no samples.")
+    return Signal.of(samples, float(rate))
+
+
+def _pcm(data: bytes, width: int) -> Array:
+    """Turn little-endian integer samples into floats; 8-bit ones are unsigned, as .wav files have them."""
+    if width == 1:
+        return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / 128
+    if width == 2:
+        return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+    wide = np.zeros((len(data) // width, 4), np.uint8)
+    wide[:, 4 - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)
+    return (wide.view("<i4")[:, 0] / 2147483648).astype(np.float32)
+
+
+def live_signal(block: int, rate: float | None) -> Signal:
+    """Take raw signed 16-bit little-endian samples from standard input, `block` of them at a time, until its end."""
+
+    def blocks() -> Iterator[Array]:
+        while data := sys.stdin.buffer.read(block * _PCM_BYTES):
+            yield _pcm(data[: len(data) // _PCM_BYTES * _PCM_BYTES], _PCM_BYTES)
+
+    return Signal(blocks(), rate, None)
+
+
+def frames(signal: Signal, framing: Framing) -> Iterator[Array]:
+    """Cut a signal into overlapping frames as it comes.
+
+    Step k gets rows ``k * hop - context`` to ``k * hop + frame``; rows before the start, and those that the last frame
+    lacks, are zeros.
+
+    Parameters
+    ----------
+    signal : Signal
+        In pieces of any length.
+    framing : Framing
+        Its hop is at most its frame.
+
+    Yields
+    ------
+    ndarray, shape (context + frame, ...)
+        One per step.
+    """
+    width = framing.context + framing.frame
+    rows: Array | None = None
+    old = framing.context  # rows at the start of `rows` that are no news
+    for block in signal.blocks:
+        rows = np.concatenate([_zeros_like(block, framing.context) if rows is None else rows, block])
+        start = 0
+        while len(rows) - start >= width:
+            yield rows[start : start + width]
+            start, old = start + framing.hop, width - framing.hop
+        rows = rows[start:]
+    if rows is not None and len(rows) > old:
+        yield np.concatenate([rows, _zeros_like(rows, width - len(rows))])
+
+
+def _zeros_like(rows: Array, length: int) -> Array:
+    return np.zeros((length, *rows.shape[1:]), rows.dtype)
+
+
+def arrange(rows: Array, port: TensorInfo, time_axis: int | None = None) -> Array:
+    """Give rows the rank of an input: they fill its fixed dims, what is left over is time, all else is one.
+
+    Parameters
+    ----------
+    rows : ndarray
+        Samples, or rows of features.
+    port : TensorInfo
+        The input.
+    time_axis : int, optional
+        The axis that is time; if left out, the last free one that is not called batch.
+
+    Returns
+    -------
+    ndarray
+        Of the input's rank and dtype; a view where possible.
+    """
+    shape = port.shape or ()
+    axis = _time_axis(port) if time_axis is None else time_axis
+    fixed = fixed_values(port)
+    wanted = [dim or 1 for dim in shape]
+    if axis is not None and shape[axis] is None:
+        wanted[axis] = rows.size // fixed
+    if not rows.size or int(np.prod(wanted)) != rows.size:
+        repeated = "" if axis is None else ", or a multiple of that"
+        raise ShapeError(f"Input {port.name!r} takes {fixed} values{repeated}; {rows.size} were given.")
+    return np.ascontiguousarray(rows, port.dtype).reshape(wanted)
+
+
+def fixed_values(port: TensorInfo) -> int:
+    """Count the values that the fixed dims of an input hold: 576 for [batch, 576]."""
+    return int(np.prod([dim for dim in port.shape or () if dim is not None], dtype=np.int64))
+
+
+def input_port(model: Model, name: str) -> TensorInfo:
+    """Find an input by its name."""
+    return next(port for port in model.inputs if port.name == name)
+
+
+def _time_axis(port: TensorInfo) -> int | None:
+    dims = enumerate(zip(port.shape or (), port.dim_names))
+    free = [axis for axis, (dim, name) in dims if dim is None and not _BATCH.search(name)]
+    return free[-1] if free else None

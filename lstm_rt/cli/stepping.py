@@ -1,0 +1,144 @@
+"""A model stepped through a signal: what came out, and how long each step took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.progress import Progress
+
+from lstm_rt import Model, Stream
+from lstm_rt.cli import signals, ui
+from lstm_rt.cli.options import Array
+from lstm_rt.cli.signals import Framing, Signal
+from lstm_rt.errors import ArgumentError, ModelFileError
+
+_TICK = 256  # steps between two moves of the progress bar
+
+
+class Latency(NamedTuple):
+    """Microseconds of one step as called from Python, and how many times faster than its signal the model runs."""
+
+    median: float
+    p99: float
+    times_real_time: float | None
+
+    def text(self) -> str:
+        """Say it in one line."""
+        said = f"{self.median:.2f} µs median, {self.p99:.2f} µs p99"
+        return said if self.times_real_time is None else f"{said}; {self.times_real_time:,.0f}× real time"
+
+    def facts(self) -> dict[str, Any]:
+        """Give it as JSON."""
+        return {
+            "latency_us": {"median": self.median, "p99": self.p99},
+            "times_real_time": self.times_real_time,
+        }
+
+
+class Results(NamedTuple):
+    """What the steps gave: per output an array with the steps first. And how long each took."""
+
+    outputs: dict[str, Array]
+    nanoseconds: Array
+
+    def latency(self, step_seconds: float | None) -> Latency:
+        """Sum up the times of all steps but the first, which plans.
+
+        Parameters
+        ----------
+        step_seconds : float or None
+            How much signal one step is, where known.
+
+        Returns
+        -------
+        Latency
+            Real time is counted by the sum of these steps, not by their median.
+        """
+        times = self.nanoseconds[1:] if len(self.nanoseconds) > 1 else self.nanoseconds
+        faster = None if step_seconds is None else float(step_seconds * 1e9 / times.mean())
+        return Latency(float(np.median(times)) / 1000, float(np.percentile(times, 99)) / 1000, faster)
+
+
+def open_stream(model: Model, bind: dict[str, str] | None, freeze: dict[str, Array] | None) -> Stream:
+    """Open a stream of a model whose steps take one signal.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    bind, freeze : dict or None
+        As for `Model.stream`.
+
+    Returns
+    -------
+    Stream
+        With one input.
+    """
+    unknown = [name for name in model.control_inputs if name not in (freeze or {})]
+    if unknown:
+        options = " ".join(f"--freeze {name}=VALUE" for name in unknown)
+        raise ArgumentError(f"{' and '.join(unknown)} must be known before a step. Add {options}")
+    stream = model.stream(bind=bind, freeze=freeze)
+    if len(stream.inputs) != 1:
+        raise ArgumentError(
+            f"A step of this model takes {len(stream.inputs)} inputs ({', '.join(stream.inputs)}); one signal was given. "
+            "Carry state with --bind IN=OUT, and fix other inputs with --freeze NAME=VALUE."
+        )
+    return stream
+
+
+def run_steps(
+    stream: Stream,
+    signal: Signal,
+    framing: Framing,
+    each_step: Callable[[int, dict[str, Array]], None] | None = None,
+) -> Results:
+    """Step a stream through a signal, with a progress bar where somebody may be waiting.
+
+    Parameters
+    ----------
+    stream : Stream
+        With one input.
+    signal : Signal
+        What it steps through.
+    framing : Framing
+        How the signal is cut.
+    each_step : callable, optional
+        Called with the number of each step and its outputs.
+
+    Returns
+    -------
+    Results
+        Outputs without their leading dims of one.
+    """
+    port, axis = signals.input_port(stream.model, stream.inputs[0]), stream.time_axes[0]
+    total = None if signal.length is None else framing.count(signal.length)
+    given: list[dict[str, Array]] = []
+    nanoseconds: list[int] = []
+    hidden = not ui.messages.is_terminal or total is None
+    with Progress(console=ui.messages, transient=True, disable=hidden) as progress:
+        task = progress.add_task("Streaming", total=total)
+        for step, rows in enumerate(signals.frames(signal, framing)):
+            frame = signals.arrange(rows, port, axis)
+            start = time.perf_counter_ns()
+            result = stream.step(frame)
+            nanoseconds.append(time.perf_counter_ns() - start)
+            outputs = dict(zip(stream.outputs, result if isinstance(result, tuple) else (result,)))
+            given.append({name: _without_leading_ones(array) for name, array in outputs.items()})
+            if each_step:
+                each_step(step, given[-1])
+            if step % _TICK == 0:
+                progress.update(task, completed=step)
+    if not given:
+        raise ModelFileError("The signal is empty: there was nothing to step through.")
+    stacked = {name: np.stack([outputs[name] for outputs in given]) for name in stream.outputs}
+    return Results(stacked, np.array(nanoseconds))
+
+
+def _without_leading_ones(array: Array) -> Array:
+    while array.ndim and array.shape[0] == 1:
+        array = array[0]
+    return np.asarray(array)

@@ -1,0 +1,177 @@
+"""``lstm-rt stream``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Optional
+
+import numpy as np
+import typer
+
+import lstm_rt
+from lstm_rt.cli import options, signals, stepping, ui
+from lstm_rt.cli.csvfile import StepCsv, columns
+from lstm_rt.cli.options import Array, BindOption, FreezeOption, IsaOption, JsonOption
+from lstm_rt.cli.signals import Framing, Signal
+from lstm_rt.cli.stepping import Results
+from lstm_rt.model import TensorInfo
+
+NAME = "stream"
+EXAMPLES = ui.examples(
+    ("lstm-rt stream model.gguf trace.npy", "Samples, as many a step as the model takes"),
+    (
+        "lstm-rt stream silero_vad.onnx speech.wav --frame 512 --context 64 --freeze sr=16000 --plot vad.png",
+        "Silero VAD: 512 new samples a step, and again the 64 before them",
+    ),
+    (
+        "arecord -t raw -f S16_LE -r 16000 | lstm-rt stream silero_vad.onnx - --frame 512 --context 64 "
+        "--freeze sr=16000 --out -",
+        "Live from a microphone, a line of .csv as each step is done",
+    ),
+)
+_LINES = 4  # sparklines shown at most
+
+
+def command(
+    model: options.ModelArgument,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SIGNAL",
+            help=".wav (mono PCM), .npy of samples (N,) or features (T, F), or - for raw 16-bit samples (s16le).",
+            show_default=False,
+        ),
+    ],
+    frame: Annotated[
+        Optional[int],
+        typer.Option(min=1, help="New samples (rows, where a .npy has rows) of a step.", show_default="what fits"),
+    ] = None,
+    hop: Annotated[
+        Optional[int], typer.Option(min=1, help="Distance from step to step.", show_default="the frame")
+    ] = None,
+    context: Annotated[int, typer.Option(min=0, help="Samples before the frame that are given again.")] = 0,
+    rate: Annotated[
+        Optional[float], typer.Option(min=0.001, help="Samples (rows) a second, where the source does not say.")
+    ] = None,
+    bind: BindOption = None,
+    freeze: FreezeOption = None,
+    out: Annotated[
+        Optional[str],
+        typer.Option("--out", "-o", metavar="FILE", help=".csv or .npz to write; - for .csv as it comes."),
+    ] = None,
+    plot: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Picture to write: .png, .svg, .pdf.")] = None,
+    isa: IsaOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Step a model through a signal frame by frame, its state kept, as it would run live.
+
+    A step gets the samples from its context to the end of its frame; what lies outside the signal is zero. Latency is
+    that of a call from Python, clock included; the first step, which plans, is not counted.
+    """
+    _check_usage(source, out, plot, json)
+    loaded = lstm_rt.load(model, isa=isa)
+    stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), options.values(freeze, "--freeze"))
+    signal = signals.live_signal(hop or frame or 1, rate) if source == "-" else signals.read_signal(source, rate)
+    framing = _framing(signals.input_port(loaded, stream.inputs[0]), signal, frame, hop, context)
+    seconds = framing.hop / signal.rate if signal.rate else None
+    with _csv_rows(out, seconds) as each_step:
+        results = stepping.run_steps(stream, signal, framing, each_step)
+    if out and out.endswith(".npz"):
+        np.savez(out, **results.outputs)  # type: ignore[arg-type]
+    if plot:
+        _plot(plot, signal, results, framing, f"{Path(model).name} on {Path(source).name}")
+    summary = {
+        "model": model,
+        "isa": loaded.isa,
+        "steps": len(results.nanoseconds),
+        **framing._asdict(),
+        "step_seconds": seconds,
+        **results.latency(seconds).facts(),
+        "outputs": {name: ui.array_facts(array) for name, array in results.outputs.items()},
+        "out": out,
+        "plot": plot,
+    }
+    if json:
+        ui.print_json(summary)
+    else:
+        _show(summary, results, results.latency(seconds).text())
+
+
+def _check_usage(source: str, out: str | None, plot: Path | None, json: bool) -> None:
+    if out and out != "-" and Path(out).suffix.lower() not in (".csv", ".npz"):
+        raise typer.BadParameter(f"{out!r}: the file is a .csv or a .npz", param_hint="--out")
+    if out == "-" and json:
+        raise typer.BadParameter("--out - and --json both want standard output")
+    if plot and source == "-":
+        raise typer.BadParameter("a live signal is not plotted: keep it in a file first", param_hint="--plot")
+    if plot:
+        ui.import_pyplot()  # now, not when the work is done
+
+
+def _framing(port: TensorInfo, signal: Signal, frame: int | None, hop: int | None, context: int) -> Framing:
+    """Choose what was left out: the frame that fills the input's fixed dims, less the context; a hop of one frame."""
+    if frame is None:
+        row = 1 if signal.length is None else int(np.prod(signal.row_shape, dtype=np.int64))
+        fits = signals.fixed_values(port) // row - context
+        if fits < 1 or (fits == 1 and row == 1):
+            shape = ui.dims(port.shape, port.dim_names)
+            raise typer.BadParameter(
+                f"say how many samples a step takes: input {port.name!r} is {shape}", param_hint="--frame"
+            )
+        frame = fits
+    hop = hop or frame
+    if hop > frame:
+        raise typer.BadParameter(f"{hop} would leave out samples between frames of {frame}", param_hint="--hop")
+    return Framing(frame, hop, context)
+
+
+@contextlib.contextmanager
+def _csv_rows(out: str | None, seconds: float | None) -> Iterator[Callable[[int, dict[str, Array]], None] | None]:
+    """Give what writes each step to the .csv file, if one is wanted."""
+    if out is None or out.endswith(".npz"):
+        yield None
+        return
+    with contextlib.nullcontext(sys.stdout) if out == "-" else open(out, "w", newline="") as file:
+        table = StepCsv(file)
+
+        def write(step: int, outputs: dict[str, Array]) -> None:
+            time = {} if seconds is None else {"seconds": f"{step * seconds:.6g}"}
+            table.write({"step": step, **time}, outputs)
+
+        yield write
+
+
+def _plot(path: Path, signal: Signal, results: Results, framing: Framing, title: str) -> None:
+    from lstm_rt.cli import plots
+
+    rate = signal.rate or 1.0
+    curves = {
+        name: array.reshape(len(array), -1)[:, column]
+        for output, array in results.outputs.items()
+        for column, name in enumerate(columns(output, array[0].size))
+    }
+    ends = (np.arange(len(results.nanoseconds)) * framing.hop + framing.frame) / rate
+    plots.signal_and_outputs(path, signal.rows(), rate, ends, curves, title, "seconds" if signal.rate else "samples")
+
+
+def _show(summary: dict[str, Any], results: Results, latency: str) -> None:
+    screen = ui.messages if summary["out"] == "-" else ui.console
+    screen.print(ui.arrays_table(results.outputs, "output"))
+    screen.print()
+    if ui.shows_blocks():
+        _show_curves(screen, results)
+    rows = [("steps", f"{summary['steps']:,}"), ("a step", latency), ("on", summary["isa"])]
+    rows += [(name, str(summary[key])) for name, key in (("written", "out"), ("picture", "plot")) if summary[key]]
+    screen.print(ui.facts(rows))
+
+
+def _show_curves(screen: Any, results: Results) -> None:
+    for output, array in results.outputs.items():
+        flat = array.reshape(len(array), -1)
+        if flat.shape[1] <= _LINES:
+            for column, name in enumerate(columns(output, flat.shape[1])):
+                screen.print(f"[cyan]{ui.sparkline(flat[:, column], screen.width - 1)}[/]")
+                screen.print(f"[dim]{name}, over time, each from its least to its greatest[/]\n")

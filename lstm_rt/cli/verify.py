@@ -1,0 +1,45 @@
+"""``lstm-rt verify``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import lstm_rt
+from lstm_rt.cli import ui
+from lstm_rt.cli.options import IsaOption, JsonOption
+
+NAME = "verify"
+EXAMPLES = ui.examples(
+    ("lstm-rt verify model.gguf", "Does this machine give the bytes that were recorded?"),
+    ("lstm-rt verify model.gguf --every-isa", "With each instruction set of this CPU"),
+)
+
+
+def command(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A .gguf file with self-tests.", show_default=False)],
+    isa: IsaOption = None,
+    every_isa: Annotated[bool, typer.Option("--every-isa", help="Try every instruction set of this CPU.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Replay the self-tests held in a model file: the same inputs must give the same bytes, on every CPU."""
+    if isa and every_isa:
+        raise typer.BadParameter("--isa and --every-isa exclude each other")
+    counts = {name: _replay(model, name) for name in (lstm_rt.available_isas() if every_isa else [isa or lstm_rt.isa()])}
+    if json:
+        ui.print_json({"model": model, "verified": counts})
+        return
+    for name, tests in counts.items():
+        noun = "self-test" if tests == 1 else "self-tests"
+        ui.console.print(f"[bold green]✓[/] {name}: {tests} {noun}, every byte as recorded")
+
+
+def _replay(path: str, isa: str) -> int:
+    tests = lstm_rt.load(path, isa=isa).verify()
+    if not tests:
+        raise lstm_rt.StateError(
+            f"{path} holds no self-test, so nothing was verified. lstm-rt convert writes some into every .gguf file, "
+            "unless told --no-selftest or not knowing the shapes of the inputs (--shape)."
+        )
+    return tests

@@ -1,0 +1,70 @@
+// Which tables of kernels this machine can run, and which one is used. A new instruction set is one row here.
+#include <cstdlib>
+#include <string>
+
+#include "kernels/kernels.h"
+#include "model/error.h"
+
+namespace lrt {
+
+extern const Kernels kernels_x86_avx512, kernels_x86_avx2, kernels_arm64_neon, kernels_portable;
+
+namespace {
+
+constexpr int kMaxTables = 8;
+
+struct Tables {
+  const Kernels* list[kMaxTables + 1] = {};
+  int count = 0;
+
+  void add(const Kernels& table, bool runs) {
+    if (runs) list[count++] = &table;
+  }
+
+  Tables() {
+#if defined(__x86_64__)
+    // These ask the operating system too, whether it saves the registers.
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    add(kernels_x86_avx512, avx512);
+    add(kernels_x86_avx2, avx2);
+#elif defined(__aarch64__)
+    add(kernels_arm64_neon, true);
+#endif
+    add(kernels_portable, true);
+  }
+};
+
+const Tables& tables() {
+  static const Tables tables;
+  return tables;
+}
+
+const Kernels* find(const std::string& name, const char* asked_by) {
+  std::string names;
+  for (const Kernels* const* table = tables().list; *table; ++table) {
+    if (name == (*table)->name) return *table;
+    names += names.empty() ? "" : ", ";
+    names += (*table)->name;
+  }
+  throw Error(Status::unsupported,
+              std::string(asked_by) + " '" + name + "' is not an instruction set of this machine. Available: " + names);
+}
+
+}  // namespace
+
+const Kernels* const* available_kernels() { return tables().list; }
+
+const Kernels* choose_kernels(const char* name) {
+  static const std::string variable = [] {
+    const char* value = std::getenv("LSTM_RT_ISA");
+    return std::string(value ? value : "");
+  }();
+  if (name && *name) return find(name, "isa");
+  if (!variable.empty()) return find(variable, "LSTM_RT_ISA");
+  return tables().list[0];
+}
+
+}  // namespace lrt

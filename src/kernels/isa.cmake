@@ -1,0 +1,40 @@
+# lrt_add_kernels(target): compiles kernels_impl.cpp once for each instruction set of this processor and adds the objects,
+# and the dispatcher, to the target. A new instruction set is one line in lrt_add_kernels (and one row in dispatch.cpp).
+set(LRT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}")
+
+# Every result is defined to the bit: no contraction beside the fused multiply-adds that are written out, no -ffast-math.
+set(LRT_KERNEL_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-exceptions -fno-rtti
+                     -fno-asynchronous-unwind-tables -fvisibility=hidden)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND LRT_KERNEL_FLAGS -Wno-maybe-uninitialized) # false alarms inside its own <immintrin.h>
+endif()
+
+function(lrt_isa target name header processors)
+  if(NOT LRT_PROCESSOR MATCHES "^(${processors})$")
+    return()
+  endif()
+  add_library(lrt_kernels_${name} OBJECT "${LRT_KERNELS_DIR}/kernels_impl.cpp")
+  target_include_directories(lrt_kernels_${name} PRIVATE "${LRT_KERNELS_DIR}/..")
+  target_compile_features(lrt_kernels_${name} PRIVATE cxx_std_17)
+  target_compile_options(lrt_kernels_${name} PRIVATE ${LRT_KERNEL_FLAGS} ${ARGN})
+  target_compile_definitions(lrt_kernels_${name} PRIVATE
+    LRT_ISA=${name} LRT_TABLE=kernels_${name} "LRT_VEC_HEADER=\"kernels/vec/${header}\"")
+  set_target_properties(lrt_kernels_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_sources(${target} INTERFACE $<TARGET_OBJECTS:lrt_kernels_${name}>)
+endfunction()
+
+function(lrt_add_kernels target)
+  set(LRT_PROCESSOR "${CMAKE_SYSTEM_PROCESSOR}")
+  if(CMAKE_OSX_ARCHITECTURES)
+    set(LRT_PROCESSOR "${CMAKE_OSX_ARCHITECTURES}")
+  endif()
+  set(x86 "x86_64|AMD64|amd64")
+  set(arm64 "aarch64|arm64|ARM64")
+
+  lrt_isa(${target} x86_avx512 x86_avx512.h "${x86}" -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
+  lrt_isa(${target} x86_avx2 x86_avx2.h "${x86}" -mavx2 -mfma)
+  lrt_isa(${target} arm64_neon arm64_neon.h "${arm64}")
+  lrt_isa(${target} portable scalar.h ".*")
+
+  target_sources(${target} PRIVATE "${LRT_KERNELS_DIR}/dispatch.cpp")
+endfunction()

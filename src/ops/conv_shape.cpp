@@ -1,0 +1,158 @@
+#include <algorithm>
+
+#include "ops/checks.h"
+#include "ops/conv.h"
+
+namespace lrt {
+namespace {
+
+constexpr int64_t kLimit = int64_t{1} << 31;  // of kernels, strides, dilations and pads: their products fit
+
+// Attributes with one value for each spatial axis, or two for pads.
+std::vector<int64_t> read_list(const OpPlan& p, const char* name, size_t count, int64_t least, int64_t otherwise) {
+  std::vector<int64_t> values = p.op().integers(name);
+  if (!p.op().find(name)) values.assign(count, otherwise);
+  if (values.size() != count) {
+    p.refuse(Status::unsupported, std::string(name) + " has " + std::to_string(values.size()) + " values; wanted " +
+                                      std::to_string(count));
+  }
+  for (const int64_t value : values) {
+    want_attribute(p, value >= least && value < kLimit, name, value, least == 0 ? "0 or more" : "1 or more");
+  }
+  return values;
+}
+
+// The output's size, and the pad at the beginning where auto_pad leaves it open (ONNX Conv-22).
+void fit_output(const OpPlan& p, ConvAxis& axis, int64_t pad_end, const std::string& auto_pad) {
+  const int64_t reach = (axis.kernel - 1) * axis.dilation + 1;
+  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
+    axis.out = (axis.in + axis.stride - 1) / axis.stride;
+    const int64_t total = std::max<int64_t>((axis.out - 1) * axis.stride + reach - axis.in, 0);
+    axis.pad = auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
+    return;
+  }
+  const int64_t room = axis.in + axis.pad + pad_end - reach;
+  if (room < 0) {
+    p.refuse(Status::shape, "a kernel of " + std::to_string(axis.kernel) + " with dilation " +
+                                std::to_string(axis.dilation) + " does not fit in " + std::to_string(axis.in) +
+                                " elements with pads " + std::to_string(axis.pad) + " and " + std::to_string(pad_end));
+  }
+  axis.out = room / axis.stride + 1;
+}
+
+std::string read_auto_pad(const OpPlan& p) {
+  const std::string mode = p.op().text("auto_pad", "NOTSET");
+  if (mode != "NOTSET" && mode != "SAME_UPPER" && mode != "SAME_LOWER" && mode != "VALID") {
+    p.refuse(Status::unsupported,
+             "auto_pad is '" + mode + "'; supported: NOTSET, SAME_UPPER, SAME_LOWER, VALID");
+  }
+  const std::vector<int64_t> pads = p.op().integers("pads");
+  if (mode != "NOTSET" && std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; })) {
+    p.refuse(Status::unsupported, "pads are given though auto_pad is '" + mode + "'");
+  }
+  return mode;
+}
+
+void check_shapes(OpPlan& p, int64_t groups) {
+  const Shape &x = p.in(0).shape, &w = p.in(1).shape;
+  const std::string shapes = "input " + x.text() + ", weights " + w.text();
+  if (x.rank() < 3 || x.rank() > 4) p.refuse(Status::unsupported, shapes + "; wanted [N, C, W] or [N, C, H, W]");
+  want_attribute(p, groups >= 1 && groups < int64_t{1} << 24, "group", groups, "1 or more");
+  if (w.rank() != x.rank() || w[0] % groups != 0 || x[1] % groups != 0 || w[1] != x[1] / groups) {
+    p.refuse(Status::shape, shapes + " do not fit with group " + std::to_string(groups));
+  }
+  if (w.product(1, w.rank()) == 0) p.refuse(Status::shape, shapes + ": the filters have no weights");
+  const std::vector<int64_t> kernel = p.op().integers("kernel_shape");
+  if (!kernel.empty() && !std::equal(kernel.begin(), kernel.end(), w.begin() + 2, w.end())) {
+    p.refuse(Status::shape, "kernel_shape " + Shape(kernel).text() + " is not that of weights " + w.text());
+  }
+  if (p.inputs() > 2 && p.has(2) && p.in(2).shape != Shape{w[0]}) {
+    p.refuse(Status::shape, "bias " + p.in(2).shape.text() + "; wanted " + Shape{w[0]}.text());
+  }
+}
+
+bool is_met(const ConvAxis& axis, int64_t place) {
+  const int64_t shift = place * axis.dilation - axis.pad;  // where position 0 meets the input
+  const int64_t position = shift < 0 ? (-shift + axis.stride - 1) / axis.stride : 0;
+  return position < axis.out && position * axis.stride + shift < axis.in;
+}
+
+}  // namespace
+
+void ConvAxis::crop() {
+  int64_t end = kernel;
+  while (end > 1 && !is_met(*this, end - 1)) --end;
+  int64_t first = 0;
+  while (first < end - 1 && !is_met(*this, first)) ++first;
+  first_place = first;
+  kernel = end - first;
+  pad -= first * dilation;
+}
+
+void ConvShape::crop() {
+  // The code has to fit an int; kernels beyond this stay whole.
+  if (h.full_kernel < 64 && w.full_kernel < 64 && groups < 128) {
+    h.crop();
+    w.crop();
+  }
+}
+
+int64_t ConvShape::crop_code() const {
+  const auto code = [](const ConvAxis& axis) {
+    return axis.first_place * axis.full_kernel + (axis.full_kernel - axis.kernel);
+  };
+  return code(h) * w.full_kernel * w.full_kernel + code(w);
+}
+
+std::vector<int64_t> ConvShape::k_offsets() const {
+  std::vector<int64_t> offsets;
+  for (int64_t y = h.first_place; y < h.first_place + h.kernel; ++y) {
+    for (int64_t x = w.first_place; x < w.first_place + w.kernel; ++x) {
+      for (int64_t c = 0; c < channels; ++c) offsets.push_back((c * h.full_kernel + y) * w.full_kernel + x);
+    }
+  }
+  return offsets;
+}
+
+ConvShape read_conv_shape(OpPlan& p) {
+  for (int input = 0; input < 3; ++input) {
+    if (input < 2 || (p.inputs() > 2 && p.has(2))) want_dtype(p, input, {DType::f32});
+  }
+  ConvShape s;
+  s.groups = p.op().integer("group", 1);
+  check_shapes(p, s.groups);
+  const Shape &x = p.in(0).shape, &weights = p.in(1).shape;
+  s.batch = x[0];
+  s.channels = weights[1];
+  s.filters = weights[0] / s.groups;
+  s.out = {x[0], weights[0]};
+
+  const auto axes = static_cast<size_t>(x.rank() - 2);
+  const std::string auto_pad = read_auto_pad(p);
+  const auto strides = read_list(p, "strides", axes, 1, 1), dilations = read_list(p, "dilations", axes, 1, 1);
+  const auto pads = read_list(p, "pads", 2 * axes, 0, 0);
+  for (size_t i = 0; i < axes; ++i) {
+    ConvAxis& axis = i + 1 == axes ? s.w : s.h;
+    const int place = static_cast<int>(i) + 2;
+    want_attribute(p, weights[place] < kLimit, "kernel", weights[place], "less than 2^31");
+    axis.in = x[place];
+    axis.kernel = axis.full_kernel = weights[place];
+    axis.stride = strides[i];
+    axis.dilation = dilations[i];
+    axis.pad = pads[i];
+    fit_output(p, axis, pads[axes + i], auto_pad);
+    s.out.push_back(axis.out);
+  }
+  return s;
+}
+
+void keep_conv_time(OpPlan& p, const ConvShape& s) {
+  const int time = time_of(p, 0);
+  if (time_of(p, 1) >= 0 || time_of(p, 2) >= 0) return;
+  if (time == 0) p.time_axis(0, 0);
+  if (time < 2) return;
+  const ConvAxis& axis = time == s.out.rank() - 1 ? s.w : s.h;
+  if (axis.is_pointwise()) p.time_axis(0, time);
+}
+
+}  // namespace lrt

@@ -1,0 +1,61 @@
+"""Writing model files: the tables of docs/file-format.md, as the gguf package reads them."""
+
+from __future__ import annotations
+
+import pathlib
+import struct
+
+import gguf
+import numpy as np
+import pytest
+from lstm_rt.converters import DType, Graph, Options, SelfTest
+from lstm_rt.converters.gguf_file import write
+from lstm_rt.converters.onnx import from_onnx
+from onnx_of_gguf import Tables, build, floats, info, one_node, relu
+
+
+def test_the_file_is_as_documented(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (None, 3), ("batch", ""))
+    scalar = graph.add_weight("s", np.array(True))
+    deep = graph.add_weight("d" * 80, np.zeros((1, 1, 1, 1, 2), np.int32))
+    deeper = graph.add_weight("d" * 81, np.zeros((0, 3), np.uint8))
+    (y,) = graph.add_op(graph.main, "Op", "op", [x, scalar, deep, deeper], ["y"], {"axes": [1, -2], "f": 0.5, "s": "t"})
+    graph.add_output(y)
+    graph.selftests = [SelfTest([np.ones((1, 3), np.float32)], [np.zeros(2, np.float32)])]
+    write(graph, tmp_path / "m.gguf")
+    t = Tables(tmp_path / "m.gguf")
+    assert t["format_version"] == 1
+    assert t["graph.values"] == ["x", "s", "d" * 80, "d" * 81, "y"]
+    assert (t["graph.inputs"], t["graph.weights"]) == ([0], [1, 2, 3])
+    assert (t["input.dims"], t["input.dim_names"], t["output.ranks"], t["output.dtypes"]) == (
+        [-1, 3],
+        ["batch", ""],
+        [-1],
+        [-1],
+    )
+    assert (t["tensor.dtypes"], t["tensor.ranks"]) == ([3, 2, 4, 0, 0], [0, 5, 2, 2, 1])
+    assert t["tensor.dims"] == [1, 1, 1, 1, 2, 0, 3, 1, 3, 2]
+    assert t.kind("tensor.dims")[1] == gguf.GGUFValueType.INT64
+    assert (t["attr.kinds"], t["attr.lengths"], t["attr.ints"]) == ([0, 1, 2], [2, 1, 1], [1, -2])
+    assert (t["op.outputs"], t["block.outputs"], t["selftest.count"], t["bindings"]) == ([4], [4], 1, [])
+    assert t.names() == ["s", "d" * 63, "d" * 61 + ".1", "selftest.0.x", "selftest.0.y"]
+    assert [a.dtype for a in t.tensors()][:3] == [np.bool_, np.int32, np.uint8]
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"before")
+    graph = from_onnx(one_node("Relu", floats(2)))
+    graph.main.ops[0].attributes["bad"] = [2**70]
+    Options().apply(graph)
+    with pytest.raises(struct.error):
+        write(graph, tmp_path / "m.gguf")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
+    assert (tmp_path / "m.gguf").read_bytes() == b"before"
+
+
+def test_the_same_source_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    source = build([relu()], [info("x", [2])], [info("y", [2])]).SerializeToString()
+    for name in ("a", "b"):
+        write(from_onnx(source), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

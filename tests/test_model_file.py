@@ -1,0 +1,255 @@
+"""The model file: what is written is read back, and damage gives an error, never a crash."""
+
+from __future__ import annotations
+
+import pathlib
+import struct
+import subprocess
+import sys
+import textwrap
+
+import models
+import numpy as np
+import pytest
+from close import assert_same_bytes
+from models import Recurrent, helper
+
+import lstm_rt
+
+LAYER = Recurrent("LSTM", 5, 17, peephole=True, initial_h=True)
+
+
+@pytest.fixture(scope="module")
+def blob(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("file") / "model.gguf"
+    lstm_rt.convert(LAYER.model(), path)
+    return path.read_bytes()
+
+
+def text(value: str) -> bytes:
+    """A string as GGUF writes it: its length in 8 bytes, then the bytes."""
+    return struct.pack("<Q", len(value)) + value.encode()
+
+
+def replaced(blob: bytes, old: bytes, new: bytes) -> bytes:
+    assert blob.count(old) == 1, f"{blob.count(old)} of {old!r}"
+    return blob.replace(old, new)
+
+
+def test_path_and_bytes(blob: bytes, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(blob)
+    feeds = LAYER.feeds(4, 2)
+    expected = lstm_rt.load(LAYER.model()).run(feeds)
+    for source in (path, str(path), blob):
+        model = lstm_rt.load(source)
+        assert model.verify() > 0
+        assert [i.name for i in model.inputs] == ["X", "initial_h"]
+        assert [o.name for o in model.outputs] == ["Y", "Y_h", "Y_c"]
+        for name, value in model.run(feeds).items():
+            assert_same_bytes(value, expected[name])
+
+
+def test_the_model_outlives_its_file(blob: bytes, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(blob)
+    model = lstm_rt.load(path)
+    path.unlink()
+    model.run(LAYER.feeds(4, 2))
+
+
+def test_conversion_is_repeatable(blob: bytes, tmp_path: pathlib.Path) -> None:
+    lstm_rt.convert(LAYER.model(), tmp_path / "again.gguf")
+    assert (tmp_path / "again.gguf").read_bytes() == blob
+
+
+def test_tensor_info() -> None:
+    model = lstm_rt.load(LAYER.model(batch=2))
+    x, h = model.inputs
+    assert (x.name, tuple(x.shape), np.dtype(x.dtype)) == ("X", (None, 2, 5), np.float32)
+    assert (h.name, tuple(h.shape)) == ("initial_h", (1, 2, 17))
+    assert next(iter(x.dim_names)) == "time"
+    assert [o.name for o in model.outputs] == ["Y", "Y_h", "Y_c"]
+
+
+def test_without_self_tests(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    lstm_rt.convert(LAYER.model(), path, selftest=False)
+    assert lstm_rt.load(path).verify() == 0
+
+
+def test_every_kind_of_op_in_one_file(tmp_path: pathlib.Path) -> None:
+    proto = models.stack([Recurrent("LSTM", 7, 20), Recurrent("GRU", 20, 9), Recurrent("RNN", 9, 4)], explicit=True)
+    path = tmp_path / "model.gguf"
+    first = lstm_rt.convert(proto, path)
+    again = lstm_rt.load(path)
+    assert dict(first.bindings) == dict(again.bindings)
+    assert again.verify() > 0
+
+
+def test_self_tests_notice_a_changed_weight(blob: bytes) -> None:
+    weights = LAYER.weights["R"]
+    at = blob.index(weights.tobytes())
+    damaged = bytearray(blob)
+    damaged[at + 4 * 100 + 2] ^= 0x40
+    model = lstm_rt.load(bytes(damaged))
+    with pytest.raises(lstm_rt.StateError) as caught:
+        model.verify()
+    assert "Y" in str(caught.value)
+
+
+def test_wrong_architecture(blob: bytes) -> None:
+    damaged = replaced(blob, text("general.architecture") + struct.pack("<I", 8) + text("lstm_rt"),
+                       text("general.architecture") + struct.pack("<I", 8) + text("llama_x"))  # fmt: skip
+    with pytest.raises(lstm_rt.ModelFileError, match="llama_x"):
+        lstm_rt.load(damaged)
+
+
+def test_unknown_format_version(blob: bytes) -> None:
+    key = text("lstm_rt.format_version") + struct.pack("<I", 4)
+    for version in (2, 99, 0):
+        damaged = replaced(blob, key + struct.pack("<I", 1), key + struct.pack("<I", version))
+        with pytest.raises(lstm_rt.ModelFileError, match="version"):
+            lstm_rt.load(damaged)
+
+
+def test_unknown_gguf_version(blob: bytes) -> None:
+    for version in (1, 2, 4, 3 << 24):
+        with pytest.raises(lstm_rt.ModelFileError):
+            lstm_rt.load(blob[:4] + struct.pack("<I", version) + blob[8:])
+
+
+def test_unknown_operation(blob: bytes) -> None:
+    with pytest.raises(lstm_rt.Error, match="LSTX"):
+        lstm_rt.load(blob.replace(text("LSTM"), text("LSTX"))).run(LAYER.feeds(2, 1))
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"GGUF", b"GGUF" + bytes(100), b"GGUF" + b"\xff" * 100, b"hello", bytes(1000)]
+)
+def test_no_model_at_all(content: bytes, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(lstm_rt.ModelFileError):
+        lstm_rt.load(content)
+    for name in ("model.gguf", "model.onnx"):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(lstm_rt.ModelFileError, match=name):
+            lstm_rt.load(path)
+
+
+def test_no_such_file(tmp_path: pathlib.Path) -> None:
+    for name in ("nothing.gguf", "nothing.onnx"):
+        with pytest.raises((lstm_rt.ModelFileError, FileNotFoundError), match="nothing"):
+            lstm_rt.load(tmp_path / name)
+    with pytest.raises((lstm_rt.Error, OSError)):
+        lstm_rt.load(tmp_path)
+
+
+# Loads, verifies and runs each mutant of the file at argv[1]. Memory is bounded, so that a dim that lies is an error too.
+ATTACK = textwrap.dedent(
+    """
+    import random, resource, struct, sys, warnings
+    import numpy as np
+    import lstm_rt
+
+    limit = 4 << 30
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    warnings.simplefilter("ignore")
+    blob = open(sys.argv[1], "rb").read()
+    feeds = dict(np.load(sys.argv[2]))
+    kind, count = sys.argv[3], int(sys.argv[4])
+    rng = random.Random(kind)
+    header = blob.index(feeds.pop("first_weight").tobytes())
+
+    def mutants():
+        if kind == "truncated":
+            for size in sorted({*range(0, header, max(1, header // count)), *range(header, len(blob), 97)}):
+                yield blob[:size]
+        for _ in range(count if kind != "truncated" else 0):
+            mutant = bytearray(blob)
+            for _ in range(rng.choice((1, 1, 1, 2, 5))):
+                at = rng.randrange(header if rng.random() < 0.95 else len(blob))
+                if kind == "bits":
+                    mutant[at] ^= 1 << rng.randrange(8)
+                elif kind == "bytes":
+                    mutant[at] = rng.choice((0, 1, 2, 8, 127, 128, 255))
+                elif kind == "numbers":
+                    size, form = rng.choice(((4, "<I"), (8, "<Q")))
+                    at = min(at // 4 * 4 + rng.choice((0, 0, 1, 2, 3)), len(blob) - 8)
+                    value = rng.choice((0, 1, 2, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63, 2**64 - 1))
+                    mutant[at : at + size] = struct.pack(form, value % 2 ** (8 * size))
+                elif kind == "moved":
+                    to, n = rng.randrange(header), rng.choice((1, 4, 8, 33))
+                    mutant[to : to + n] = mutant[at : at + n]
+            yield bytes(mutant)
+
+    errors = (lstm_rt.Error, MemoryError)
+    outcomes = {"loaded": 0, "refused": 0}
+    for mutant in mutants():
+        try:
+            model = lstm_rt.load(mutant)
+        except errors:
+            outcomes["refused"] += 1
+            continue
+        outcomes["loaded"] += 1
+        for work in (model.verify, lambda: model.run(feeds), lambda: model.stream().step(*feeds.values())):
+            try:
+                work()
+            except errors:
+                pass
+    print(outcomes["loaded"], outcomes["refused"])
+    """
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"), [("truncated", 1000), ("bits", 1500), ("bytes", 1500), ("numbers", 1500), ("moved", 1000)]
+)
+def test_damage_never_crashes(kind: str, count: int, tmp_path: pathlib.Path) -> None:
+    # Small, with a branch and state, so that most of the file is structure.
+    then = helper.make_graph(
+        [helper.make_node("Relu", ["y"], ["a"], name="relu")],
+        "then",
+        [],
+        [helper.make_tensor_value_info("a", 1, None)],
+    )
+    otherwise = helper.make_graph(
+        [helper.make_node("Slice", ["y", "zero", "one"], ["b"], name="slice")],
+        "else",
+        [],
+        [helper.make_tensor_value_info("b", 1, None)],
+    )
+    layer = Recurrent("GRU", 3, 4, initial_h=True)
+    nodes = [
+        helper.make_node("GRU", layer.node_inputs(), ["Y", "hn"], name="gru", **layer.attributes),
+        helper.make_node("Squeeze", ["Y", "one"], ["y"], name="squeeze"),
+        helper.make_node("If", ["flag"], ["z"], name="if", then_branch=then, else_branch=otherwise),
+        helper.make_node("Add", ["z", "W_sum"], ["out"], name="add"),
+    ]
+    weights = {
+        **layer.weights,
+        "one": np.array([1], np.int64),
+        "zero": np.array([0], np.int64),
+        "W_sum": np.ones(4, np.float32),
+    }
+    proto = models.model_of(
+        nodes,
+        [("X", np.float32, ["time", 1, 3]), ("initial_h", np.float32, [1, 1, 4]), ("flag", np.bool_, [])],
+        [("out", np.float32, ["time", 1, 4]), ("hn", np.float32, [1, 1, 4])],
+        weights,
+    )
+    path = tmp_path / "model.gguf"
+    lstm_rt.convert(proto, path, bind={"initial_h": "hn"})
+    blob = path.read_bytes()
+    first = min((a.astype(np.float32) for a in layer.weights.values()), key=lambda a: blob.index(a.tobytes()))
+    feeds = {
+        "X": np.ones((2, 1, 3), np.float32),
+        "initial_h": np.zeros((1, 1, 4), np.float32),
+        "flag": np.array(True),
+    }
+    np.savez(tmp_path / "feeds.npz", first_weight=first, **feeds)
+    command = [sys.executable, "-c", ATTACK, str(path), str(tmp_path / "feeds.npz"), kind, str(count)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, f"exit code {done.returncode}\n{done.stderr[-3000:]}"
+    loaded, refused = (int(n) for n in done.stdout.split())
+    assert refused > (loaded + refused) // 4

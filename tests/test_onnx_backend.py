@@ -1,0 +1,170 @@
+"""The ONNX project's own tests: every case made of our operations passes, or is refused for a reason listed here."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import warnings
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.backend.test.loader
+import pytest
+from onnx import TensorProto, numpy_helper
+
+import lstm_rt
+
+SUPPORTED = frozenset(
+    [
+        "Add",
+        "Cast",
+        "Clip",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "Conv",
+        "Div",
+        "Equal",
+        "Expand",
+        "GRU",
+        "Gather",
+        "Gemm",
+        "Identity",
+        "If",
+        "LSTM",
+        "MatMul",
+        "Mul",
+        "Not",
+        "Pad",
+        "Pow",
+        "RNN",
+        "ReduceMean",
+        "Relu",
+        "Reshape",
+        "Shape",
+        "Sigmoid",
+        "Size",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Tanh",
+        "Transpose",
+        "Unsqueeze",
+    ]
+)
+DTYPES = {
+    TensorProto.FLOAT,
+    TensorProto.INT64,
+    TensorProto.INT32,
+    TensorProto.BOOL,
+    TensorProto.UINT8,
+    TensorProto.INT8,
+}
+RECURRENT = 18
+
+# Cases of dtypes that we have, refused all the same: pattern of the name, words of the message.
+REFUSED = {
+    r"test_(add|sub|mul|div)_u?int8": "int8",  # arithmetic is float32, int64 and int32
+    r"test_Conv3d|test_conv3d": "spatial",
+    r"test_reshape_allowzero_reordered": "allowzero",
+}
+
+
+def dtypes_of(graph: onnx.GraphProto) -> set[int]:
+    """Element types of a graph's inputs, outputs and constants; 0 for what is no tensor."""
+    found = {v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
+    found |= {t.data_type for t in graph.initializer}
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                found.add(attribute.t.data_type)
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                found |= dtypes_of(attribute.g)
+            if node.op_type == "Cast" and attribute.name == "to":
+                found.add(attribute.i)
+    return found
+
+
+def ops_of(graph: onnx.GraphProto) -> set[str]:
+    found = set()
+    for node in graph.node:
+        found.add(node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}")
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                found |= ops_of(attribute.g)
+    return found
+
+
+def model_of(case: Any) -> onnx.ModelProto:
+    return case.model if case.model is not None else onnx.load(str(pathlib.Path(case.model_dir, "model.onnx")))
+
+
+def data_of(case: Any, model: onnx.ModelProto) -> list[tuple[list[Any], list[Any]]]:
+    """Inputs and outputs of every data set, in the model's order."""
+    if case.data_sets is not None:
+        return [(list(i), list(o)) for i, o in case.data_sets]
+
+    def read(path: pathlib.Path) -> Any:
+        return numpy_helper.to_array(onnx.load_tensor(str(path)))
+
+    weights = {t.name for t in model.graph.initializer}
+    counts = [sum(i.name not in weights for i in model.graph.input), len(model.graph.output)]
+    folders = sorted(pathlib.Path(case.model_dir).glob("test_data_set_*"))
+    return [
+        (
+            [read(folder / f"input_{n}.pb") for n in range(counts[0])],
+            [read(folder / f"output_{n}.pb") for n in range(counts[1])],
+        )
+        for folder in folders
+    ]
+
+
+def load_cases() -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [
+            c
+            for kind in ("node", "simple", "pytorch-converted", "pytorch-operator")
+            for c in onnx.backend.test.loader.load_model_tests(kind=kind)
+        ]
+    return [c for c in found if ops_of(model_of(c).graph) <= SUPPORTED]
+
+
+CASES = load_cases()
+
+
+def reason_to_refuse(case: Any, model: onnx.ModelProto) -> str | None:
+    if not dtypes_of(model.graph) <= DTYPES:
+        return ""
+    return next((words for pattern, words in REFUSED.items() if re.match(pattern, case.name)), None)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Any) -> None:
+    model = model_of(case)
+    refusal = reason_to_refuse(case, model)
+    if refusal is not None:
+        with pytest.raises(lstm_rt.Error) as caught:
+            loaded = lstm_rt.load(model)
+            loaded(*data_of(case, model)[0][0])
+        assert refusal in str(caught.value)
+        return
+    loaded = lstm_rt.load(model)
+    for inputs, outputs in data_of(case, model):
+        found = loaded(*[np.asarray(i) for i in inputs])
+        found = found if isinstance(found, tuple) else (found,)
+        assert len(found) == len(outputs)
+        for got, wanted in zip(found, outputs):
+            wanted = np.asarray(wanted)
+            assert got.dtype == wanted.dtype
+            assert got.shape == wanted.shape
+            np.testing.assert_allclose(got, wanted, rtol=case.rtol, atol=case.atol)
+
+
+def test_all_recurrent_cases_are_there_and_none_is_refused() -> None:
+    recurrent = [c for c in CASES if ops_of(model_of(c).graph) & {"LSTM", "GRU", "RNN"}]
+    assert len(recurrent) >= RECURRENT
+    assert not [c.name for c in recurrent if reason_to_refuse(c, model_of(c)) is not None]
