@@ -220,7 +220,7 @@ class Recurrent:
 
 
 def stack(layers: Sequence[Recurrent], *, head: int = 5, explicit: bool = False, opset: int = OPSET) -> onnx.ModelProto:
-    """Forward layers on one another, [T, B, I] in and [T, B, head] out: each Y squeezed, a Gemm-like head and a Sigmoid.
+    """Forward layers on one another, [T, B, I] in, [T, B, head] out: each Y squeezed, a dense head and a Sigmoid.
 
     explicit: every state is an input `h0`, `c0`, `h1`, … and an output `h0_out`, …
     """

@@ -44,7 +44,8 @@ def test_the_one_asked_for_is_in_use(isa: str, tmp_path: pathlib.Path) -> None:
     assert lstm_rt.load(path, isa=isa).isa == isa
     # By name wins over the variable.
     other = AVAILABLE[-1] if isa == AVAILABLE[0] else AVAILABLE[0]
-    code = f"import lstm_rt; print(lstm_rt.isa(), lstm_rt.load('model.gguf').isa, lstm_rt.load('model.gguf', isa={other!r}).isa)"
+    loads = f"lstm_rt.load('model.gguf').isa, lstm_rt.load('model.gguf', isa={other!r}).isa"
+    code = f"import lstm_rt; print(lstm_rt.isa(), {loads})"
     done = python(code, tmp_path, isa)
     assert done.stdout.split() == [isa, isa, other], done.stderr
 

@@ -145,7 +145,7 @@ def test_no_such_file(tmp_path: pathlib.Path) -> None:
         lstm_rt.load(tmp_path)
 
 
-# Loads, verifies and runs each mutant of the file at argv[1]. Memory is bounded, so that a dim that lies is an error too.
+# Loads, verifies and runs each mutant of the file at argv[1]. Memory is bounded: a dim that lies is an error too.
 ATTACK = textwrap.dedent(
     """
     import random, resource, struct, sys, warnings

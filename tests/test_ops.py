@@ -47,6 +47,11 @@ def failures_of(todo: Sequence[Case], run: Any) -> list[str]:
     return failed
 
 
+def test_every_operation_has_cases() -> None:
+    elsewhere = {"LSTM", "GRU", "RNN", "If"}  # test_recurrent.py, and below
+    assert {name for name, _ in lstm_rt._core.supported_ops()} - elsewhere <= set(OPS)
+
+
 @pytest.mark.parametrize("op", OPS)
 def test_like_numpy(op: str) -> None:
     def run(case: Case) -> None:

@@ -6,8 +6,9 @@ import re
 import sys
 import wave
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -17,22 +18,25 @@ from lstm_rt.model import TensorInfo
 
 _BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize)(_|$)", re.IGNORECASE)
 _PCM_BYTES = 2
+_PIPE_BYTES = 1 << 16
 
 
 class Signal(NamedTuple):
     """Rows along time, in pieces: samples of shape (N,), or features of shape (T, F).
 
-    `rate` is rows a second and `length` the number of rows, where known; a live signal has no length.
+    `rate` is rows a second and `length` the number of rows, where known; a live signal has no length. `row_size` is 1,
+    or F.
     """
 
     blocks: Iterable[Array]
     rate: float | None
-    length: int | None
+    length: int | None = None
+    row_size: int = 1
 
     @classmethod
     def of(cls, rows: Array, rate: float | None) -> Signal:
         """Make a signal of an array."""
-        return cls((rows,), rate, len(rows))
+        return cls((rows,), rate, len(rows), rows[0].size)
 
     def rows(self) -> Array:
         """Give all rows; not for a live signal."""
@@ -49,6 +53,10 @@ class Framing(NamedTuple):
     def count(self, length: int) -> int:
         """Count the steps of a signal of this length."""
         return 1 + max(0, -(-(length - self.frame) // self.hop))
+
+    def end(self, step: int) -> int:
+        """Give the row behind a step's last: when its answer is known."""
+        return step * self.hop + self.frame
 
 
 def read_signal(path: str, rate: float | None = None) -> Signal:
@@ -106,14 +114,18 @@ def _pcm(data: bytes, width: int) -> Array:
     return (wide.view("<i4")[:, 0] / 2147483648).astype(np.float32)
 
 
-def live_signal(block: int, rate: float | None) -> Signal:
-    """Take raw signed 16-bit little-endian samples from standard input, `block` of them at a time, until its end."""
+def live_signal(rate: float | None) -> Signal:
+    """Take raw signed 16-bit little-endian samples from standard input, as they come, until its end."""
+    return Signal(_live_blocks(cast(BufferedReader, sys.stdin.buffer)), rate)
 
-    def blocks() -> Iterator[Array]:
-        while data := sys.stdin.buffer.read(block * _PCM_BYTES):
-            yield _pcm(data[: len(data) // _PCM_BYTES * _PCM_BYTES], _PCM_BYTES)
 
-    return Signal(blocks(), rate, None)
+def _live_blocks(pipe: BufferedReader) -> Iterator[Array]:
+    rest = b""
+    while data := pipe.read1(_PIPE_BYTES):
+        data = rest + data
+        whole = len(data) // _PCM_BYTES * _PCM_BYTES
+        rest = data[whole:]
+        yield _pcm(data[:whole], _PCM_BYTES)
 
 
 def frames(signal: Signal, framing: Framing) -> Iterator[Array]:

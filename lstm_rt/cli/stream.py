@@ -74,22 +74,24 @@ def command(
     _check_usage(source, out, plot, json)
     loaded = lstm_rt.load(model, isa=isa)
     stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), options.values(freeze, "--freeze"))
-    signal = signals.live_signal(hop or frame or 1, rate) if source == "-" else signals.read_signal(source, rate)
+    signal = signals.live_signal(rate) if source == "-" else signals.read_signal(source, rate)
     framing = _framing(signals.input_port(loaded, stream.inputs[0]), signal, frame, hop, context)
     seconds = framing.hop / signal.rate if signal.rate else None
-    with _csv_rows(out, seconds) as each_step:
+    with _csv_rows(out, framing, signal.rate) as each_step:
         results = stepping.run_steps(stream, signal, framing, each_step)
+    latency = results.latency(seconds)
     if out and out.endswith(".npz"):
         np.savez(out, **results.outputs)  # type: ignore[arg-type]
     if plot:
-        _plot(plot, signal, results, framing, f"{Path(model).name} on {Path(source).name}")
+        title = f"{Path(model).name} on {Path(source).name}"
+        _plot(plot, signal, results, framing, title, f"{latency.text()} on {loaded.isa}")
     summary = {
         "model": model,
         "isa": loaded.isa,
         "steps": len(results.nanoseconds),
         **framing._asdict(),
         "step_seconds": seconds,
-        **results.latency(seconds).facts(),
+        **latency.facts(),
         "outputs": {name: ui.array_facts(array) for name, array in results.outputs.items()},
         "out": out,
         "plot": plot,
@@ -97,7 +99,7 @@ def command(
     if json:
         ui.print_json(summary)
     else:
-        _show(summary, results, results.latency(seconds).text())
+        _show(summary, results, latency.text())
 
 
 def _check_usage(source: str, out: str | None, plot: Path | None, json: bool) -> None:
@@ -114,9 +116,8 @@ def _check_usage(source: str, out: str | None, plot: Path | None, json: bool) ->
 def _framing(port: TensorInfo, signal: Signal, frame: int | None, hop: int | None, context: int) -> Framing:
     """Choose what was left out: the frame that fills the input's fixed dims, less the context; a hop of one frame."""
     if frame is None:
-        row = 1 if signal.length is None else int(np.prod(signal.row_shape, dtype=np.int64))
-        fits = signals.fixed_values(port) // row - context
-        if fits < 1 or (fits == 1 and row == 1):
+        fits = signals.fixed_values(port) // signal.row_size - context
+        if fits < 1 or (fits == 1 and signal.row_size == 1):
             shape = ui.dims(port.shape, port.dim_names)
             raise typer.BadParameter(
                 f"say how many samples a step takes: input {port.name!r} is {shape}", param_hint="--frame"
@@ -129,7 +130,9 @@ def _framing(port: TensorInfo, signal: Signal, frame: int | None, hop: int | Non
 
 
 @contextlib.contextmanager
-def _csv_rows(out: str | None, seconds: float | None) -> Iterator[Callable[[int, dict[str, Array]], None] | None]:
+def _csv_rows(
+    out: str | None, framing: Framing, rate: float | None
+) -> Iterator[Callable[[int, dict[str, Array]], None] | None]:
     """Give what writes each step to the .csv file, if one is wanted."""
     if out is None or out.endswith(".npz"):
         yield None
@@ -138,23 +141,21 @@ def _csv_rows(out: str | None, seconds: float | None) -> Iterator[Callable[[int,
         table = StepCsv(file)
 
         def write(step: int, outputs: dict[str, Array]) -> None:
-            time = {} if seconds is None else {"seconds": f"{step * seconds:.6g}"}
+            time = {"seconds": f"{framing.end(step) / rate:.6g}"} if rate else {}
             table.write({"step": step, **time}, outputs)
 
         yield write
 
 
-def _plot(path: Path, signal: Signal, results: Results, framing: Framing, title: str) -> None:
-    from lstm_rt.cli import plots
+def _plot(path: Path, signal: Signal, results: Results, framing: Framing, title: str, latency: str) -> None:
+    from lstm_rt.cli.picture import Picture
 
-    rate = signal.rate or 1.0
     curves = {
         name: array.reshape(len(array), -1)[:, column]
         for output, array in results.outputs.items()
         for column, name in enumerate(columns(output, array[0].size))
     }
-    ends = (np.arange(len(results.nanoseconds)) * framing.hop + framing.frame) / rate
-    plots.signal_and_outputs(path, signal.rows(), rate, ends, curves, title, "seconds" if signal.rate else "samples")
+    Picture(title, latency, signal, framing, curves, results.nanoseconds).write(path)
 
 
 def _show(summary: dict[str, Any], results: Results, latency: str) -> None:
