@@ -66,6 +66,7 @@ def plot(path: str, results: Sequence[Result], engines: Sequence[str]) -> None:
     limit = [r.limit_us or math.nan for r in results]
     axes.plot(limit, rows, "|", markersize=12, color="black", label="limit of the machine")
     axes.set_yticks(list(rows), [result.workload.name for result in results])
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.set(xscale="log", xlabel="µs per call, one core")
     axes.grid(axis="x", alpha=0.3)

@@ -32,7 +32,7 @@ def _explain(error: ImportError) -> str:
 
 
 try:
-    import lstm_rt._core as _core
+    import lstm_rt._core
     from lstm_rt._step import Stream
 except ImportError as error:
     raise ImportError(_explain(error), name=error.name, path=error.path) from error
@@ -93,7 +93,7 @@ def isa() -> str:
     UnsupportedModelError
         If ``LSTM_RT_ISA`` names an instruction set that this machine or this build does not have.
     """
-    return _core.default_isa()
+    return lstm_rt._core.default_isa()
 
 
 def available_isas() -> list[str]:
@@ -104,7 +104,7 @@ def available_isas() -> list[str]:
     list of str
         Names such as ``"x86_avx2"``, best first.
     """
-    return _core.available_isas()
+    return lstm_rt._core.available_isas()
 
 
 def supported_ops() -> dict[str, str]:
@@ -115,7 +115,7 @@ def supported_ops() -> dict[str, str]:
     dict of str to str
         Name to what it computes and within which limits.
     """
-    return dict(_core.supported_ops())
+    return dict(lstm_rt._core.supported_ops())
 
 
 def build_info() -> dict[str, object]:

@@ -116,7 +116,7 @@ def elementwise() -> Iterator[Case]:
     yield Case("Clip-high", "Clip", {"x": x}, [np.minimum(x, high)], {"high": high}, order=["x", "", "high"])
     yield Case("Clip-none", "Clip", {"x": x}, [x])
     yield Case("Clip-inputs", "Clip", {"x": x, "low": low, "high": high}, [np.clip(x, -1, 1)])
-    yield Case("Clip-6", "Clip", {"x": x}, [np.clip(x, -1, 1)], attributes={"min": -1.0, "max": 1.0}, opset=6)
+    yield Case("Clip-7", "Clip", {"x": x}, [np.clip(x, -1, 1)], attributes={"min": -1.0, "max": 1.0}, opset=7)
     n = integers(3, np.int64, 20)
     yield Case("Clip-int64", "Clip", {"x": n}, [np.clip(n, -5, 9)], {"low": np.array(-5), "high": np.array(9)})
 
@@ -276,7 +276,7 @@ def pads() -> Iterator[Case]:
         old: dict[str, Any] = {"mode": mode, "pads": widths}
         if mode == "constant":
             old["value"] = 1.5
-        yield Case(name + "-2", "Pad", {"x": x}, [expected], attributes=old, opset=2)
+        yield Case(name + "-7", "Pad", {"x": x}, [expected], attributes=old, opset=7)
     plain = np.pad(x, [(0, 0), (0, 0), (1, 2)])
     axes = {"pads": i64(1, 2), "axes": i64(-1)}
     yield Case("Pad-axes", "Pad", {"x": x}, [plain], axes, order=["x", "pads", "", "axes"], opset=18)

@@ -87,14 +87,14 @@ def test_weights_that_do_not_fit() -> None:
             weight.CopyFrom(models.numpy_helper.from_array(np.zeros((1, 32, 9), np.float32), "R"))
     with pytest.raises(lstm_rt.Error) as caught:
         lstm_rt.load(proto).run({"X": np.zeros((2, 1, 4), np.float32)})
-    for word in ("the_layer", "[1, 32, 9]"):
+    for word in ("the_layer", "LSTM", " R", "9"):
         assert word in said(caught)
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float16])
-def test_dtype_that_we_do_not_have(dtype: Any) -> None:
+@pytest.mark.parametrize(("dtype", "word"), [(np.float64, "double"), (np.float16, "float16")])
+def test_dtype_that_we_do_not_have(dtype: Any, word: str) -> None:
     x = np.zeros(3, dtype)
-    with pytest.raises(lstm_rt.UnsupportedModelError, match=np.dtype(dtype).name):
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=word):
         lstm_rt.load(models.single_op("Add", {"a": x, "b": x}, outputs={"y": x}))(x, x)
 
 

@@ -82,7 +82,7 @@ def layers(draw: st.DrawFn) -> tuple[Recurrent, int, int]:
     return layer, draw(st.sampled_from(TIMES if bounded else (1, 2, 5))), draw(st.sampled_from(BATCHES))
 
 
-@settings(max_examples=250)
+@settings(max_examples=500)
 @given(case=layers(), data=st.data())
 def test_every_option(case: tuple[Recurrent, int, int], data: st.DataObject) -> None:
     layer, time, batch = case
@@ -98,7 +98,7 @@ def test_every_option(case: tuple[Recurrent, int, int], data: st.DataObject) -> 
     assert_layer(found, layer, feeds)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(case=layers())
 def test_weights_that_come_with_the_call(case: tuple[Recurrent, int, int]) -> None:
     layer, time, batch = case

@@ -20,8 +20,6 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in _NEEDED:
             raise
-        print(
-            f"lstm-rt needs the package {error.name!r}. Install it with: pip install 'lstm_rt[cli]'", file=sys.stderr
-        )
+        print(f"lstm-rt needs the package {error.name!r}. Install it with: pip install 'lstm_rt[cli]'", file=sys.stderr)
         sys.exit(1)
     app()

@@ -1,7 +1,5 @@
 """``lstm-rt convert``."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -77,7 +75,9 @@ def _show(result: dict[str, Any]) -> None:
     ]
     if result["bindings"]:
         rows.append(("state", ", ".join(f"{before} ← {after}" for before, after in result["bindings"].items())))
-    rows.append(("self-tests", f"{result['selftests']}, kept in the file and replayed" if result["selftests"] else "none"))
+    rows.append(
+        ("self-tests", f"{result['selftests']}, kept in the file and replayed" if result["selftests"] else "none")
+    )
     ui.console.print(f"[bold green]✓[/] {result['target']}", soft_wrap=True)
     ui.console.print(ui.facts(rows))
     for warning in result["warnings"]:

@@ -1,38 +1,20 @@
 """``lstm-rt demo``: something to see, one minute after installing."""
 
-from __future__ import annotations
-
-import hashlib
-import importlib.util
-import time
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Optional
+from typing import Annotated, Optional
 
-import numpy as np
 import typer
-from rich.text import Text
 
-import lstm_rt
-from lstm_rt.cli import signals, stepping, ui
-from lstm_rt.cli.options import Array, IsaOption, JsonOption
-from lstm_rt.cli.picture import Mark, Picture
-from lstm_rt.cli.signals import Framing, Signal
-from lstm_rt.demo import HEARTBEAT_ONNX
-from lstm_rt.demo.detect import Match, Segment, findings, match, segments
-from lstm_rt.demo.signal import FRAME, KINDS, RATE, STEP_SECONDS, TEST_SEEDS, heart_trace
-from lstm_rt.errors import MissingPackageError
+from lstm_rt.cli import ui
+from lstm_rt.cli.options import IsaOption, JsonOption
 
 NAME = "demo"
 EXAMPLES = ui.examples(
     ("lstm-rt demo", "Irregular beats in a made-up heart trace, found as they happen"),
-    ("lstm-rt demo --person 7 --seconds 60", "Another heart, and longer"),
-    ("lstm-rt demo --model silero speech.wav", "Speech in a recording; after pip install silero-vad"),
+    ("lstm-rt demo --person 7 --seconds 60", "Another heart, and for longer"),
+    ("lstm-rt demo --model silero speech.wav", "Speech in a recording; needs pip install silero-vad"),
 )
-_KIND_COLOURS = dict(zip(KINDS, ("blue", "red", "green")))
-_SILERO_RATE = 16000
-_SILERO_FRAMING = Framing(frame=512, hop=512, context=64)
-_SHORTEST_SPEECH, _LONGEST_BREATH = 8, 3  # steps: 256 ms, 96 ms
 
 
 class DemoModel(str, Enum):
@@ -44,7 +26,7 @@ class DemoModel(str, Enum):
 
 def command(
     recording: Annotated[
-        Optional[Path], typer.Argument(metavar="[WAV]", help="For silero: speech, 16 kHz mono.", show_default=False)
+        Optional[str], typer.Argument(metavar="[WAV]", help="For silero: speech, 16 kHz mono.", show_default=False)
     ] = None,
     model: Annotated[
         DemoModel, typer.Option(help="heartbeat comes with lstm_rt; silero is taken from the package silero-vad.")
@@ -57,18 +39,18 @@ def command(
     isa: IsaOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Stream a signal through a small recurrent model step by step, and show what it finds and how fast.
+    """Stream a signal through a recurrent model step by step; see what it finds, and how fast.
 
     The model that comes with lstm_rt reports heartbeats that come early, look odd or stay away, in a trace made up from
-    a number; it was trained on others. It needs no network and is no medical device.
+    a number. It was trained on the traces of other numbers, needs no network, and is no medical device.
     """
-    if plot:
-        ui.import_pyplot()
+    from lstm_rt.cli import demo_heartbeat, demo_silero
+
     if model is DemoModel.silero:
         if recording is None:
             raise typer.BadParameter("silero needs a recording: a 16 kHz mono .wav", param_hint="WAV")
-        _silero(recording, plot, isa, json)
+        demo_silero.show(recording, plot, isa, json)
     elif recording is not None:
         raise typer.BadParameter("a recording is for --model silero", param_hint="WAV")
     else:
-        _heartbeat(person, seconds, plot, isa, json)
+        demo_heartbeat.show(person, seconds, plot, isa, json)

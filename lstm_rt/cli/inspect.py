@@ -1,7 +1,5 @@
 """``lstm-rt inspect``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -50,7 +48,9 @@ def command(
         _show(report)
 
 
-def _inspect(path: str, shapes: dict[str, tuple[Any, ...]], frozen: dict[str, Any], isa: str | None) -> dict[str, Any]:
+def _inspect(
+    path: str, shapes: dict[str, tuple[Any, ...]], frozen: dict[str, Any], isa: Optional[str]
+) -> dict[str, Any]:
     model = lstm_rt.load(path, isa=isa)
     return {
         "model": path,

@@ -80,9 +80,7 @@ def _shape(text: str) -> tuple[int | None, ...]:
     try:
         return tuple(None if dim == "?" else int(dim) for dim in text.split("x"))
     except ValueError:
-        raise typer.BadParameter(
-            f"{text!r} is no shape: write 1x100x40, ? where free", param_hint="--shape"
-        ) from None
+        raise typer.BadParameter(f"{text!r} is no shape: write 1x100x40, ? where free", param_hint="--shape") from None
 
 
 def load_npy(path: str | Path) -> Array:

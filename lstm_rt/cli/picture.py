@@ -12,6 +12,7 @@ import numpy as np
 from lstm_rt.cli import ui
 from lstm_rt.cli.options import Array
 from lstm_rt.cli.signals import Framing, Signal
+from lstm_rt.errors import MissingPackageError
 
 _INK, _QUIET, _TRACE = "#1f2933", "#7b8794", "#3e4c59"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: told apart by all
@@ -138,3 +139,30 @@ def _thinned(rows: Array) -> tuple[Array, Array]:
     parts = rows[: len(rows) // stretch * stretch].reshape(-1, stretch)
     values = np.stack([parts.min(1), parts.max(1)], 1).ravel()
     return np.arange(len(values)) * stretch / 2, values
+
+
+def write_demo_picture(picture: Picture, path: Path | None) -> Path | None:
+    """Write a demo's picture, in the current folder if no path was given; without matplotlib only say so then.
+
+    Parameters
+    ----------
+    picture : Picture
+        What to draw.
+    path : Path or None
+        Where, if the user said.
+
+    Returns
+    -------
+    Path or None
+        The file written.
+    """
+    try:
+        ui.import_pyplot()
+    except MissingPackageError as error:
+        if path:
+            raise
+        ui.note(f"note: no picture. {error}")
+        return None
+    path = path or Path("lstm-rt-demo.png")
+    picture.write(path)
+    return path

@@ -1,7 +1,5 @@
 """``lstm-rt run``."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -11,8 +9,8 @@ import typer
 
 import lstm_rt
 from lstm_rt.cli import options, signals, ui
-from lstm_rt.cli.options import Array, IsaOption, JsonOption, SetOption
 from lstm_rt.cli.csvfile import StepCsv
+from lstm_rt.cli.options import Array, IsaOption, JsonOption, SetOption
 
 NAME = "run"
 EXAMPLES = ui.examples(
@@ -26,7 +24,9 @@ def command(
     model: options.ModelArgument,
     source: Annotated[
         str,
-        typer.Argument(metavar="INPUT", help=".npy, .wav (mono PCM), or .npz with an array per input.", show_default=False),
+        typer.Argument(
+            metavar="INPUT", help=".npy, .wav (mono PCM), or .npz with an array per input.", show_default=False
+        ),
     ],
     set_: SetOption = None,
     out: Annotated[
@@ -84,7 +84,7 @@ def _signal_port(model: lstm_rt.Model, given: dict[str, Array]) -> Any:
     raise lstm_rt.errors.ArgumentError("Every input of the model is set or state: none is left for the file.")
 
 
-def _as_declared(array: Array, dtype: np.dtype[Any] | None) -> Array:
+def _as_declared(array: Array, dtype: Optional[np.dtype[Any]]) -> Array:
     """Cast where that is harmless, as float64 to float32; the model refuses the rest."""
     return array.astype(dtype) if dtype is not None and np.can_cast(array.dtype, dtype, "same_kind") else array
 
@@ -117,5 +117,7 @@ def _rows(array: Array, name: str) -> Array:
     while array.ndim > 1 and array.shape[0] == 1:
         array = array[0]
     if array.ndim > 2:
-        raise lstm_rt.ShapeError(f"Output {name!r} has shape {array.shape}: too many dims for a .csv. A .npz takes any.")
+        raise lstm_rt.ShapeError(
+            f"Output {name!r} has shape {array.shape}: too many dims for a .csv. A .npz takes any."
+        )
     return np.atleast_1d(array)

@@ -84,7 +84,7 @@ def open_stream(model: Model, bind: dict[str, str] | None, freeze: dict[str, Arr
     stream = model.stream(bind=bind, freeze=freeze)
     if len(stream.inputs) != 1:
         raise ArgumentError(
-            f"A step of this model takes {len(stream.inputs)} inputs ({', '.join(stream.inputs)}); one signal was given. "
+            f"A step takes {len(stream.inputs)} inputs ({', '.join(stream.inputs)}); one signal was given. "
             "Carry state with --bind IN=OUT, and fix other inputs with --freeze NAME=VALUE."
         )
     return stream

@@ -1,7 +1,5 @@
 """``lstm-rt stream``."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
@@ -102,7 +100,7 @@ def command(
         _show(summary, results, latency.text())
 
 
-def _check_usage(source: str, out: str | None, plot: Path | None, json: bool) -> None:
+def _check_usage(source: str, out: Optional[str], plot: Optional[Path], json: bool) -> None:
     if out and out != "-" and Path(out).suffix.lower() not in (".csv", ".npz"):
         raise typer.BadParameter(f"{out!r}: the file is a .csv or a .npz", param_hint="--out")
     if out == "-" and json:
@@ -113,7 +111,7 @@ def _check_usage(source: str, out: str | None, plot: Path | None, json: bool) ->
         ui.import_pyplot()  # now, not when the work is done
 
 
-def _framing(port: TensorInfo, signal: Signal, frame: int | None, hop: int | None, context: int) -> Framing:
+def _framing(port: TensorInfo, signal: Signal, frame: Optional[int], hop: Optional[int], context: int) -> Framing:
     """Choose what was left out: the frame that fills the input's fixed dims, less the context; a hop of one frame."""
     if frame is None:
         fits = signals.fixed_values(port) // signal.row_size - context
@@ -131,8 +129,8 @@ def _framing(port: TensorInfo, signal: Signal, frame: int | None, hop: int | Non
 
 @contextlib.contextmanager
 def _csv_rows(
-    out: str | None, framing: Framing, rate: float | None
-) -> Iterator[Callable[[int, dict[str, Array]], None] | None]:
+    out: Optional[str], framing: Framing, rate: Optional[float]
+) -> Iterator[Optional[Callable[[int, dict[str, Array]], None]]]:
     """Give what writes each step to the .csv file, if one is wanted."""
     if out is None or out.endswith(".npz"):
         yield None

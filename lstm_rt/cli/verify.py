@@ -26,7 +26,9 @@ def command(
     """Replay the self-tests held in a model file: the same inputs must give the same bytes, on every CPU."""
     if isa and every_isa:
         raise typer.BadParameter("--isa and --every-isa exclude each other")
-    counts = {name: _replay(model, name) for name in (lstm_rt.available_isas() if every_isa else [isa or lstm_rt.isa()])}
+    counts = {
+        name: _replay(model, name) for name in (lstm_rt.available_isas() if every_isa else [isa or lstm_rt.isa()])
+    }
     if json:
         ui.print_json({"model": model, "verified": counts})
         return

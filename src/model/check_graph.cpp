@@ -22,7 +22,7 @@ void check_attribute_names(const Op& op) {
   std::vector<std::string_view> names;
   for (const Attribute& attribute : op.attributes) names.emplace_back(attribute.name);
   const std::string_view twice = find_duplicate(std::move(names));
-  if (twice.data() != nullptr) refuse_damaged(label(op) + ": it has two attributes " + quoted(twice));
+  if (twice.data() != nullptr) refuse_damaged(describe(op) + ": it has two attributes " + quoted(twice));
 }
 
 // Every block but the first belongs to one op of a block before it: that makes a tree, with block 0 as its root.
@@ -47,7 +47,7 @@ class BlockTree {
     for (const Attribute& attribute : op.attributes) {
       if (attribute.kind != Attribute::Kind::block) continue;
       if (!is_if || (attribute.name != "then_branch" && attribute.name != "else_branch")) {
-        refuse_damaged(label(op) + ", attribute " + quoted(attribute.name) +
+        refuse_damaged(describe(op) + ", attribute " + quoted(attribute.name) +
                        ": it is a block, but only an If has blocks, then_branch and else_branch");
       }
       adopt(op, attribute, parent);
@@ -59,7 +59,7 @@ class BlockTree {
   }
 
   void adopt(const Op& op, const Attribute& attribute, size_t parent) {
-    const std::string place = label(op) + ", attribute " + quoted(attribute.name) + ": ";
+    const std::string place = describe(op) + ", attribute " + quoted(attribute.name) + ": ";
     if (attribute.ints.size() != 1) {
       refuse_damaged(place + "it has " + plural(attribute.ints.size(), "block number") + ", not one");
     }
@@ -90,7 +90,7 @@ class BlockTree {
   static void require_branch(const Op& op, const char* name) {
     const Attribute* found = op.find(name);
     if (found == nullptr || found->kind != Attribute::Kind::block) {
-      refuse_damaged(label(op) + ": it has no block " + quoted(name));
+      refuse_damaged(describe(op) + ": it has no block " + quoted(name));
     }
   }
 
@@ -133,7 +133,7 @@ class Scopes {
   }
 
   void run(const Op& op) {
-    const std::string name = label(op);
+    const std::string name = describe(op);
     for (const int value : op.inputs) {
       if (value != kAbsent) use(value, name);
     }
@@ -184,10 +184,6 @@ void check_graph(const Graph& graph) {
   check_value_names(graph);
   BlockTree(graph).check();
   Scopes(graph).check();
-}
-
-std::string label(const Op& op) {
-  return "op " + (op.name.empty() ? std::to_string(op.id) : quoted(op.name)) + " (" + quoted(op.type) + ")";
 }
 
 }  // namespace lrt

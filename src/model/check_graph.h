@@ -1,8 +1,6 @@
 // The meaning of a graph that was read: what must hold between its parts (docs/file-format.md).
 #pragma once
 
-#include <string>
-
 #include "model/graph.h"
 
 namespace lrt {
@@ -10,7 +8,5 @@ namespace lrt {
 // Throws Error(file) unless names are unique, every value is defined once and before its use, where that use can see
 // it, and the blocks are the branches of If ops, each of one.
 void check_graph(const Graph& graph);
-
-std::string label(const Op& op);  // "op 'encoder/lstm' (LSTM)", for messages
 
 }  // namespace lrt

@@ -1,13 +1,10 @@
-// An op's attributes, as ops ask for them.
+// An op in words, and its attributes as ops ask for them.
 #include "model/graph.h"
 
-#include "model/check_graph.h"
 #include "model/error.h"
 #include "model/text.h"
 
 namespace lrt {
-
-std::string describe(const Op& op) { return "node '" + op.name + "' (" + op.type + ")"; }
 namespace {
 
 using Kind = Attribute::Kind;
@@ -28,7 +25,7 @@ const char* name_of(Kind kind) {
 
 [[noreturn]] void refuse_attribute(const Op& op, const std::string& attribute, const std::string& why) {
   throw Error(Status::unsupported,
-              label(op) + ": attribute " + quoted(attribute) + " " + why + ". Convert the model again.");
+              describe(op) + ": attribute " + quoted(attribute) + " " + why + ". Convert the model again.");
 }
 
 const Attribute* find_kind(const Op& op, const char* attribute, Kind kind) {
@@ -46,6 +43,10 @@ const T& only(const Op& op, const char* attribute, const std::vector<T>& items) 
 }
 
 }  // namespace
+
+std::string describe(const Op& op) {
+  return "node " + (op.name.empty() ? std::to_string(op.id) : quoted(op.name)) + " (" + shown(op.type) + ")";
+}
 
 const Attribute* Op::find(const char* attribute) const {
   for (const Attribute& candidate : attributes) {

@@ -41,7 +41,7 @@ struct Op {
   int block(const char* attribute) const;  // throws when left out
 };
 
-// "node 'encoder/LSTM' (LSTM)", for messages.
+// "node 'encoder/LSTM' (LSTM)", for messages; its id where it has no name.
 std::string describe(const Op& op);
 
 struct Block {

@@ -6,11 +6,26 @@
 #include <memory>
 #include <new>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 namespace lrt {
 
 inline constexpr size_t kAlignment = 64;
 
 inline size_t align_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+// Large blocks ask for huge pages: a matrix that just fits a cache then fits it indeed, since its lines do not collide by
+// the chance of where small pages lie.
+inline constexpr size_t kHugePage = size_t{2} << 20;
+inline constexpr size_t kHugeFrom = size_t{1} << 20;
+
+struct FreeAligned {
+  size_t alignment;
+  FreeAligned(size_t to = kAlignment) : alignment(to) {}
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t{alignment}); }
+};
 
 // Zeroed at birth. Moves, does not copy.
 class AlignedBuffer {
@@ -18,7 +33,14 @@ class AlignedBuffer {
   AlignedBuffer() = default;
   explicit AlignedBuffer(size_t bytes) : size_(bytes) {
     if (bytes == 0) return;
-    data_.reset(::operator new(align_up(bytes), std::align_val_t{kAlignment}));
+    const bool huge = bytes >= kHugeFrom;
+    const size_t alignment = huge ? kHugePage : kAlignment;
+    size_t whole = align_up(bytes);
+    if (huge && whole % kHugePage > kHugePage / 2) whole += kHugePage - whole % kHugePage;
+    data_ = Memory(::operator new(whole, std::align_val_t{alignment}), FreeAligned(alignment));
+#if defined(__linux__)
+    if (huge) madvise(data_.get(), whole, MADV_HUGEPAGE);  // a wish: where it is not granted nothing is lost
+#endif
     std::memset(data_.get(), 0, bytes);
   }
 
@@ -33,10 +55,8 @@ class AlignedBuffer {
   }
 
  private:
-  struct Free {
-    void operator()(void* p) const { ::operator delete(p, std::align_val_t{kAlignment}); }
-  };
-  std::unique_ptr<void, Free> data_;
+  using Memory = std::unique_ptr<void, FreeAligned>;
+  Memory data_;
   size_t size_ = 0;
 };
 

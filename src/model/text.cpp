@@ -64,20 +64,22 @@ bool is_label(std::string_view text) {
 
 bool is_text(std::string_view text) { return text.find('\0') == std::string_view::npos && is_utf8(text); }
 
-std::string quoted(std::string_view name) {
-  std::string shown = "'";
+std::string shown(std::string_view name) {
+  std::string text;
   size_t at = 0;
   while (at < name.size() && at < kMaxShown) {
     const size_t length = character_length(name, at);
     if (length == 0 || is_control(name, at)) {
-      shown += escaped(byte_at(name, at++));
+      text += escaped(byte_at(name, at++));
     } else {
-      shown += name.substr(at, length);
+      text += name.substr(at, length);
       at += length;
     }
   }
-  return shown + (at < name.size() ? "...'" : "'");
+  return at < name.size() ? text + "..." : text;
 }
+
+std::string quoted(std::string_view name) { return "'" + shown(name) + "'"; }
 
 std::string plural(size_t count, const char* noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");

@@ -16,7 +16,8 @@ bool is_label(std::string_view text);
 // UTF-8 without NUL, so that it survives being a C string.
 bool is_text(std::string_view text);
 
-std::string quoted(std::string_view name);           // 'name', at most some 80 bytes of it
+std::string shown(std::string_view name);            // at most some 80 bytes of it
+std::string quoted(std::string_view name);           // the same between ''
 std::string plural(size_t count, const char* noun);  // "1 item", "2 items"
 
 // A name that stands in the list more than once; its data() is nullptr where there is none. Sorts rather than hashes:

@@ -8,8 +8,8 @@ namespace lrt {
 
 namespace {
 
-// Gate sums of one chunk of steps should stay in a core's second-level cache.
-constexpr int64_t kChunkBytes = 128 * 1024;
+// Gate sums of one chunk of steps: a few passes over W in all, and yet each row still near when its step comes.
+constexpr int64_t kChunkBytes = 512 * 1024;
 
 struct CellType {
   int gates;

@@ -18,24 +18,29 @@ Shape read_dims(OpPlan& p, int input) {
   return Shape(dims);
 }
 
-// ONNX Reshape-21: 0 takes the input's dim (unless allowzero), one -1 takes what is left.
+// ONNX Reshape-21: 0 takes the input's dim (unless allowzero), one -1 takes what is left. The dims that are taken over
+// count on neither side, so that what is left is known of an empty tensor too.
 Shape reshaped(OpPlan& p, const Shape& from) {
   const bool allow_zero = p.op().integer("allowzero", 0) != 0;
-  Shape shape(p.integers(1));
-  const std::string wanted = shape.text();
+  Shape shape(p.integers(1)), left = from, given = shape;
+  const auto refuse = [&] {
+    p.refuse(Status::shape, "the input's shape " + from.text() + " cannot be read as " + Shape(p.integers(1)).text());
+  };
   int free_axis = -1;
   for (int axis = 0; axis < shape.rank(); ++axis) {
-    if (shape[axis] == 0 && !allow_zero && axis < from.rank()) shape[axis] = from[axis];
-    if (shape[axis] >= 0) continue;
-    if (shape[axis] != -1 || free_axis >= 0) p.refuse(Status::shape, "shape " + wanted + " has more than one free dim");
-    free_axis = axis;
-    shape[axis] = 1;
+    if (shape[axis] == 0 && !allow_zero) {
+      if (axis >= from.rank()) refuse();
+      shape[axis] = from[axis];
+      left[axis] = given[axis] = 1;
+    } else if (shape[axis] < 0) {
+      if (shape[axis] != -1 || free_axis >= 0) refuse();
+      free_axis = axis;
+      given[axis] = 1;
+    }
   }
-  const int64_t elements = shape.elements();
-  if (free_axis >= 0 && elements > 0) shape[free_axis] = from.elements() / elements;
-  if (shape.elements() != from.elements() || (free_axis >= 0 && elements == 0)) {
-    p.refuse(Status::shape, "the input's shape " + from.text() + " cannot be read as " + wanted);
-  }
+  const int64_t wanted = left.elements(), known = given.elements();
+  if (free_axis >= 0 ? known == 0 || wanted % known != 0 : wanted != known) refuse();
+  if (free_axis >= 0) shape[free_axis] = wanted / known;
   return shape;
 }
 
@@ -46,6 +51,17 @@ void fill_out(OpPlan& p, DType dtype, const Shape& shape, const void* element) {
   p.run([bytes, out, size = size_of(dtype), n = shape.elements()](const Frame& frame) {
     fill_elements(frame.at<void>(out), bytes.data(), size, n);
   });
+}
+
+// A shape that names the steps is right frame by frame only where it is made from their number.
+void keep_expanded_time(OpPlan& p, const Shape& shape) {
+  const Operand& in = p.in(0);
+  if (in.time_axis < 0) return;
+  const int time = in.time_axis + shape.rank() - in.shape.rank();
+  const std::vector<int64_t> wanted = p.integers(1);
+  const int place = time - (shape.rank() - static_cast<int>(wanted.size()));
+  const bool names_steps = place >= 0 && wanted[static_cast<size_t>(place)] != 1;
+  if (shape[time] == in.shape[in.time_axis] && !(names_steps && p.in(1).is_static)) p.time_axis(0, time);
 }
 
 }  // namespace
@@ -103,8 +119,7 @@ void plan_expand(OpPlan& p) {
     const StridedCopy copy(size_of(in.dtype), shape, broadcast_strides(in.shape, shape));
     p.run([copy, from = in.buffer, out](const Frame& frame) { copy(frame.at<void>(from), frame.at<void>(out)); });
   }
-  const int time = in.time_axis + shape.rank() - in.shape.rank();
-  if (in.time_axis >= 0 && shape[time] == in.shape[in.time_axis]) p.time_axis(0, time);
+  keep_expanded_time(p, shape);
 }
 
 void plan_constant_of_shape(OpPlan& p) {

@@ -20,7 +20,8 @@ Range clamp_range(int64_t dim, int64_t start, int64_t end, int64_t step) {
   end = std::clamp(end < 0 ? end + dim : end, least, std::max(least, most));
   step = std::clamp(step, -kMaxElements, kMaxElements);
   const int64_t span = forwards ? end - start : start - end, stride = forwards ? step : -step;
-  return {start, step, span > 0 ? (span + stride - 1) / stride : 0};
+  if (span <= 0) return {0, 1, 0};
+  return {start, step, (span + stride - 1) / stride};
 }
 
 std::vector<Range> read_ranges(OpPlan& p) {

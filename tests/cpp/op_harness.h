@@ -99,7 +99,9 @@ class TestPlan final : public OpPlan {
         operand.dtype = input.tensor.dtype;
         operand.shape = input.tensor.shape;
         operand.buffer = add(input.tensor.bytes.data());
-        operand.known = input.known ? input.tensor.bytes.data() : nullptr;
+        static const char kNothing = 0;  // an address for no elements
+        const char* data = input.tensor.bytes.empty() ? &kNothing : input.tensor.bytes.data();
+        operand.known = input.known ? data : nullptr;
         operand.is_static = input.known;
         operand.time_axis = input.time_axis;
       }

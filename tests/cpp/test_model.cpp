@@ -508,7 +508,7 @@ void test_attributes() {
   expect(op.integers("axes").empty() && op.numbers("scales").empty() && op.texts("names").empty(), "left out lists");
   expect(op.text("mode", "slow") == "fast" && op.text("kind", "slow") == "slow", "text");
   const auto unsupported = lrt::Status::unsupported;
-  expect_error(unsupported, "op 'state' ('Gemm'): attribute 'alpha' is floats, not integers",
+  expect_error(unsupported, "node 'state' (Gemm): attribute 'alpha' is floats, not integers",
                [&] { op.integer("alpha", 0); });
   expect_error(unsupported, "attribute 'transB' has 2 items, not one", [&] { op.integer("transB", 0); });
   expect_error(unsupported, "attribute 'mode' is strings, not floats", [&] { op.numbers("mode"); });

@@ -349,7 +349,8 @@ void test_gemm() {
     }
   }
   expect_refused("Gemm", {}, {random_tensor({2, 3}), random_tensor({4, 2})}, "do not multiply");
-  expect_refused("Gemm", {}, {random_tensor({2, 3}), random_tensor({3, 2}), random_tensor({3})}, "does not broadcast");
+  expect_refused("Gemm", {}, {random_tensor({2, 3}), random_tensor({3, 2}), random_tensor({3})}, "not broadcast");
+  expect_refused("Gemm", {}, {random_tensor({1, 3}), random_tensor({3, 2}), random_tensor({4, 2})}, "not broadcast to");
 }
 
 // One random convolution: its sizes along two axes; in 1-D the first is left at 1.
@@ -479,10 +480,11 @@ void test_slice() {
     const Tensor x = random_tensor(random_shape(1, 4), random_dtype());
     const int axis = static_cast<int>(draw(0, x.shape.rank() - 1));
     const int64_t dim = x.shape[axis], start = draw(-8, 8), end = draw(-8, 8), step = draw(0, 5) == 0 ? -draw(1, 3) : draw(1, 3);
-    std::vector<int64_t> places;  // as Python's slices pick them
+    std::vector<int64_t> places;
     const int64_t low = step > 0 ? 0 : -1, high = step > 0 ? dim : dim - 1;
-    const auto place = [&](int64_t at) { return std::min(std::max(at < 0 ? at + dim : at, low), high); };
-    for (int64_t at = place(start); step > 0 ? at < place(end) : at > place(end); at += step) places.push_back(at);
+    const auto place = [&](int64_t at, int64_t least) { return std::min(std::max(at < 0 ? at + dim : at, least), high); };
+    const int64_t behind = place(end, low);
+    for (int64_t at = place(start, 0); step > 0 ? at < behind : at > behind; at += step) places.push_back(at);
     Shape shape = x.shape;
     shape[axis] = static_cast<int64_t>(places.size());
     const Tensor wanted = pick(x, shape, [&](Index index) {
@@ -664,7 +666,8 @@ void test_shapes() {
   expect_shape("Squeeze", {}, {1, 3, 1}, dims({-1}), {1, 3});
   expect_shape("Unsqueeze", {}, {3, 4}, dims({0, -1}), {1, 3, 4, 1});
   expect_refused("Reshape", {}, {random_tensor({2, 3}), dims({4, -1})}, "cannot be read as [4, -1]");
-  expect_refused("Reshape", {}, {random_tensor({2, 3}), dims({-1, -1})}, "more than one free dim");
+  expect_refused("Reshape", {}, {random_tensor({2, 3}), dims({-1, -1})}, "cannot be read as [-1, -1]");
+  expect_refused("Reshape", {}, {random_tensor({2, 3}), dims({6, 0, 0})}, "cannot be read as [6, 0, 0]");
   expect_refused("Reshape", {}, {random_tensor({2, 3}), integers({6})}, "depends on data");
   expect_refused("Reshape", {}, {random_tensor({2, 3}), dims({int64_t{1} << 40, int64_t{1} << 40})}, "more elements");
   expect_refused("Squeeze", {}, {random_tensor({2, 3}), dims({0})}, "is not 1");

@@ -1,0 +1,167 @@
+// Times the kernels alone, against a bare read of as many bytes as their matrix has.
+//
+//   cmake -B build -DLSTM_RT_BENCH=ON && cmake --build build && taskset -c 1 build/bench_kernels [isa...]
+//
+// A step of one stream can be no faster than that read; a product of many rows is bound by arithmetic instead.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "model/error.h"
+#include "session/flush.h"
+
+namespace {
+
+using namespace lrt;
+
+// Nanoseconds of one call: the least of many samples, since all that disturbs a sample makes it longer.
+template <class F>
+double nanoseconds(F call) {
+  using Clock = std::chrono::steady_clock;
+  const auto sample = [&](int64_t calls) {
+    const auto begin = Clock::now();
+    for (int64_t i = 0; i < calls; ++i) call();
+    return std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / static_cast<double>(calls);
+  };
+  const int64_t calls = std::max<int64_t>(2, static_cast<int64_t>(1e6 / sample(2)));
+  double best = sample(calls);
+  for (int i = 0; i < 60; ++i) best = std::min(best, sample(calls));
+  return best;
+}
+
+class Floats {
+ public:
+  explicit Floats(int64_t n) : data_(static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>((n * 4 + 127) / 64 * 64)))) {
+    for (int64_t i = 0; i < n; ++i) data_[i] = static_cast<float>(i * 7919 % 2001 - 1000) * 1e-4f;
+  }
+  ~Floats() { std::free(data_); }
+  Floats(const Floats&) = delete;
+  float* get() const { return data_; }
+
+ private:
+  float* data_;
+};
+
+typedef int64_t Block __attribute__((vector_size(64)));
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+int64_t bare_read(const float* data, int64_t bytes) {
+  const Block* at = reinterpret_cast<const Block*>(data);
+  Block sum[8] = {};
+  for (const Block* end = at + bytes / 512 * 8; at != end; at += 8) {
+    for (int i = 0; i < 8; ++i) sum[i] ^= at[i];
+  }
+  for (int i = 1; i < 8; ++i) sum[0] ^= sum[i];
+  return sum[0][0];
+}
+
+int64_t panels_of(int64_t units) { return (units + 15) / 16; }
+
+void print(const char* what, int64_t size, int64_t rows, double ns, double weights) {
+  const double bytes = 4 * weights;
+  std::printf("  %-10s %5lld x%-4lld %11.1f ns %8.1f GB/s %8.1f GMAC/s\n", what, static_cast<long long>(size),
+              static_cast<long long>(rows), ns, bytes / ns, weights * static_cast<double>(rows) / ns);
+}
+
+// One matrix [size, vectors*16] and what goes around it.
+struct Case {
+  int64_t size, rows, vectors;
+  Floats weights, sums, h, out, c;
+  Panels panels;
+  int32_t backwards = 0;
+
+  Case(int64_t size, int64_t rows, int64_t vectors, int group)
+      : size(size),
+        rows(rows),
+        vectors(vectors),
+        weights(size * vectors * 16),
+        sums(rows * vectors * 16),
+        h(rows * panels_of(size) * 16),
+        out(rows * vectors * 16),
+        c(rows * panels_of(size) * 16),
+        panels{weights.get(), size, vectors, group} {}
+  double weight_count() const { return static_cast<double>(size * vectors * 16); }
+};
+
+void bench_read(int64_t size, int64_t vectors) {
+  const Case t(size, 1, vectors, 1);
+  volatile int64_t sink = 0;
+  print("bare read", size, 1, nanoseconds([&] { sink = bare_read(t.weights.get(), size * vectors * 64); }), t.weight_count());
+}
+
+void bench_gemm(const Kernels& kernels, int64_t size, int64_t rows) {
+  const Case t(size, rows, panels_of(size) * 4, kernels.max_group);
+  const int64_t cols = t.vectors * 16;
+  const GemmF32 gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols, cols, 0};
+  print(rows == 1 ? "gemv" : "gemm", size, rows, nanoseconds([&] { kernels.gemm_f32(&gemm); }), t.weight_count());
+}
+
+void bench_lstm(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
+  Case t(size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
+  LstmStepF32 step{&t.panels, t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
+                   t.out.get(), size, t.c.get(), size, size, rows, 0};
+  const double ns = nanoseconds([&] {
+    kernels.lstm_step_f32(&step);
+    std::swap(step.h_out, const_cast<float*&>(step.h_in));
+    if (alternate) step.backwards ^= 1;
+  });
+  print(alternate ? "lstm to&fro" : "lstm", size, rows, ns, t.weight_count());
+}
+
+void bench_gru(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
+  Case t(size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
+  GruStepF32 step{&t.panels, t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size, t.out.get(), size, size, rows, 0};
+  const double ns = nanoseconds([&] {
+    kernels.gru_step_f32(&step);
+    std::swap(step.h_out, const_cast<float*&>(step.h_in));
+    if (alternate) step.backwards ^= 1;
+  });
+  print(alternate ? "gru to&fro" : "gru", size, rows, ns, t.weight_count());
+}
+
+void bench_unary(const Kernels& kernels) {
+  const Floats x(4096), y(4096);
+  const struct {
+    const char* name;
+    UnaryKind kind;
+  } functions[] = {{"relu", LRT_RELU}, {"sigmoid", LRT_SIGMOID}, {"tanh", LRT_TANH}, {"exp", LRT_EXP}, {"log", LRT_LOG}, {"softplus", LRT_SOFTPLUS}};
+  for (const auto& f : functions) {
+    const double ns = nanoseconds([&] { kernels.unary_f32(f.kind, x.get(), y.get(), 4096, 1, 0); });
+    std::printf("  %-10s %22.3f ns an element\n", f.name, ns / 4096);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const FlushDenormals flushing;
+  std::vector<const Kernels*> tables;
+  try {
+    for (int i = 1; i < argc; ++i) tables.push_back(choose_kernels(argv[i]));
+  } catch (const Error& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    return 2;
+  }
+  for (const Kernels* const* table = available_kernels(); argc == 1 && *table; ++table) tables.push_back(*table);
+  for (const Kernels* kernels : tables) {
+    std::printf("%s\n", kernels->name);
+    for (int64_t size : {8, 16, 32, 64, 128, 192, 256, 384, 512, 1024}) {
+      bench_read(size, panels_of(size) * 4);
+      bench_gemm(*kernels, size, 1);
+      for (const bool alternate : {false, true}) bench_lstm(*kernels, size, 1, alternate);
+      for (const bool alternate : {false, true}) bench_gru(*kernels, size, 1, alternate);
+      for (int64_t rows : {2, 4, 8, 64}) {
+        bench_gemm(*kernels, size, rows);
+        bench_lstm(*kernels, size, rows, false);
+        bench_gru(*kernels, size, rows, false);
+      }
+    }
+    bench_unary(*kernels);
+  }
+}
