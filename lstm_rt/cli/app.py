@@ -5,14 +5,35 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 import lstm_rt
 from lstm_rt.cli import convert, demo, inspect, isa, run, stream, ui, verify
 
+_MODULES = (demo, convert, inspect, run, stream, verify, isa)
+_EXAMPLES = {module.NAME: module.EXAMPLES for module in _MODULES}
+_PROGRAM_EXAMPLES = (
+    ("lstm-rt demo", "See it work, now"),
+    ("lstm-rt convert model.onnx model.gguf", "Make the one file that is deployed"),
+    ("lstm-rt inspect model.gguf", "See what a step costs, and whether it streams"),
+    ("lstm-rt verify model.gguf", "On the target: does it give the same bytes?"),
+)
 
-class _Commands(TyperGroup):
+
+class _Command(TyperCommand):
+    """A command whose help ends with examples."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        ui.print_examples(_EXAMPLES[self.name or ""])
+
+
+class _Program(TyperGroup):
     """Turns errors that a user can do something about into one red message and exit code 1."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        ui.print_examples(_PROGRAM_EXAMPLES)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -36,17 +57,12 @@ def _version(wanted: bool) -> None:
 
 
 app = typer.Typer(
-    cls=_Commands,
+    cls=_Program,
     name="lstm-rt",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=ui.examples(
-        ("lstm-rt demo", "See it work, now"),
-        ("lstm-rt convert model.onnx model.gguf", "Make the one file that is deployed"),
-        ("lstm-rt inspect model.gguf", "See what a step costs, and whether it streams"),
-        ("lstm-rt verify model.gguf", "On the target: are the bytes the same?"),
-    ),
 )
 
 
@@ -59,5 +75,5 @@ def program(
     """Run trained recurrent networks, whole or frame by frame, fast and with the same bytes on every CPU."""
 
 
-for module in (demo, convert, inspect, run, stream, verify, isa):
-    app.command(module.NAME, epilog=module.EXAMPLES)(module.command)
+for _module in _MODULES:
+    app.command(_module.NAME, cls=_Command)(_module.command)

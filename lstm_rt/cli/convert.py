@@ -11,7 +11,7 @@ from lstm_rt.cli import options, ui
 from lstm_rt.cli.options import BindOption, FreezeOption, JsonOption, ShapeOption
 
 NAME = "convert"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt convert model.onnx", "Write model.gguf beside it"),
     ("lstm-rt convert model.onnx out.gguf --freeze sr=16000", "Fix an input for good"),
     ("lstm-rt convert model.onnx out.gguf --shape x=1x?x40 --bind h0=hn", "Say what the file does not"),

@@ -6,11 +6,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from lstm_rt.cli import ui
 from lstm_rt.cli.options import IsaOption, JsonOption
 
 NAME = "demo"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt demo", "Irregular beats in a made-up heart trace, found as they happen"),
     ("lstm-rt demo --person 7 --seconds 60", "Another heart, and for longer"),
     ("lstm-rt demo --model silero speech.wav", "Speech in a recording; needs pip install silero-vad"),

@@ -13,7 +13,7 @@ from lstm_rt.cli import options, ui
 from lstm_rt.cli.options import FreezeOption, IsaOption, JsonOption, ShapeOption
 
 NAME = "inspect"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt inspect model.gguf", "Layers, cost of a step, and whether it streams"),
     ("lstm-rt inspect silero_vad.onnx --shape input=1x576 --freeze sr=16000", "For one shape and sample rate"),
     ("lstm-rt inspect --ops", "Supported operations and their restrictions"),

@@ -7,7 +7,7 @@ from lstm_rt.cli import ui
 from lstm_rt.cli.options import JsonOption
 
 NAME = "isa"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt isa", "What this CPU runs, and what is used"),
     ("lstm-rt isa --json", "The same for programs"),
 )

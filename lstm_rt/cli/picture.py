@@ -101,7 +101,16 @@ class Picture:
             axes.plot(times / self._rate, values, color=_TRACE, linewidth=0.8)
         for mark in self.marks:
             axes.axvspan(mark.start, mark.end, color=self._colour(mark.curve), alpha=0.22, linewidth=0)
+            axes.annotate(
+                mark.curve,
+                ((mark.start + mark.end) / 2, 1.015),
+                xycoords=("data", "axes fraction"),
+                color=self._colour(mark.curve),
+                size=9,
+                ha="center",
+            )
         axes.set_xlim(0, end)
+        axes.locator_params(axis="y", nbins=6)
         axes.set_ylabel(self.label)
         axes.tick_params(labelbottom=False)
 
@@ -123,7 +132,9 @@ class Picture:
     def _draw_latency(self, axes: Any) -> None:
         times = np.sort(self.nanoseconds[1:] if len(self.nanoseconds) > 1 else self.nanoseconds) / 1000
         median, slow = np.median(times), np.percentile(times, 99)
-        axes.hist(times[times <= max(slow * 1.1, median * 1.5)], bins=120, color="#9aa5b1")
+        end = max(slow * 1.2, median * 1.6)
+        axes.hist(times[times < end], bins=160, range=(0, end), color="#9aa5b1")
+        axes.set_xlim(0, end)
         for value, name in ((median, "median"), (slow, "p99")):
             axes.axvline(value, color=_INK, linewidth=1)
             axes.annotate(f" {name} {value:.2f} µs", (value, 0.8), xycoords=("data", "axes fraction"), size=9.5)

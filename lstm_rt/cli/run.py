@@ -13,7 +13,7 @@ from lstm_rt.cli.csvfile import StepCsv
 from lstm_rt.cli.options import Array, IsaOption, JsonOption, SetOption
 
 NAME = "run"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt run model.gguf x.npy", "Look at the outputs"),
     ("lstm-rt run model.gguf inputs.npz --out outputs.npz", "Several inputs, by name"),
     ("lstm-rt run model.gguf speech.wav --out scores.csv", "A whole recording at once"),

@@ -18,7 +18,7 @@ from lstm_rt.cli.stepping import Results
 from lstm_rt.model import TensorInfo
 
 NAME = "stream"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt stream model.gguf trace.npy", "Samples, as many a step as the model takes"),
     (
         "lstm-rt stream silero_vad.onnx speech.wav --frame 512 --context 64 --freeze sr=16000 --plot vad.png",

@@ -70,12 +70,12 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     return made
 
 
-def examples(*pairs: tuple[str, str]) -> str:
-    """Make the epilog of a command's help: examples, each with what it does."""
-    lines = ["[bold]Examples[/bold]"]
-    for command, purpose in pairs:
-        lines += [f"[dim]{purpose}:[/dim]", "  [cyan]" + command.replace("[", "\\[") + "[/cyan]"]
-    return "\n\n".join(lines)
+def print_examples(examples: Sequence[tuple[str, str]]) -> None:
+    """Print what follows a command's help: commands to copy, each with its purpose."""
+    console.print("[bold]Examples[/]\n")
+    for command, purpose in examples:
+        console.print(Text(f"  # {purpose}", "dim"))
+        console.print(Text(f"  {command}\n", "cyan"), soft_wrap=True)
 
 
 def count(number: float) -> str:

@@ -11,7 +11,7 @@ from lstm_rt.cli import ui
 from lstm_rt.cli.options import IsaOption, JsonOption
 
 NAME = "verify"
-EXAMPLES = ui.examples(
+EXAMPLES = (
     ("lstm-rt verify model.gguf", "Does this machine give the bytes that were recorded?"),
     ("lstm-rt verify model.gguf --every-isa", "With each instruction set of this CPU"),
 )

@@ -80,6 +80,8 @@ void plan_squeeze(OpPlan& p) {
     }
     if (!goes) shape.push_back(from[axis]);
   }
+  // Without axes a single step would lose its time axis, many steps would keep it: then nothing is said of time.
+  if (!some) return p.alias(0, 0, shape);
   alias_input(p, shape);
 }
 
