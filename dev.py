@@ -28,11 +28,16 @@ def in_venv(program):
     return os.path.join(VENV, "bin", program)
 
 
-def run(*command, cwd=ROOT, env=None, quiet=False):
+def attempt(*command, cwd=ROOT, env=None):
+    """Run a command, shown in short, and return its exit code."""
+    shown = " ".join(os.path.relpath(word, ROOT) if os.path.isabs(word) else word for word in command)
+    print("$ " + (shown if len(shown) < 200 else shown[:200] + " ..."), file=sys.stderr, flush=True)
+    return subprocess.call(command, cwd=cwd, env=env)
+
+
+def run(*command, env=None):
     """Run a command; where it fails, end with its exit code."""
-    if not quiet:
-        print("$ " + " ".join(command), file=sys.stderr, flush=True)
-    code = subprocess.call(command, cwd=cwd, env=env)
+    code = attempt(*command, env=env)
     if code:
         sys.exit(code)
 
@@ -108,10 +113,11 @@ def install(extras, werror=False):
         env = dict(os.environ)
         if werror:
             env["SKBUILD_CMAKE_DEFINE"] = "LSTM_RT_WERROR=ON"
-        run(in_venv("pip"), "wheel", "--no-deps", "--wheel-dir", WHEELS, ROOT, env=env)
+        print("building the wheel, which takes a minute or two", file=sys.stderr, flush=True)
+        run(in_venv("pip"), "wheel", "--quiet", "--no-deps", "--wheel-dir", WHEELS, ROOT, env=env)
         built = listdir(WHEELS)
         write(stamp, wanted)
-        run(in_venv("pip"), "uninstall", "--quiet", "--quiet", "--yes", "lstm_rt", quiet=True)
+        run(in_venv("pip"), "uninstall", "--quiet", "--quiet", "--yes", "lstm_rt")
     wheel = os.path.join(WHEELS, built[0])
     done = os.path.join(VENV, "lstm_rt.installed")
     if [wanted, *extras] != read(done).split():
@@ -149,13 +155,16 @@ def test(options, rest):
 def lint(options, rest):
     """ruff, clang-format, numpydoc on the sources; mypy on the installed package."""
     install(["all", "dev", "test"], options.werror)
-    run(in_venv("ruff"), "check", ROOT)
-    run(in_venv("ruff"), "format", "--check", ROOT)
-    run(in_venv("clang-format"), "--dry-run", "-Werror", *cpp_files())
-    run(in_venv("numpydoc"), "lint", *public_modules())
-    # From elsewhere: here the source folder, which has no compiled part, would be taken for the package.
-    config = os.path.join(ROOT, "pyproject.toml")
-    run(in_venv("mypy"), "--config-file", config, "--strict", "-p", "lstm_rt", cwd=os.path.join(ROOT, "build"))
+    # mypy from elsewhere: here the source folder, which has no compiled part, would be taken for the package.
+    mypy = ["--config-file", os.path.join(ROOT, "pyproject.toml"), "--strict", "-p", "lstm_rt"]
+    found = [
+        attempt(in_venv("ruff"), "check", ROOT),
+        attempt(in_venv("ruff"), "format", "--check", ROOT),
+        attempt(in_venv("clang-format"), "--dry-run", "-Werror", *cpp_files()),
+        attempt(in_venv("numpydoc"), "lint", *public_modules()),
+        attempt(in_venv("mypy"), *mypy, cwd=os.path.dirname(WHEELS)),
+    ]
+    sys.exit(max(found))
 
 
 def format_(options, rest):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import hashlib
+import mmap
 import platform
 import subprocess
 from pathlib import Path
@@ -12,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from .packages import CACHE
-from .workloads.workload import Cost
+from .workloads.workload import Array, Cost
 
 SOURCE = Path(__file__).parent / "native" / "limits.c"
 # No further unrolling: many load instructions, each with a long stride, defeat the prefetcher and halve what is read.
 COMPILE = ("gcc", "-O3", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC")
+HUGE_PAGE = 2 << 20
 GRAIN = 512  # the native loop reads whole blocks of this many bytes
 PASS_NS = 100_000  # a round of passes lasts about this long
 ROUNDS = 200
@@ -35,10 +38,22 @@ def floor_us(cost: Cost) -> float:
 def bandwidth(footprint: int) -> float:
     """Bytes per second when `footprint` bytes are read over and over by one core."""
     size = max(GRAIN, footprint // GRAIN * GRAIN)
-    memory = np.ones(size + 64, np.uint8)
-    start = memory.ctypes.data + -memory.ctypes.data % 64
+    memory = _memory(size)
     passes = max(1, PASS_NS // max(1, size // 100))
-    return size / float(_library().limits_read(ctypes.c_void_p(start), size, passes, ROUNDS))
+    return size / float(_library().limits_read(ctypes.c_void_p(memory.ctypes.data), size, passes, ROUNDS))
+
+
+def _memory(size: int) -> Array:
+    """Bytes that start a huge page where the system has them, so that page tables do not lower the limit."""
+    block = mmap.mmap(-1, size + HUGE_PAGE)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # Kernels built without huge pages refuse the wish.
+        with contextlib.suppress(OSError):
+            block.madvise(mmap.MADV_HUGEPAGE)
+    whole = np.frombuffer(block, np.uint8)
+    memory = whole[-whole.ctypes.data % HUGE_PAGE :][:size]
+    memory[:] = 1
+    return memory
 
 
 @functools.cache

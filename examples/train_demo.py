@@ -36,7 +36,7 @@ class Heartbeat(nn.Module):
         nn.init.constant_(self.scores.bias, -2)
         for name, weight in self.recurrent.named_parameters():
             if name.startswith("weight_hh"):
-                for gate in weight.data.split(hidden):
+                for gate in torch.split(weight.data, hidden):
                     nn.init.orthogonal_(gate)
             elif name.startswith("bias"):
                 nn.init.zeros_(weight)
@@ -45,7 +45,8 @@ class Heartbeat(nn.Module):
 
     def logits(self, frames: Tensor) -> Tensor:
         hidden, _ = self.recurrent(torch.tanh(self.dense(frames)))
-        return self.scores(hidden)
+        scores: Tensor = self.scores(hidden)
+        return scores
 
     def forward(self, frames: Tensor) -> Tensor:
         return torch.sigmoid(self.logits(frames))
@@ -74,7 +75,7 @@ def train(model: Heartbeat) -> None:
     loss_of = nn.BCEWithLogitsLoss(pos_weight=torch.tensor(RARE))
     for epoch in range(EPOCHS):
         start, losses = time.monotonic(), []
-        for rows in torch.randperm(TRAIN_TRACES).split(BATCH):
+        for rows in torch.split(torch.randperm(TRAIN_TRACES), BATCH):
             loss = loss_of(model.logits(frames[rows]), wanted[rows])
             optimizer.zero_grad()
             loss.backward()

@@ -69,15 +69,15 @@ cdef inline bint _overlap(const char* a, size_t a_bytes, const char* b, size_t b
     return a < b + b_bytes and b < a + a_bytes
 
 
-cdef lrt_array _describe(cnp.ndarray array) except *:
+cdef lrt_array _describe(cnp.ndarray array, str name) except *:
     cdef lrt_array result
     cdef int axis
     try:
         result.dtype = _DTYPES.index(array.dtype)
     except ValueError:
-        raise errors.ShapeError(f"an array of dtype {array.dtype} was given, wanted one of {', '.join(map(str, _DTYPES))}") from None
+        raise errors.ShapeError(f"'{name}' is {array.dtype}, wanted one of {', '.join(map(str, _DTYPES))}") from None
     if array.ndim > LRT_MAX_RANK:
-        raise errors.ShapeError(f"an array of rank {array.ndim} was given, at most {LRT_MAX_RANK} is possible")
+        raise errors.ShapeError(f"'{name}' has rank {array.ndim}, at most {LRT_MAX_RANK} is possible")
     result.shape.rank = array.ndim
     for axis in range(array.ndim):
         result.shape.dims[axis] = array.shape[axis]
@@ -264,7 +264,7 @@ cdef class Stream:
         try:
             for i in range(self._in_count):
                 frames[i] = np.require(frames[i], requirements=["C", "ALIGNED"])
-                arrays[i] = _describe(frames[i])
+                arrays[i] = _describe(frames[i], self._inputs[i])
             status = lrt_stream_prepare(self._stream, arrays, self._in_count, &error)
             _check(status, &error)
             for i in range(self._in_count):
@@ -313,7 +313,7 @@ cdef class Stream:
         arrays = [np.require(values[name], requirements=["C", "ALIGNED"]) for name in names]
         before = self.state
         for i in range(len(names)):
-            array = _describe(arrays[i])
+            array = _describe(arrays[i], names[i])
             try:
                 _check(lrt_stream_set_state(self._stream, i, &array, &error), &error)
             except errors.Error:
@@ -404,7 +404,7 @@ def open_stream(model, size_t handle, bindings, freeze, int64_t batch):
         arrays = list(freeze.values())
         for i, index in enumerate(freeze):
             indices[i] = index
-            values[i] = _describe(arrays[i])
+            values[i] = _describe(arrays[i], model.inputs[index].name)
         options.batch = batch
         options.bind = <const size_t*>NULL if bindings is None else <const size_t*>pairs
         options.bind_count = count

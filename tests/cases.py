@@ -14,7 +14,8 @@ import models
 import numpy as np
 import onnx
 import reference
-from models import Array, Feeds, helper
+from models import Array, Feeds
+from onnx import helper, numpy_helper
 
 EPSILON = 2.0**-24  # of float32, rounding to nearest
 
@@ -117,8 +118,8 @@ def elementwise() -> Iterator[Case]:
     yield Case("Clip-none", "Clip", {"x": x}, [x])
     yield Case("Clip-inputs", "Clip", {"x": x, "low": low, "high": high}, [np.clip(x, -1, 1)])
     yield Case("Clip-7", "Clip", {"x": x}, [np.clip(x, -1, 1)], attributes={"min": -1.0, "max": 1.0}, opset=7)
-    n = integers(3, np.int64, 20)
-    yield Case("Clip-int64", "Clip", {"x": n}, [np.clip(n, -5, 9)], {"low": np.array(-5), "high": np.array(9)})
+    whole = integers(3, np.int64, 20)
+    yield Case("Clip-int64", "Clip", {"x": whole}, [np.clip(whole, -5, 9)], {"low": np.array(-5), "high": np.array(9)})
 
 
 def powers() -> Iterator[Case]:
@@ -199,14 +200,13 @@ def products() -> Iterator[Case]:
         a, b = floats(1, 7, 20), floats(2, 20, 33)
         for c_shape in ((33,), (1, 33), (7, 33), (7, 1), (1,), ()):
             c = floats(3, *c_shape)
-            wide = a.astype(np.float64) @ b
-            expected = alpha * wide + beta * c.astype(np.float64)
+            total = alpha * (a.astype(np.float64) @ b) + beta * c.astype(np.float64)
             tolerance = 2 * product_tolerance(a, b, 20) + 8 * EPSILON * np.abs(beta * c.astype(np.float64))
             yield Case(
                 f"Gemm-{trans_a}{trans_b}-{alpha}-{beta}-{c_shape}",
                 "Gemm",
                 {"a": np.ascontiguousarray(a.T) if trans_a else a},
-                [expected.astype(np.float32)],
+                [total.astype(np.float32)],
                 {"b": np.ascontiguousarray(b.T) if trans_b else b, "c": c},
                 attributes={"transA": trans_a, "transB": trans_b, "alpha": alpha, "beta": beta},
                 tolerance=tolerance,
@@ -371,10 +371,10 @@ def shapes_and_views() -> Iterator[Case]:
         yield Case(f"Transpose-{perm}", "Transpose", {"x": four}, [four.transpose(perm)], attributes=attributes)
     for wanted, allowzero in (((6, 17), 0), ((-1,), 0), ((0, 51), 0), ((0, -1, 1), 0), ((2, 1, 3, 1, 17), 1)):
         expected = x.reshape([x.shape[a] if d == 0 else d for a, d in enumerate(wanted)])
-        attributes = {"allowzero": allowzero} if allowzero else {}
+        zero = {"allowzero": allowzero} if allowzero else {}
         shape = {"shape": i64(*wanted)}
-        yield Case(f"Reshape-{wanted}", "Reshape", {"x": x}, [expected], shape, attributes=attributes)
-        yield Case(f"Reshape-{wanted}-input", "Reshape", {"x": x, **shape}, [expected], attributes=attributes)
+        yield Case(f"Reshape-{wanted}", "Reshape", {"x": x}, [expected], shape, attributes=zero)
+        yield Case(f"Reshape-{wanted}-input", "Reshape", {"x": x, **shape}, [expected], attributes=zero)
     ones = floats(1, 1, 3, 1, 17)
     for axes in ((0,), (2,), (0, 2), (-2,), (-4, 2)):
         expected = np.squeeze(ones, axes)
@@ -397,7 +397,7 @@ def shapes_and_views() -> Iterator[Case]:
         yield Case(f"Expand-{source}-{wanted}", "Expand", {"x": a}, [expected], shape)
         yield Case(f"Expand-{source}-{wanted}-input", "Expand", {"x": a, **shape}, [expected])
     for value, dtype in ((0.0, np.float32), (1.5, np.float32), (7, np.int64), (1, np.bool_)):
-        constant = models.numpy_helper.from_array(np.array([value], dtype))
+        constant = numpy_helper.from_array(np.array([value], dtype))
         expected = np.full((2, 3), value, dtype)
         name = f"ConstantOfShape-{value}-{np.dtype(dtype)}"
         attributes = {"value": constant}

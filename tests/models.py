@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
+import onnxruntime  # type: ignore[import-untyped]
 import reference
 from onnx import TensorProto, helper, numpy_helper
 
@@ -125,7 +125,7 @@ class Recurrent:
         d, g, h, i = self.directions, GATES[self.kind], self.hidden, self.inputs
 
         def draw(fan_in: int, *shape: int) -> Array:
-            return (self.scale * rng.uniform(-1, 1, shape) / np.sqrt(fan_in)).astype(np.float32)
+            return np.asarray(self.scale * rng.uniform(-1, 1, shape) / np.sqrt(fan_in), np.float32)
 
         made = {"W": draw(i, d, g * h, i), "R": draw(h, d, g * h, h)}
         if self.bias:

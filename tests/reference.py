@@ -269,7 +269,7 @@ def conv(
         weights = w[g * filters : (g + 1) * filters]
         for at in itertools.product(*(range(n) for n in size)):
             window = tuple(slice(at[a] * strides[a], at[a] * strides[a] + extent[a], dilations[a]) for a in range(rank))
-            y[(slice(None), slice(g * filters, (g + 1) * filters), *at)] = np.tensordot(
-                part[(slice(None), slice(None), *window)], weights, axes=(range(1, rank + 2), range(1, rank + 2))
-            )
+            target: Any = (slice(None), slice(g * filters, (g + 1) * filters), *at)
+            source: Any = (slice(None), slice(None), *window)
+            y[target] = np.tensordot(part[source], weights, axes=(range(1, rank + 2), range(1, rank + 2)))
     return y if b is None else y + np.asarray(b, dtype).reshape(1, -1, *[1] * rank)

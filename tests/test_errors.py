@@ -8,7 +8,8 @@ import models
 import numpy as np
 import onnx
 import pytest
-from models import Recurrent, helper
+from models import Recurrent
+from onnx import helper, numpy_helper
 
 import lstm_rt
 from lstm_rt import errors
@@ -84,7 +85,7 @@ def test_weights_that_do_not_fit() -> None:
     proto = Recurrent("LSTM", 4, 8).model()
     for weight in proto.graph.initializer:
         if weight.name == "R":
-            weight.CopyFrom(models.numpy_helper.from_array(np.zeros((1, 32, 9), np.float32), "R"))
+            weight.CopyFrom(numpy_helper.from_array(np.zeros((1, 32, 9), np.float32), "R"))
     with pytest.raises(lstm_rt.Error) as caught:
         lstm_rt.load(proto).run({"X": np.zeros((2, 1, 4), np.float32)})
     for word in ("the_layer", "LSTM", " R", "9"):
@@ -125,7 +126,7 @@ def test_names_that_the_model_does_not_have() -> None:
     for options in ({"bind": {"nope": "Y_h"}}, {"bind": {"initial_h": "nope"}}, {"freeze": {"nope": 1}},
                     {"shapes": {"nope": (1,)}}):  # fmt: skip
         with pytest.raises(lstm_rt.Error) as caught:
-            lstm_rt.load(proto, **options)  # type: ignore[arg-type]
+            lstm_rt.load(proto, **options)
         assert "nope" in said(caught)
         assert "initial_h" in said(caught) or "Y_h" in said(caught)
 
@@ -142,7 +143,7 @@ def test_shapes_and_frozen_inputs_hold() -> None:
     h = np.ones((1, 1, 8), np.float32)
     model = lstm_rt.load(proto, shapes={"X": (None, 1, 4)}, freeze={"initial_h": h})
     (x,) = model.inputs
-    assert tuple(x.shape) == (None, 1, 4)
+    assert x.shape == (None, 1, 4)
     feed = np.ones((3, 1, 4), np.float32)
     np.testing.assert_array_equal(model(feed)[0], lstm_rt.load(proto)(feed, h)[0])
     with pytest.raises(lstm_rt.ShapeError):
@@ -201,7 +202,7 @@ def test_stream_options(model: lstm_rt.Model) -> None:
     for options in ({"bind": {"nope": "Y_h"}}, {"bind": {"initial_h": "nope"}}, {"freeze": {"nope": X}},
                     {"bind": {"initial_h": "Y"}}):  # fmt: skip
         with pytest.raises(lstm_rt.Error):
-            model.stream(**options).step(X)  # type: ignore[arg-type]
+            model.stream(**options).step(X)
     with pytest.raises((lstm_rt.Error, ValueError)):
         model.stream(bind={"initial_h": "Y_h"}, batch=0)
 

@@ -105,7 +105,7 @@ def test_converted_once(name: str, tmp_path: pathlib.Path) -> None:
     feeds: Feeds = {"input": np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32), **rate_of(first, 16000)}
     for port in first.inputs:
         if port.name not in feeds:
-            feeds[port.name] = np.zeros([1 if d is None else d for d in port.shape], np.float32)
+            feeds[port.name] = np.zeros([1 if d is None else d for d in port.shape or ()], np.float32)
     expected = first.run(feeds)
     for isa in lstm_rt.available_isas():
         model = lstm_rt.load(path, isa=isa)

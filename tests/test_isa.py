@@ -12,6 +12,7 @@ import cases
 import models
 import numpy as np
 import pytest
+import reference
 from close import assert_layer, assert_same_bytes
 from models import Feeds, Recurrent
 
@@ -83,9 +84,9 @@ def layers() -> list[Recurrent]:
         {"kind": "RNN", "layout": 1, "direction": "bidirectional", "sequence_lens": True, "initial_h": True},
     ]
     made = [Recurrent(inputs=i, hidden=h, **o) for (i, h), o in itertools.product(sizes, options)]  # type: ignore[arg-type]
-    for name in models.reference.ACTIVATIONS:
-        alpha = (0.3, 0.3, 0.3) if name in models.reference.ALPHA else None
-        beta = (0.6, 0.6, 0.6) if name in models.reference.BETA else None
+    for name in reference.ACTIVATIONS:
+        alpha = (0.3, 0.3, 0.3) if name in reference.ALPHA else None
+        beta = (0.6, 0.6, 0.6) if name in reference.BETA else None
         for kind, count in (("LSTM", 3), ("GRU", 2), ("RNN", 1)):
             functions = (name,) * count
             made.append(

@@ -106,7 +106,7 @@ def reason_to_refuse(case: Any, model: onnx.ModelProto) -> str | None:
 
 
 def opset_of(model: onnx.ModelProto) -> int:
-    return max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    return max(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx"))
 
 
 def assert_refused(case: Any, model: onnx.ModelProto, words: str) -> None:

@@ -13,7 +13,8 @@ import onnx
 import pytest
 from cases import Case
 from close import assert_same_bytes
-from models import Array, helper
+from models import Array
+from onnx import helper, numpy_helper
 
 import lstm_rt
 
@@ -116,7 +117,7 @@ def test_if(condition: str, flag: bool) -> None:
         "else",
         [],
         [helper.make_tensor_value_info("else_y", onnx.TensorProto.FLOAT, None)],
-        [models.numpy_helper.from_array(np.array([3], np.float32), "inner")],
+        [numpy_helper.from_array(np.array([3], np.float32), "inner")],
     )
     nodes = [
         helper.make_node("Shape", ["x"], ["shape"], name="shape"),
@@ -130,7 +131,7 @@ def test_if(condition: str, flag: bool) -> None:
     if condition == "input":
         inputs.append(("flag", np.bool_, []))
     w = np.array([10], np.float32)
-    weights = {"w": w, "one": np.array(1, np.int64), "four": np.array(4, np.int64)}
+    weights: models.Feeds = {"w": w, "one": np.array(1, np.int64), "four": np.array(4, np.int64)}
     proto = models.model_of(nodes, inputs, [("y", np.float32, ["rows", "columns"])], weights)
     x = cases.floats(1, 2, 4 if flag else 5)
     feeds = {"x": x, "flag": np.array(flag)} if condition == "input" else {"x": x}
@@ -166,15 +167,15 @@ def test_many_shapes_of_one_model() -> None:
     # More shapes than plans are kept for, there and back.
     layer = models.Recurrent(inputs=3, hidden=17)
     model = lstm_rt.load(layer.model())
-    first = {}
+    first: models.Feeds = {}
     for time, again in itertools.product(range(1, 25), (0, 1)):
         feeds = layer.feeds(time, 2)
         found = model.run(feeds)
         if again:
-            assert_same_bytes(found["Y"], first[time])
-        first[time] = found["Y"]
-    for time, expected in first.items():
-        assert_same_bytes(model.run(layer.feeds(time, 2))["Y"], expected)
+            assert_same_bytes(found["Y"], first[str(time)])
+        first[str(time)] = found["Y"]
+    for steps, expected in first.items():
+        assert_same_bytes(model.run(layer.feeds(int(steps), 2))["Y"], expected)
 
 
 def test_an_output_that_is_an_input_a_weight_or_asked_for_twice() -> None:

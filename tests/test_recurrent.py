@@ -13,6 +13,7 @@ from close import assert_layer, assert_same_bytes, assert_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Recurrent
+from onnx import helper
 
 import lstm_rt
 
@@ -108,7 +109,7 @@ def test_weights_that_come_with_the_call(case: tuple[Recurrent, int, int]) -> No
     open_model.CopyFrom(fixed)
     del open_model.graph.initializer[:]
     for name, array in layer.weights.items():
-        value = models.helper.make_tensor_value_info(name, weights[name].data_type, list(array.shape))
+        value = helper.make_tensor_value_info(name, weights[name].data_type, list(array.shape))
         open_model.graph.input.append(value)
     feeds = layer.feeds(time, batch)
     expected = lstm_rt.load(fixed).run(feeds)

@@ -155,7 +155,7 @@ def test_like_torch(kind: str, bidirectional: bool) -> None:
     with torch.no_grad():
         y, state = module(x)
     h, c = state if kind == "LSTM" else (state, None)
-    options = {"linear_before_reset": 1} if kind == "GRU" else {}
+    options: dict[str, Any] = {"linear_before_reset": 1} if kind == "GRU" else {}
     found = reference.recurrent(
         kind,
         x.numpy(),
@@ -180,7 +180,7 @@ def test_conv_like_onnxruntime(spatial: int, group: int) -> None:
     x = rng.standard_normal((2, 4, *[9, 8][:spatial])).astype(np.float32)
     w = rng.standard_normal((6, 4 // group, *[3, 2][:spatial])).astype(np.float32)
     b = rng.standard_normal(6).astype(np.float32)
-    options = {
+    options: dict[str, Any] = {
         "strides": [2, 1][:spatial],
         "dilations": [1, 2][:spatial],
         "pads": [1, 0, 2, 1] if spatial == 2 else [1, 2],

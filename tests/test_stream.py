@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import pytest
 from close import assert_same_bytes
-from models import Array, Recurrent, helper
+from models import Array, Recurrent
+from onnx import helper
 
 import lstm_rt
 
@@ -254,7 +255,7 @@ def test_out_that_is_read_only_or_no_array() -> None:
     with pytest.raises((lstm_rt.Error, ValueError, TypeError)):
         stream.step(frame, out=out)
     with pytest.raises((lstm_rt.Error, TypeError)):
-        stream.step(frame, out=[0.0] * 5)
+        stream.step(frame, out=[0.0] * 5)  # type: ignore[arg-type]
     two = lstm_rt.load(Recurrent("GRU", 7, 20).model()).stream()
     for bad in (out, (np.empty((1, 1, 1, 20), np.float32),)):
         with pytest.raises((lstm_rt.Error, TypeError)):

@@ -1,5 +1,5 @@
 // Errors of the transcendental functions over every float32, and equality of their bits between instruction sets.
-// Usage: bench_ulp [function ...]. About two minutes a function; exit code 1 where a function is beyond the bound that
+// Usage: bench_ulp [function ...]. About three minutes a function; exit code 1 where a function is beyond the bound that
 // docs/numerics.md states or two instruction sets differ. The reference is the C library in double precision.
 #include <cmath>
 #include <cstdint>
@@ -23,7 +23,7 @@ struct Function {
 };
 
 const Function kFunctions[] = {
-    {"exp", [](double x) { return std::exp(x); }, 1.0},
+    {"exp", [](double x) { return std::exp(x); }, 1.1},
     {"log", [](double x) { return std::log(x); }, 1.0},
     {"sigmoid", [](double x) { return 1.0 / (1.0 + std::exp(-x)); }, 2.5},
     {"tanh", [](double x) { return std::tanh(x); }, 2.0},

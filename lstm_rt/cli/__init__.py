@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 _NEEDED = ("typer", "rich", "click", "shellingham")
@@ -22,4 +23,7 @@ def main() -> None:
             raise
         print(f"lstm-rt needs the package {error.name!r}. Install it with: pip install 'lstm_rt[cli]'", file=sys.stderr)
         sys.exit(1)
+    for pipe in (sys.stdout, sys.stderr):
+        if isinstance(pipe, io.TextIOWrapper):
+            pipe.reconfigure(errors="replace")  # a terminal without the characters that are printed gets others
     app()

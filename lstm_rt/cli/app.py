@@ -61,6 +61,7 @@ app = typer.Typer(
     name="lstm-rt",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -75,5 +76,10 @@ def program(
     """Run trained recurrent networks, whole or frame by frame, fast and with the same bytes on every CPU."""
 
 
+def _unwrapped(text: str) -> str:
+    """Join the lines of each paragraph: the terminal's width decides where they break."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 for _module in _MODULES:
-    app.command(_module.NAME, cls=_Command)(_module.command)
+    app.command(_module.NAME, cls=_Command, help=_unwrapped(_module.command.__doc__ or ""))(_module.command)

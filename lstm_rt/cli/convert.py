@@ -1,5 +1,6 @@
 """``lstm-rt convert``."""
 
+import errno
 import warnings
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -22,7 +23,7 @@ def command(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="The trained model.", show_default=False)],
     target: Annotated[
         Optional[Path],
-        typer.Argument(metavar="[TARGET]", help="The .gguf file to write; SOURCE with .gguf at its end if left out."),
+        typer.Argument(metavar="TARGET", help="The .gguf file to write; SOURCE with .gguf at its end if left out."),
     ] = None,
     bind: BindOption = None,
     freeze: FreezeOption = None,
@@ -38,6 +39,8 @@ def command(
     all that stands in the way.
     """
     path = target or Path(source).with_suffix(".gguf")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
     with warnings.catch_warnings(record=True) as caught, ui.messages.status(f"Converting {Path(source).name}"):
         warnings.simplefilter("always", UserWarning)
         model = lstm_rt.convert(

@@ -1,12 +1,11 @@
 """``lstm-rt demo``: something to see, one minute after installing."""
 
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
-from lstm_rt.cli.options import IsaOption, JsonOption
+from lstm_rt.cli.options import IsaOption, JsonOption, PlotOption
 
 NAME = "demo"
 EXAMPLES = (
@@ -25,20 +24,20 @@ class DemoModel(str, Enum):
 
 def command(
     recording: Annotated[
-        Optional[str], typer.Argument(metavar="[WAV]", help="For silero: speech, 16 kHz mono.", show_default=False)
+        Optional[str], typer.Argument(metavar="WAV", help="For silero: speech, 16 kHz mono.", show_default=False)
     ] = None,
     model: Annotated[
         DemoModel, typer.Option(help="heartbeat comes with lstm_rt; silero is taken from the package silero-vad.")
     ] = DemoModel.heartbeat,
     person: Annotated[int, typer.Option(min=0, help="Whose heart: any number.")] = 12,
     seconds: Annotated[float, typer.Option(min=10, max=3600, help="Length of the heart trace.")] = 30.0,
-    plot: Annotated[
-        Optional[Path], typer.Option(metavar="FILE", help="Picture to write.", show_default="lstm-rt-demo.png")
-    ] = None,
+    plot: PlotOption = None,
     isa: IsaOption = None,
     json: JsonOption = False,
 ) -> None:
     """Stream a signal through a recurrent model step by step; see what it finds, and how fast.
+
+    Unless --plot says otherwise, the picture is lstm-rt-demo.png in the current folder.
 
     The model that comes with lstm_rt reports heartbeats that come early, look odd or stay away, in a trace made up from
     a number. It was trained on the traces of other numbers, needs no network, and is no medical device.

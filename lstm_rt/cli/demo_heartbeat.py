@@ -119,11 +119,12 @@ def _print(report: dict[str, Any], matches: list[Match], trace: Trace, latency: 
     mark = "[bold green]✓[/]" if not alarms + missed else "[bold yellow]![/]"
     ui.console.print(f"{mark} found {found} of {found + missed}, {_counted(alarms, 'false alarm')}")
     ui.console.print(f"[bold green]✓[/] {report['steps']:,} steps gave the same bytes as one run over the whole\n")
+    same = ", the same on every CPU" if ui.is_exact(report["isa"]) else ""
     rows = [
         ("one step", latency),
         ("on", report["isa"]),
         ("model", f"{ui.count(report['parameters'])} parameters, from ONNX to ready in {report['load_ms']:.0f} ms"),
-        ("sha256", f"{report['sha256'][:16]}… of the scores, the same on every CPU"),
+        ("sha256", f"{report['sha256'][:16]}… of the scores{same}"),
     ]
     rows += [("picture", str(report["plot"]))] if report["plot"] else []
     ui.console.print(ui.facts(rows))

@@ -19,7 +19,7 @@ from lstm_rt.errors import MissingPackageError
 _RATE = 16000
 _FRAMING = Framing(frame=512, hop=512, context=64)
 _STEP_SECONDS = _FRAMING.hop / _RATE
-_SHORTEST_SPEECH, _WIDEST_GAP = 8, 3  # steps: 256 ms, 96 ms
+_SHORTEST_SPEECH, _WIDEST_GAP = 8, 4  # steps, as silero-vad joins and drops them: 256 ms, 128 ms
 
 
 def show(recording: str, plot: Path | None, isa: str | None, json: bool) -> None:
@@ -65,7 +65,7 @@ def show(recording: str, plot: Path | None, isa: str | None, json: bool) -> None
                 framing=_FRAMING,
                 curves={"speech": speech},
                 nanoseconds=results.nanoseconds,
-                marks=[Mark(*_seconds(segment).values(), "speech") for segment in found],
+                marks=[Mark(**_seconds(segment), curve="speech") for segment in found],
                 bounded=True,
             ),
             plot,
@@ -88,7 +88,7 @@ def _silero_onnx() -> Path:
 
 
 def _seconds(segment: Segment) -> dict[str, float]:
-    return {"start": segment.first * _STEP_SECONDS, "end": segment.last * _STEP_SECONDS}
+    return {"start": round(segment.first * _STEP_SECONDS, 3), "end": round(segment.last * _STEP_SECONDS, 3)}
 
 
 def _print(report: dict[str, Any], speech: Array, latency: str) -> None:

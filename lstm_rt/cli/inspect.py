@@ -89,7 +89,7 @@ def _role(name: str, model: lstm_rt.Model) -> str:
 def _streaming(model: lstm_rt.Model, frozen: dict[str, Any]) -> dict[str, Any]:
     missing = [name for name in model.control_inputs if name not in frozen]
     if missing:
-        return {"streams": None, "how": f"to be seen with {' '.join(f'--freeze {name}=VALUE' for name in missing)}"}
+        return {"streams": None, "how": f"add {' '.join(f'--freeze {name}=VALUE' for name in missing)} to see"}
     try:
         stream = model.stream(freeze=frozen)
     except lstm_rt.Error as error:
@@ -161,8 +161,10 @@ def _show_step(step: dict[str, Any]) -> None:
     for call in step["calls"]:
         heavy = call["macs"] or call["weight_bytes"]
         numbers = [ui.count(call["macs"]), ui.size(call["weight_bytes"]), ui.count(call["parameters"])]
-        name = Text(call["name"], overflow="ellipsis", no_wrap=True)
-        layers.add_row(name, call["type"], Text(ui.dims(call["shape"])), *(numbers if heavy else []))
+        shape = ui.dims(call["shape"]) if call["shape"] else ""
+        layers.add_row(
+            Text(ui.tail(call["name"]), no_wrap=True), call["type"], Text(shape), *(numbers if heavy else [])
+        )
     layers.add_section()
     layers.add_row("[bold]in all", "", "", f"[bold]{ui.count(step['macs'])}", f"[bold]{ui.size(step['weight_bytes'])}")
     ui.console.print(layers)

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from lstm_rt.cli import ui
 from lstm_rt.errors import ModelFileError
+
+PICTURES = (".png", ".svg", ".pdf")
 
 Array = npt.NDArray[Any]
 
@@ -39,6 +42,21 @@ ShapeOption = Annotated[
 ]
 
 
+def _picture_path(path: Path | None) -> Path | None:
+    """Refuse now what would fail when the work is done."""
+    if path and path.suffix.lower() not in PICTURES:
+        raise typer.BadParameter(f"{path.name!r}: the picture is a {', '.join(PICTURES)}")
+    if path:
+        ui.import_pyplot()
+    return path
+
+
+PlotOption = Annotated[
+    Optional[Path],
+    typer.Option("--plot", metavar="FILE", callback=_picture_path, help=f"Picture to write: {', '.join(PICTURES)}."),
+]
+
+
 def pairs(given: list[str] | None, option: str) -> dict[str, str] | None:
     """Read ``NAME=VALUE`` options; None where there are none."""
     if not given:
@@ -55,7 +73,7 @@ def pairs(given: list[str] | None, option: str) -> dict[str, str] | None:
 def values(given: list[str] | None, option: str) -> dict[str, Array] | None:
     """Read ``NAME=VALUE`` options whose values are numbers or ``.npy`` files."""
     texts = pairs(given, option)
-    return texts and {name: _value(text, option) for name, text in texts.items()}
+    return None if texts is None else {name: _value(text, option) for name, text in texts.items()}
 
 
 def _value(text: str, option: str) -> Array:
@@ -73,7 +91,7 @@ def _value(text: str, option: str) -> Array:
 def shapes(given: list[str] | None) -> dict[str, tuple[int | None, ...]] | None:
     """Read ``NAME=1x100x40`` options."""
     texts = pairs(given, "--shape")
-    return texts and {name: _shape(text) for name, text in texts.items()}
+    return None if texts is None else {name: _shape(text) for name, text in texts.items()}
 
 
 def _shape(text: str) -> tuple[int | None, ...]:

@@ -11,6 +11,7 @@ import lstm_rt
 from lstm_rt.cli import options, signals, ui
 from lstm_rt.cli.csvfile import StepCsv
 from lstm_rt.cli.options import Array, IsaOption, JsonOption, SetOption
+from lstm_rt.errors import ArgumentError
 
 NAME = "run"
 EXAMPLES = (
@@ -69,6 +70,12 @@ def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> dict[
         port = _signal_port(model, given)
         inputs[port.name] = rows if rows.ndim == len(port.shape or ()) else signals.arrange(rows, port)
     inputs.update(given)
+    missing = [port.name for port in model.inputs if port.name not in inputs and port.name not in model.bindings]
+    if missing:
+        raise ArgumentError(
+            f"{source} gives the model {', '.join(inputs)}; it lacks {', '.join(missing)}. "
+            f"Add {' '.join(f'--set {name}=VALUE' for name in missing)}, or give a .npz with an array for each."
+        )
     for port in model.inputs:
         if port.name in model.bindings and port.name not in inputs:
             inputs[port.name] = np.zeros([dim or 1 for dim in port.shape or ()], port.dtype)
@@ -81,7 +88,7 @@ def _signal_port(model: lstm_rt.Model, given: dict[str, Array]) -> Any:
     for port in model.inputs:
         if port.name not in given and port.name not in model.bindings and port.name not in model.control_inputs:
             return port
-    raise lstm_rt.errors.ArgumentError("Every input of the model is set or state: none is left for the file.")
+    raise ArgumentError("Every input of the model is set or state: none is left for the file.")
 
 
 def _as_declared(array: Array, dtype: Optional[np.dtype[Any]]) -> Array:

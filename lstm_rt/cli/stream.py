@@ -12,7 +12,7 @@ import typer
 import lstm_rt
 from lstm_rt.cli import options, signals, stepping, ui
 from lstm_rt.cli.csvfile import StepCsv, columns
-from lstm_rt.cli.options import Array, BindOption, FreezeOption, IsaOption, JsonOption
+from lstm_rt.cli.options import Array, BindOption, FreezeOption, IsaOption, JsonOption, PlotOption
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.cli.stepping import Results
 from lstm_rt.model import TensorInfo
@@ -60,7 +60,7 @@ def command(
         Optional[str],
         typer.Option("--out", "-o", metavar="FILE", help=".csv or .npz to write; - for .csv as it comes."),
     ] = None,
-    plot: Annotated[Optional[Path], typer.Option(metavar="FILE", help="Picture to write: .png, .svg, .pdf.")] = None,
+    plot: PlotOption = None,
     isa: IsaOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -82,7 +82,7 @@ def command(
         np.savez(out, **results.outputs)  # type: ignore[arg-type]
     if plot:
         title = f"{Path(model).name} on {Path(source).name}"
-        _plot(plot, signal, results, framing, title, f"{latency.text()} on {loaded.isa}")
+        _plot(plot, signal, results, framing, title, f"A step takes {latency.text()} on {loaded.isa}")
     summary = {
         "model": model,
         "isa": loaded.isa,
@@ -107,8 +107,6 @@ def _check_usage(source: str, out: Optional[str], plot: Optional[Path], json: bo
         raise typer.BadParameter("--out - and --json both want standard output")
     if plot and source == "-":
         raise typer.BadParameter("a live signal is not plotted: keep it in a file first", param_hint="--plot")
-    if plot:
-        ui.import_pyplot()  # now, not when the work is done
 
 
 def _framing(port: TensorInfo, signal: Signal, frame: Optional[int], hop: Optional[int], context: int) -> Framing:

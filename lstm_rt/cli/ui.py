@@ -33,6 +33,11 @@ def note(message: str) -> None:
     messages.print(Text(message, "yellow"), soft_wrap=True)
 
 
+def is_exact(isa: str) -> bool:
+    """Whether an instruction set has fused multiply-add, and so gives the bytes that all others that have it give."""
+    return isa != "portable"
+
+
 def print_json(value: Any) -> None:
     """Print one JSON value; arrays and numpy numbers are taken too. Not-a-number becomes null."""
     sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
@@ -66,7 +71,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     made.add_column(style="dim", no_wrap=True)
     made.add_column(overflow="fold")
     for name, text in rows:
-        made.add_row(name, Text(text))
+        if text:
+            made.add_row(name, Text(text))
     return made
 
 
@@ -92,6 +98,11 @@ def size(byte_count: float) -> str:
         if byte_count >= limit:
             return f"{byte_count / limit:,.1f} {unit}"
     return f"{byte_count:,.0f} B"
+
+
+def tail(name: str, width: int = 22) -> str:
+    """Shorten a long name from its left: what tells nodes apart stands at the end."""
+    return name if len(name) <= width else "…" + name[1 - width :]
 
 
 def dims(shape: Sequence[int | None] | None, names: Sequence[str] = ()) -> str:

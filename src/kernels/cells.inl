@@ -42,25 +42,21 @@ LRT_INLINE void for_all_units(int64_t rows, int64_t hidden, Body body) {
   }
 }
 
-// Rows whose gate sums are held between product and cell: whole tiles, whatever their width.
-constexpr int64_t kBlockRows = 24;
-
 // The recurrent product of one step, group by group, with the cell behind it while the sums are still in L1.
-// start(tile, group, row, rows) says where the sums of those rows begin; cell(sums, units) ends them.
+// start(group, row, rows, sums, &stride) says where the sums of those rows begin; cell(sums, units) ends them.
 template <int Gates, class Step, class Start, class Cell>
 LRT_INLINE void step(const Step& s, Start start, Cell cell) {
   alignas(64) float sums[kBlockRows * kMaxGroup * LRT_LANES];
   const Panels& w = *s.r;
   for (int64_t index = 0; index < group_count(w); ++index) {
     const Group group = group_at(w, index, s.backwards != 0);
-    const int64_t width = group.vectors * LRT_LANES;
-    for (int64_t row = 0; row < s.rows; row += kBlockRows) {
-      const int64_t rows = s.rows - row < kBlockRows ? s.rows - row : kBlockRows;
-      Tile t = {group.data, group.vectors, w.k,   s.h_in + row * s.h_in_stride, s.h_in_stride,
-                nullptr,    0,             sums, width,                        LRT_LANES};
-      start(&t, group, row, rows);
-      group_product(t, group.vectors, rows);
-      const int64_t panel = group.first / Gates;
+    const int64_t width = group.vectors * LRT_LANES, panel = group.first / Gates;
+    int64_t rows;
+    for (int64_t row = 0; row < s.rows; row += rows) {
+      rows = even_part(s.rows - row, kBlockRows);
+      Walk walk = {w.k, width, s.h_in_stride, 0, width};
+      const float* from = start(group, row, rows, sums, &walk.start_stride);
+      group_product(walk, group.data, s.h_in + row * s.h_in_stride, from, sums, LRT_LANES, group.vectors, rows);
       for (int64_t r = 0; r < rows; ++r) {
         for (int p = 0; p < group.vectors / Gates; ++p) {
           cell(sums + r * width + p * Gates * LRT_LANES, units_at(row + r, panel + p, s.hidden));
@@ -71,9 +67,9 @@ LRT_INLINE void step(const Step& s, Start start, Cell cell) {
 }
 
 void lstm_step_f32(const LstmStepF32* s) {
-  const auto start = [s](Tile* t, const Group& group, int64_t row, int64_t) {
-    t->start = s->gates + row * s->gate_stride + group.first * LRT_LANES;
-    t->start_stride = s->gate_stride;
+  const auto start = [s](const Group& group, int64_t row, int64_t, float*, int64_t* stride) {
+    *stride = s->gate_stride;
+    return s->gates + row * s->gate_stride + group.first * LRT_LANES;
   };
   const auto cell = [s](const float* sum, Units u) {
     V c = load_lanes(s->c_in + u.row * s->c_in_stride + u.unit, u.lanes);
@@ -86,19 +82,19 @@ void lstm_step_f32(const LstmStepF32* s) {
 
 void gru_step_f32(const GruStepF32* s) {
   // The recurrent sum of n stays apart from its input sum: it starts at its own bias.
-  const auto start = [s](Tile* t, const Group& group, int64_t row, int64_t rows) {
+  const auto start = [s](const Group& group, int64_t row, int64_t rows, float* sums, int64_t* stride) -> const float* {
+    *stride = group.vectors * LRT_LANES;
+    float* sum = sums;
     for (int64_t r = 0; r < rows; ++r) {
       const float* gates = s->gates + (row + r) * s->gate_stride + group.first * LRT_LANES;
       const float* bias = s->rbias_n + group.first / 3 * LRT_LANES;
-      float* sum = t->out + r * t->out_stride;
       for (int v = 0; v < group.vectors; v += 3, gates += 48, bias += 16, sum += 48) {
         store(sum, load(gates));
         store(sum + 16, load(gates + 16));
         store(sum + 32, load(bias));
       }
     }
-    t->start = t->out;
-    t->start_stride = t->out_stride;
+    return sums;
   };
   const auto cell = [s](const float* sum, Units u) {
     const float* x_n = s->gates + u.row * s->gate_stride + u.panel * 48 + 32;

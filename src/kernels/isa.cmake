@@ -34,7 +34,7 @@ function(lrt_add_kernels target)
   lrt_isa(${target} x86_avx512 x86_avx512.h "${x86}" -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
   lrt_isa(${target} x86_avx2 x86_avx2.h "${x86}" -mavx2 -mfma)
   lrt_isa(${target} arm64_neon arm64_neon.h "${arm64}")
-  lrt_isa(${target} portable scalar.h ".*")
+  lrt_isa(${target} portable portable.h ".*")
 
   target_sources(${target} PRIVATE "${LRT_KERNELS_DIR}/dispatch.cpp")
 endfunction()

@@ -64,9 +64,7 @@ Shape broadcast_shapes(const OpPlan& p, const Shape& a, const Shape& b) {
   return shape;
 }
 
-int time_of(const OpPlan& p, int input) {
-  return input < p.inputs() && p.has(input) ? p.in(input).time_axis : -1;
-}
+int time_of(const OpPlan& p, int input) { return input < p.inputs() && p.has(input) ? p.in(input).time_axis : -1; }
 
 void keep_time(OpPlan& p, int output, int axis) {
   if (axis >= 0) p.time_axis(output, axis);

@@ -34,8 +34,8 @@ void alias_input(OpPlan& p, const Shape& shape);
 int time_of(const OpPlan& p, int input);
 // Says where time is, if it is anywhere.
 void keep_time(OpPlan& p, int output, int axis);
-// Of output 0 of an op that works element by element on inputs broadcast to `shape`. Says nothing where an input without
-// time is not the same at each step, or where times do not meet.
+// Of output 0 of an op that works element by element on inputs broadcast to `shape`. Says nothing where an input
+// without time is not the same at each step, or where times do not meet.
 void keep_broadcast_time(OpPlan& p, const Shape& shape);
 
 }  // namespace lrt

@@ -1,12 +1,12 @@
-// Conv, 1-D and 2-D, as a product: the output channels lie across lanes, each output position is a row. Rows are cut from
-// an input turned to [H, W, C], so each sum runs over the kernel's places (h, then w) and inside them over the channels.
-// A 1-D convolution is one of height 1. What one position costs or gives does not depend on the others: B and L change
-// no bit.
+// Conv, 1-D and 2-D, as a product: the output channels lie across lanes, each output position is a row. Rows are cut
+// from an input turned to [H, W, C], so each sum runs over the kernel's places (h, then w) and inside them over the
+// channels. A 1-D convolution is one of height 1. What a position gives does not depend on the others.
+#include "ops/conv.h"
+
 #include <algorithm>
 #include <cstring>
 
 #include "ops/checks.h"
-#include "ops/conv.h"
 #include "ops/panels.h"
 #include "ops/strided.h"
 
@@ -29,11 +29,11 @@ struct ConvCall {
   std::vector<int64_t> k_offsets;  // of the weights of one filter, in the order of the sum
   BufferId weights = -1, bias = -1, packed_weights = -1, packed_bias = -1;
 
-  bool in_place = false;   // the input already is [H, W, C] without a border
-  int64_t items = 1;       // of the batch, turned and multiplied together
-  int64_t tile = 1;        // rows multiplied together
-  Walk<1> row_walk;        // from row to row of `items`, in turned
-  bool windows = false;    // rows lie evenly spaced in turned: nothing is copied
+  bool in_place = false;  // the input already is [H, W, C] without a border
+  int64_t items = 1;      // of the batch, turned and multiplied together
+  int64_t tile = 1;       // rows multiplied together
+  Walk<1> row_walk;       // from row to row of `items`, in turned
+  bool windows = false;   // rows lie evenly spaced in turned: nothing is copied
   int64_t h_pitch = 0, item_pitch = 0;
   BufferId turned = -1, rows = -1, sums = -1;
 
@@ -106,7 +106,8 @@ struct ConvCall {
     const int64_t left_stride = windows ? row_walk.step(0) : s.k();
     if (places == 1) {
       const int64_t stride = s.groups * s.filters;
-      const GemmF32 product{&w, left, left_stride, count, start, to + row * stride, stride, s.filters, frame.backwards()};
+      const GemmF32 product{&w,     left,      left_stride,      count, start, to + row * stride,
+                            stride, s.filters, frame.backwards()};
       return gemm(&product);
     }
     float* sum = frame.at<float>(sums);

@@ -13,8 +13,8 @@ std::vector<int64_t> read_list(const OpPlan& p, const char* name, size_t count, 
   std::vector<int64_t> values = p.op().integers(name);
   if (!p.op().find(name)) values.assign(count, otherwise);
   if (values.size() != count) {
-    p.refuse(Status::unsupported, std::string(name) + " has " + std::to_string(values.size()) + " values; wanted " +
-                                      std::to_string(count));
+    p.refuse(Status::unsupported,
+             std::string(name) + " has " + std::to_string(values.size()) + " values; wanted " + std::to_string(count));
   }
   for (const int64_t value : values) {
     want_attribute(p, value >= least && value < kLimit, name, value, least == 0 ? "0 or more" : "1 or more");
@@ -43,8 +43,7 @@ void fit_output(const OpPlan& p, ConvAxis& axis, int64_t pad_end, const std::str
 std::string read_auto_pad(const OpPlan& p) {
   const std::string mode = p.op().text("auto_pad", "NOTSET");
   if (mode != "NOTSET" && mode != "SAME_UPPER" && mode != "SAME_LOWER" && mode != "VALID") {
-    p.refuse(Status::unsupported,
-             "auto_pad is '" + mode + "'; supported: NOTSET, SAME_UPPER, SAME_LOWER, VALID");
+    p.refuse(Status::unsupported, "auto_pad is '" + mode + "'; supported: NOTSET, SAME_UPPER, SAME_LOWER, VALID");
   }
   const std::vector<int64_t> pads = p.op().integers("pads");
   if (mode != "NOTSET" && std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; })) {

@@ -23,12 +23,18 @@ struct Type {
 template <class F>
 auto visit_dtype(DType dtype, const F& f) {
   switch (dtype) {
-    case DType::i64: return f(Type<int64_t>{});
-    case DType::i32: return f(Type<int32_t>{});
-    case DType::boolean: return f(Type<Bool>{});
-    case DType::u8: return f(Type<uint8_t>{});
-    case DType::i8: return f(Type<int8_t>{});
-    case DType::f32: break;
+    case DType::i64:
+      return f(Type<int64_t>{});
+    case DType::i32:
+      return f(Type<int32_t>{});
+    case DType::boolean:
+      return f(Type<Bool>{});
+    case DType::u8:
+      return f(Type<uint8_t>{});
+    case DType::i8:
+      return f(Type<int8_t>{});
+    case DType::f32:
+      break;
   }
   return f(Type<float>{});
 }

@@ -76,9 +76,12 @@ void plan_arithmetic(OpPlan& p) {
   const Pair pair = plan_pair(p);
   const BufferId out = elementwise_out(p, p.in(0).dtype, pair.shape);
   switch (p.in(0).dtype) {
-    case DType::i64: return p.run(pair_run<int64_t, int64_t, int64_t>(pair, out, integer_arithmetic<int64_t, Kind>));
-    case DType::i32: return p.run(pair_run<int32_t, int32_t, int32_t>(pair, out, integer_arithmetic<int32_t, Kind>));
-    default: return p.run(float_arithmetic_run(p, pair, out, Kind));
+    case DType::i64:
+      return p.run(pair_run<int64_t, int64_t, int64_t>(pair, out, integer_arithmetic<int64_t, Kind>));
+    case DType::i32:
+      return p.run(pair_run<int32_t, int32_t, int32_t>(pair, out, integer_arithmetic<int32_t, Kind>));
+    default:
+      return p.run(float_arithmetic_run(p, pair, out, Kind));
   }
 }
 
@@ -189,11 +192,16 @@ void plan_clip(OpPlan& p) {
   const int64_t n = in.shape.elements();
   keep_time(p, 0, in.time_axis);
   switch (in.dtype) {
-    case DType::i64: return p.run(integer_clip_run<int64_t>(low, high, from, out, n));
-    case DType::i32: return p.run(integer_clip_run<int32_t>(low, high, from, out, n));
-    case DType::u8: return p.run(integer_clip_run<uint8_t>(low, high, from, out, n));
-    case DType::i8: return p.run(integer_clip_run<int8_t>(low, high, from, out, n));
-    default: break;
+    case DType::i64:
+      return p.run(integer_clip_run<int64_t>(low, high, from, out, n));
+    case DType::i32:
+      return p.run(integer_clip_run<int32_t>(low, high, from, out, n));
+    case DType::u8:
+      return p.run(integer_clip_run<uint8_t>(low, high, from, out, n));
+    case DType::i8:
+      return p.run(integer_clip_run<int8_t>(low, high, from, out, n));
+    default:
+      break;
   }
   p.run([unary = p.kernels().unary_f32, low, high, from, out, n](const Frame& frame) {
     constexpr float kInfinity = std::numeric_limits<float>::infinity();

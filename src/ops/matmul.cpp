@@ -1,5 +1,5 @@
-// MatMul (numpy's rules) and Gemm. Weights are packed once; a right side that comes with the data is packed at every run,
-// so that both give the same bits.
+// MatMul (numpy's rules) and Gemm. Weights are packed once; a right side that comes with the data is packed at every
+// run, so that both give the same bits.
 #include "ops/checks.h"
 #include "ops/panels.h"
 #include "ops/strided.h"
@@ -53,7 +53,8 @@ RightSide plan_right_side(OpPlan& p, int input, MatrixView view, int64_t matrice
       right.pack_into(packed->storage.as<float>(), static_cast<const float*>(in.known) + matrix * right.matrix());
       return packed;
     };
-    right.packed.push_back(std::static_pointer_cast<const PackedPanels>(p.packed(static_cast<int>(matrix), {input}, make)));
+    right.packed.push_back(
+        std::static_pointer_cast<const PackedPanels>(p.packed(static_cast<int>(matrix), {input}, make)));
   }
   return right;
 }
@@ -87,14 +88,8 @@ struct MatMulCall {
 
   void multiply(const Frame& frame, const Panels& panels, int64_t from, int64_t to, int64_t rows) const {
     const int64_t k = right.view.k, n = right.view.n;
-    const GemmF32 product{&panels,
-                          frame.at<float>(left) + from * m * k,
-                          k,
-                          rows,
-                          bias->as<float>(),
-                          frame.at<float>(out) + to * m * n,
-                          n,
-                          n,
+    const GemmF32 product{&panels,           frame.at<float>(left) + from * m * k, k, rows,
+                          bias->as<float>(), frame.at<float>(out) + to * m * n,    n, n,
                           frame.backwards()};
     gemm(&product);
   }
@@ -183,8 +178,8 @@ void plan_start(OpPlan& p, GemmCall& call, const Shape& shape) {
   want_dtype(p, 2, {DType::f32});
   const Operand& c = p.in(2);
   if (broadcast_shapes(p, c.shape, shape) != shape) {
-    p.refuse(Status::shape, input_text(p, 2) + " has shape " + c.shape.text() + ", which does not broadcast to " +
-                                shape.text());
+    p.refuse(Status::shape,
+             input_text(p, 2) + " has shape " + c.shape.text() + ", which does not broadcast to " + shape.text());
   }
   const float beta = p.op().number("beta", 1.0f);
   const Strides strides = broadcast_strides(c.shape, shape);

@@ -10,8 +10,8 @@ namespace {
 
 enum class Mode { constant, reflect, edge, wrap };
 
-// Positions along one axis: `count` of them from `source` on, up (step 1), down (-1) or again and again (0). Source -1 is
-// the border.
+// Positions along one axis: `count` of them from `source` on, up (step 1), down (-1) or again and again (0). The border
+// has source -1.
 struct Piece {
   int64_t source, count, step;
 };
@@ -73,10 +73,14 @@ struct PadCall {
 int64_t source_of(int64_t at, int64_t dim, Mode mode) {
   if (at >= 0 && at < dim) return at;
   switch (mode) {
-    case Mode::constant: return -1;
-    case Mode::edge: return std::clamp<int64_t>(at, 0, dim - 1);
-    case Mode::wrap: return (at % dim + dim) % dim;
-    case Mode::reflect: break;
+    case Mode::constant:
+      return -1;
+    case Mode::edge:
+      return std::clamp<int64_t>(at, 0, dim - 1);
+    case Mode::wrap:
+      return (at % dim + dim) % dim;
+    case Mode::reflect:
+      break;
   }
   if (dim == 1) return 0;
   const int64_t period = 2 * (dim - 1), phase = (at % period + period) % period;
@@ -181,8 +185,9 @@ void plan_pad(OpPlan& p) {
     kept[axis] -= crop[i] + std::max<int64_t>(-pads.after[i], 0);
     shape[axis] = kept[axis] + before[i] + after[i];
     if (kept[axis] < 0 || (kept[axis] == 0 && mode != Mode::constant && shape[axis] > 0)) {
-      p.refuse(Status::shape, "axis " + std::to_string(axis) + " of shape " + in.shape.text() + " cannot be padded by " +
-                                  std::to_string(pads.before[i]) + " and " + std::to_string(pads.after[i]));
+      p.refuse(Status::shape, "axis " + std::to_string(axis) + " of shape " + in.shape.text() +
+                                  " cannot be padded by " + std::to_string(pads.before[i]) + " and " +
+                                  std::to_string(pads.after[i]));
     }
     if (pads.before[i] != 0 || pads.after[i] != 0) last = axis;
   }

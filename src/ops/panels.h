@@ -36,13 +36,14 @@ void pack_panels_with(float* to, int64_t k, int64_t vectors, int group, const At
   }
 }
 
-// Says which column of the source goes where: the source's column for a packed one, or -1 for zeros. Borrows the function
-// it is made from, so it never allocates, as std::function may.
+// Says which column of the source goes where: the source's column for a packed one, or -1 for zeros. Borrows the
+// function it is made from, so it never allocates, as std::function may.
 class ColumnOrder {
  public:
   template <class F>
   ColumnOrder(const F& order)
-      : order_(&order), call_([](const void* f, int64_t column) -> int64_t { return (*static_cast<const F*>(f))(column); }) {}
+      : order_(&order),
+        call_([](const void* f, int64_t column) -> int64_t { return (*static_cast<const F*>(f))(column); }) {}
   int64_t operator()(int64_t column) const { return call_(order_, column); }
 
  private:

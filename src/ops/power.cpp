@@ -48,7 +48,9 @@ double exp2_of(double t) {
   return series * power_of_two(n);
 }
 
-bool is_integer(double y) { return std::fabs(y) >= 9007199254740992.0 || y == static_cast<double>(static_cast<int64_t>(y)); }
+bool is_integer(double y) {
+  return std::fabs(y) >= 9007199254740992.0 || y == static_cast<double>(static_cast<int64_t>(y));
+}
 
 // Every double from 2^53 up is even.
 bool is_odd(double y) { return std::fabs(y) < 9007199254740992.0 && is_integer(y) && static_cast<int64_t>(y) % 2 != 0; }

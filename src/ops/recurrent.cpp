@@ -150,10 +150,10 @@ void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type) {
 }
 
 // One state, h or c: where it begins, where it ends. `input` is its initial value, `output` the op's output for it.
-void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char* name, bool forward, BufferId* initial,
+void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char* name, bool keeps, BufferId* initial,
                 std::vector<BufferId>* final) {
   BufferId kept = -1;
-  if (forward && p.keep_state(input, name, shape, initial, &kept)) {
+  if (keeps && p.keep_state(input, name, shape, initial, &kept)) {
     final->push_back(kept);
   } else if (p.has(input)) {
     expect(p, input, input == kH ? "initial_h" : "initial_c", DType::f32, shape);
@@ -165,10 +165,11 @@ void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char
   }
 }
 
-// Time may run along the steps, forward, from kept states; or along the batch, whose rows are independent.
-void plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
+// Time may run along the steps, forward, from kept states; or along the batch, whose rows are independent. Says
+// whether the state may be kept.
+bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   const int time = p.in(kX).time_axis;
-  if (time < 0) return;
+  if (time < 0) return forward;
   const int steps_axis = s.batch_first ? 1 : 0;
   if (time == steps_axis) {
     if (!forward) p.not_streamable("runs backwards over time (direction = " + p.op().text("direction", "forward") + ")");
@@ -179,6 +180,7 @@ void plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   } else {
     p.not_streamable("its features lie along time");
   }
+  return forward && time == steps_axis;
 }
 
 void plan_recurrent(OpPlan& p, const CellType& type) {
@@ -189,15 +191,14 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   call.directions = make_directions(p, type, read_options(p, type, s), reversed);
   const Cell& cell = *call.directions[0].cell;
 
-  const bool forward = directions == 1 && !reversed[0];
-  plan_time(p, s, forward);
+  const bool keeps = plan_time(p, s, directions == 1 && !reversed[0]);
   if (p.wants(0)) {
     call.y = p.out(0, DType::f32, s.batch_first ? Shape{s.batch, s.steps, directions, s.hidden}
                                                 : Shape{s.steps, directions, s.batch, s.hidden});
   }
   const Shape state = s.batch_first ? Shape{s.batch, directions, s.hidden} : Shape{directions, s.batch, s.hidden};
-  plan_state(p, state, kH, 1, "h", forward, &call.h_initial, &call.h_final);
-  if (type.cell_state) plan_state(p, state, kC, 2, "c", forward, &call.c_initial, &call.c_final);
+  plan_state(p, state, kH, 1, "h", keeps, &call.h_initial, &call.h_final);
+  if (type.cell_state) plan_state(p, state, kC, 2, "c", keeps, &call.c_initial, &call.c_final);
 
   call.x = p.in(kX).buffer;
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;

@@ -90,7 +90,8 @@ void plan_unsqueeze(OpPlan& p) {
   const std::vector<int64_t> given = p.integers(1);
   const int64_t rank = from.rank() + static_cast<int64_t>(given.size());
   if (rank > kMaxRank) {
-    p.refuse(Status::unsupported, std::to_string(rank) + " dims; at most " + std::to_string(kMaxRank) + " are supported");
+    p.refuse(Status::unsupported,
+             std::to_string(rank) + " dims; at most " + std::to_string(kMaxRank) + " are supported");
   }
   const auto axes = want_axes(p, given, static_cast<int>(rank));
   Shape shape;

@@ -38,8 +38,8 @@ void StridedCopy::run(const char* in, char* out) const {
   // Rows that run across the input's: the last two axes are a matrix to be transposed.
   if (inner > 0 && walk_.stride(0, inner - 1) == 1 && walk_.step(0) > 1) {
     walk_.blocks<2>([&](int64_t to, const auto& from, int64_t) {
-      transpose_matrix<Bytes>(in + from[0] * kBytes, walk_.step(0), out + to * kBytes, walk_.dim(inner), walk_.dim(inner),
-                              walk_.dim(inner - 1));
+      transpose_matrix<Bytes>(in + from[0] * kBytes, walk_.step(0), out + to * kBytes, walk_.dim(inner),
+                              walk_.dim(inner), walk_.dim(inner - 1));
     });
     return;
   }
@@ -55,8 +55,8 @@ void StridedCopy::run(const char* in, char* out) const {
 }
 
 void transpose_floats(const float* in, int64_t in_stride, float* out, int64_t out_stride, int64_t rows, int64_t cols) {
-  transpose_matrix<sizeof(float)>(reinterpret_cast<const char*>(in), in_stride, reinterpret_cast<char*>(out), out_stride,
-                                  rows, cols);
+  transpose_matrix<sizeof(float)>(reinterpret_cast<const char*>(in), in_stride, reinterpret_cast<char*>(out),
+                                  out_stride, rows, cols);
 }
 
 void fill_elements(void* to, const void* element, size_t element_bytes, int64_t count) {

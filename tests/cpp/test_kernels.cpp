@@ -123,8 +123,13 @@ void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows,
         const size_t at = static_cast<size_t>(m * out_stride + c);
         start[at] = begun[at];
         float sum = biased ? bias[static_cast<size_t>(c)] : begun[at];
+        float block = 0.0f;  // the definition: a chain for each 64 values of k
         for (int64_t i = 0; i < k; ++i) {
-          sum = multiply_add(kernels, x[static_cast<size_t>(m * x_stride + i)], w[static_cast<size_t>(i * n + c)], sum);
+          block = multiply_add(kernels, x[static_cast<size_t>(m * x_stride + i)], w[static_cast<size_t>(i * n + c)], block);
+          if (i % 64 == 63 || i == k - 1) {
+            sum += block;
+            block = 0.0f;
+          }
         }
         expected[at] = sum;
       }

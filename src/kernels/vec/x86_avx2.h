@@ -16,7 +16,7 @@ struct Mask {
   __m256 lo, hi;
 };
 
-constexpr int kMaxGroup = 4, kAccumulators = 6, kTileVectors = 2;
+constexpr int kMaxGroup = 6, kAccumulators = 6, kTileVectors = 2;
 
 LRT_INLINE V load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
 LRT_INLINE void store(float* p, V a) {

@@ -1,5 +1,5 @@
 // The 16-lane vector on AVX-512 F, BW, DQ, VL: one zmm register. Each vec/ header holds these same operations, and each
-// operation gives the same bits in all of them but vec/scalar.h, which has no fused multiply-add.
+// operation gives the same bits in all of them but vec/portable.h, which has no fused multiply-add.
 #pragma once
 
 #include <immintrin.h>

@@ -1,0 +1,101 @@
+// The 16-lane vector for any CPU: four vectors of four floats, which the compiler maps to what the CPU's baseline has
+// (SSE2, ARMv7 NEON) or to plain floats. Multiplies and adds are rounded apart, so that a CPU without FMA is not slowed
+// down by emulating one: results agree with the other headers to rounding, not to the bit.
+// For what each operation is, see vec/x86_avx512.h.
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+#define LRT_HAS_FMA 0
+
+namespace lrt {
+namespace {
+
+typedef float Quad __attribute__((vector_size(16)));
+typedef int32_t Bits __attribute__((vector_size(16)));
+
+struct V {
+  Quad a, b, c, d;
+};
+struct Mask {
+  Bits a, b, c, d;
+};
+
+// With eight or more vector registers a row of four vectors is held in them; several rows are not.
+constexpr int kMaxGroup = 4, kAccumulators = 3, kTileVectors = 1;
+
+// f of each quarter.
+template <class F>
+LRT_INLINE V each(V x, F f) {
+  return {f(x.a), f(x.b), f(x.c), f(x.d)};
+}
+template <class F>
+LRT_INLINE V each(V x, V y, F f) {
+  return {f(x.a, y.a), f(x.b, y.b), f(x.c, y.c), f(x.d, y.d)};
+}
+
+LRT_INLINE V load(const float* p) {
+  V x;
+  memcpy(&x, p, sizeof x);
+  return x;
+}
+LRT_INLINE void store(float* p, V x) { memcpy(p, &x, sizeof x); }
+LRT_INLINE V broadcast(float x) {
+  const Quad q = {x, x, x, x};
+  return {q, q, q, q};
+}
+LRT_INLINE V load_first(const float* p, int n) {
+  float lanes[16] = {0};
+  for (int i = 0; i < n; ++i) lanes[i] = p[i];
+  return load(lanes);
+}
+LRT_INLINE void store_first(float* p, V x, int n) {
+  float lanes[16];
+  store(lanes, x);
+  for (int i = 0; i < n; ++i) p[i] = lanes[i];
+}
+
+LRT_INLINE V add(V x, V y) { return {x.a + y.a, x.b + y.b, x.c + y.c, x.d + y.d}; }
+LRT_INLINE V sub(V x, V y) { return {x.a - y.a, x.b - y.b, x.c - y.c, x.d - y.d}; }
+LRT_INLINE V mul(V x, V y) { return {x.a * y.a, x.b * y.b, x.c * y.c, x.d * y.d}; }
+LRT_INLINE V div(V x, V y) { return {x.a / y.a, x.b / y.b, x.c / y.c, x.d / y.d}; }
+LRT_INLINE V fma(V x, V y, V z) { return add(mul(x, y), z); }
+LRT_INLINE V fnma(V x, V y, V z) { return sub(z, mul(x, y)); }
+LRT_INLINE V sqrt(V x) {
+  return each(x, [](Quad q) {
+    return Quad{__builtin_sqrtf(q[0]), __builtin_sqrtf(q[1]), __builtin_sqrtf(q[2]), __builtin_sqrtf(q[3])};
+  });
+}
+
+LRT_INLINE Quad select(Bits m, Quad yes, Quad no) { return (Quad)((m & (Bits)yes) | (~m & (Bits)no)); }
+LRT_INLINE V select(Mask m, V yes, V no) {
+  return {select(m.a, yes.a, no.a), select(m.b, yes.b, no.b), select(m.c, yes.c, no.c), select(m.d, yes.d, no.d)};
+}
+LRT_INLINE Mask less(V x, V y) { return {(Bits)(x.a < y.a), (Bits)(x.b < y.b), (Bits)(x.c < y.c), (Bits)(x.d < y.d)}; }
+
+LRT_INLINE V min(V x, V y) { return select(less(x, y), x, y); }
+LRT_INLINE V max(V x, V y) { return select(less(y, x), x, y); }
+
+constexpr int32_t kSign = INT32_MIN;
+LRT_INLINE V abs(V x) { return each(x, [](Quad q) { return (Quad)((Bits)q & ~kSign); }); }
+LRT_INLINE V neg(V x) { return each(x, [](Quad q) { return (Quad)((Bits)q ^ kSign); }); }
+LRT_INLINE V flip_sign(V x, V s) {
+  return each(x, s, [](Quad q, Quad sign) { return (Quad)((Bits)q ^ ((Bits)sign & kSign)); });
+}
+
+LRT_INLINE V bits_to_exponent(V t) { return each(t, [](Quad q) { return (Quad)((Bits)q << 23); }); }
+LRT_INLINE V add_to_exponent(V x, V t) {
+  return each(x, t, [](Quad q, Quad n) { return (Quad)((Bits)q + ((Bits)n << 23)); });
+}
+LRT_INLINE Quad split_exponent(Quad x, Quad* m) {
+  const Bits e = ((Bits)x - 0x3f3504f3) >> 23;
+  *m = (Quad)((Bits)x - (e << 23));
+  return Quad{static_cast<float>(e[0]), static_cast<float>(e[1]), static_cast<float>(e[2]), static_cast<float>(e[3])};
+}
+LRT_INLINE V split_exponent(V x, V* m) {
+  return {split_exponent(x.a, &m->a), split_exponent(x.b, &m->b), split_exponent(x.c, &m->c), split_exponent(x.d, &m->d)};
+}
+
+}  // namespace
+}  // namespace lrt
