@@ -120,7 +120,9 @@ def install(extras, werror=False):
         run(in_venv("pip"), "uninstall", "--quiet", "--quiet", "--yes", "lstm_rt")
     wheel = os.path.join(WHEELS, built[0])
     done = os.path.join(VENV, "lstm_rt.installed")
-    if [wanted, *extras] != read(done).split():
+    was, *have = read(done).split() or [""]
+    if was != wanted or not set(extras) <= set(have):
+        extras = sorted(set(extras) | set(have))
         run(in_venv("pip"), "install", "--quiet", "{}[{}]".format(wheel, ",".join(extras)))
         write(done, " ".join([wanted, *extras]))
 

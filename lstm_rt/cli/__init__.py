@@ -19,9 +19,10 @@ def main() -> None:
     try:
         from lstm_rt.cli.app import app
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in _NEEDED:
+        package = (error.name or "").split(".")[0]
+        if package not in _NEEDED:
             raise
-        print(f"lstm-rt needs the package {error.name!r}. Install it with: pip install 'lstm_rt[cli]'", file=sys.stderr)
+        print(f"lstm-rt needs the package {package!r}. Install it with: pip install 'lstm_rt[cli]'", file=sys.stderr)
         sys.exit(1)
     for pipe in (sys.stdout, sys.stderr):
         if isinstance(pipe, io.TextIOWrapper):

@@ -14,8 +14,8 @@ from lstm_rt.cli.options import BindOption, FreezeOption, JsonOption, ShapeOptio
 NAME = "convert"
 EXAMPLES = (
     ("lstm-rt convert model.onnx", "Write model.gguf beside it"),
-    ("lstm-rt convert model.onnx out.gguf --freeze sr=16000", "Fix an input for good"),
-    ("lstm-rt convert model.onnx out.gguf --shape x=1x?x40 --bind h0=hn", "Say what the file does not"),
+    ("lstm-rt convert silero_vad.onnx vad.gguf --freeze sr=16000", "Fix an input for good"),
+    ("lstm-rt convert gru.onnx --shape X=?x1x40 --bind h0=h0_out", "Fix a batch; name what carries state"),
 )
 
 

@@ -1,9 +1,7 @@
 """Options that several commands share, and how ``NAME=VALUE`` is read."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +40,7 @@ ShapeOption = Annotated[
 ]
 
 
-def _picture_path(path: Path | None) -> Path | None:
+def _picture_path(path: Optional[Path]) -> Optional[Path]:
     """Refuse now what would fail when the work is done."""
     if path and path.suffix.lower() not in PICTURES:
         raise typer.BadParameter(f"{path.name!r}: the picture is a {', '.join(PICTURES)}")
@@ -57,7 +55,7 @@ PlotOption = Annotated[
 ]
 
 
-def pairs(given: list[str] | None, option: str) -> dict[str, str] | None:
+def pairs(given: Optional[list[str]], option: str) -> Optional[dict[str, str]]:
     """Read ``NAME=VALUE`` options; None where there are none."""
     if not given:
         return None
@@ -70,7 +68,7 @@ def pairs(given: list[str] | None, option: str) -> dict[str, str] | None:
     return read
 
 
-def values(given: list[str] | None, option: str) -> dict[str, Array] | None:
+def values(given: Optional[list[str]], option: str) -> Optional[dict[str, Array]]:
     """Read ``NAME=VALUE`` options whose values are numbers or ``.npy`` files."""
     texts = pairs(given, option)
     return None if texts is None else {name: _value(text, option) for name, text in texts.items()}
@@ -88,20 +86,20 @@ def _value(text: str, option: str) -> Array:
     raise typer.BadParameter(f"{text!r} is neither a number nor a .npy file", param_hint=option)
 
 
-def shapes(given: list[str] | None) -> dict[str, tuple[int | None, ...]] | None:
+def shapes(given: Optional[list[str]]) -> Optional[dict[str, tuple[Optional[int], ...]]]:
     """Read ``NAME=1x100x40`` options."""
     texts = pairs(given, "--shape")
     return None if texts is None else {name: _shape(text) for name, text in texts.items()}
 
 
-def _shape(text: str) -> tuple[int | None, ...]:
+def _shape(text: str) -> tuple[Optional[int], ...]:
     try:
         return tuple(None if dim == "?" else int(dim) for dim in text.split("x"))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no shape: write 1x100x40, ? where free", param_hint="--shape") from None
 
 
-def load_npy(path: str | Path) -> Array:
+def load_npy(path: Union[str, Path]) -> Array:
     """Read one array; nothing in the file is executed."""
     try:
         array = np.load(path, allow_pickle=False)

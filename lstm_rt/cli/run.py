@@ -66,9 +66,10 @@ def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> dict[
     if Path(source).suffix.lower() == ".npz":
         inputs.update(_load_npz(source))
     else:
-        rows = signals.read_signal(source).rows()
+        is_npy = Path(source).suffix.lower() == ".npy"  # of any rank
+        rows = options.load_npy(source) if is_npy else signals.read_signal(source).rows()
         port = _signal_port(model, given)
-        inputs[port.name] = rows if rows.ndim == len(port.shape or ()) else signals.arrange(rows, port)
+        inputs[port.name] = rows if rows.ndim >= len(port.shape or ()) else signals.arrange(rows, port)
     inputs.update(given)
     missing = [port.name for port in model.inputs if port.name not in inputs and port.name not in model.bindings]
     if missing:

@@ -42,6 +42,9 @@ LRT_INLINE void for_all_units(int64_t rows, int64_t hidden, Body body) {
   }
 }
 
+// Rows whose gate sums are held between product and cell.
+constexpr int64_t kBlockRows = 24;
+
 // The recurrent product of one step, group by group, with the cell behind it while the sums are still in L1.
 // start(group, row, rows, sums, &stride) says where the sums of those rows begin; cell(sums, units) ends them.
 template <int Gates, class Step, class Start, class Cell>

@@ -1,8 +1,6 @@
 // The kernels of one instruction set. isa.cmake compiles this file once for each, with LRT_VEC_HEADER naming the header of
 // its vector, LRT_ISA its name and LRT_TABLE the table, which is the only symbol that leaves the object file.
 // C headers only: an inline function of the STL, compiled here for AVX-512, could be the one the linker keeps for all.
-#include <string.h>
-
 #include "kernels/kernels.h"
 
 #define LRT_INLINE static inline __attribute__((always_inline))

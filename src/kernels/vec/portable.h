@@ -5,7 +5,6 @@
 #pragma once
 
 #include <stdint.h>
-#include <string.h>
 
 #define LRT_HAS_FMA 0
 
@@ -14,6 +13,7 @@ namespace {
 
 typedef float Quad __attribute__((vector_size(16)));
 typedef int32_t Bits __attribute__((vector_size(16)));
+typedef float LooseQuad __attribute__((vector_size(16), aligned(4), may_alias));
 
 struct V {
   Quad a, b, c, d;
@@ -23,7 +23,7 @@ struct Mask {
 };
 
 // With eight or more vector registers a row of four vectors is held in them; several rows are not.
-constexpr int kMaxGroup = 4, kAccumulators = 3, kTileVectors = 1;
+constexpr int kMaxGroup = 4, kAccumulators = 4, kTileVectors = 1;
 
 // f of each quarter.
 template <class F>
@@ -36,11 +36,13 @@ LRT_INLINE V each(V x, V y, F f) {
 }
 
 LRT_INLINE V load(const float* p) {
-  V x;
-  memcpy(&x, p, sizeof x);
-  return x;
+  const LooseQuad* q = (const LooseQuad*)p;
+  return {q[0], q[1], q[2], q[3]};
 }
-LRT_INLINE void store(float* p, V x) { memcpy(p, &x, sizeof x); }
+LRT_INLINE void store(float* p, V x) {
+  LooseQuad* q = (LooseQuad*)p;
+  q[0] = x.a, q[1] = x.b, q[2] = x.c, q[3] = x.d;
+}
 LRT_INLINE V broadcast(float x) {
   const Quad q = {x, x, x, x};
   return {q, q, q, q};
