@@ -1,7 +1,5 @@
 """``lstm-rt isa``."""
 
-from __future__ import annotations
-
 import lstm_rt
 from lstm_rt.cli import ui
 from lstm_rt.cli.options import JsonOption

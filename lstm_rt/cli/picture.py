@@ -17,6 +17,7 @@ from lstm_rt.errors import MissingPackageError
 _INK, _QUIET, _TRACE = "#1f2933", "#7b8794", "#3e4c59"
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # Okabe and Ito: told apart by all
 _MANY = len(_COLOURS)  # more curves than this are drawn as an image
+_LABELS = 16  # more marks than this would write over one another
 _POINTS = 6000  # of a long signal, drawn as least and greatest values
 
 
@@ -101,6 +102,7 @@ class Picture:
             axes.plot(times / self._rate, values, color=_TRACE, linewidth=0.8)
         for mark in self.marks:
             axes.axvspan(mark.start, mark.end, color=self._colour(mark.curve), alpha=0.22, linewidth=0)
+        for mark in self.marks if len(self.marks) <= _LABELS else ():
             axes.annotate(
                 mark.curve,
                 ((mark.start + mark.end) / 2, 1.015),

@@ -1,7 +1,5 @@
 """``lstm-rt verify``."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

@@ -1,19 +1,22 @@
 // Recurrent cells. The usual ones are fused behind their product, with two divisions a unit: the fractions of sigmoid and
-// tanh are brought over common denominators, their exponents clamped at 2^60 so that the products stay finite.
+// tanh are brought over common denominators, their exponents clamped at 2^40 so that the products stay finite.
 #pragma once
 
 namespace lrt {
 namespace {
 
-LRT_INLINE Exp gate_exp_minus(V x) { return exp_minus(clamp(x, -41.5f, 87.0f)); }
+LRT_INLINE Exp gate_exp_minus(V x) { return exp_minus(clamp(x, -27.7f, 87.0f)); }
 
 // c' = c sigma(f) + sigma(i) tanh(g) and h = sigma(o) tanh(c'), as
-// c' = (c (1+e^-i) D + N (1+e^-f)) / ((1+e^-i) D (1+e^-f)), where tanh g = N/D.
+// c' = c + (N (1+e^-f) - c e^-f (1+e^-i) D) / ((1+e^-i) D (1+e^-f)), where tanh g = N/D. Written as what is added to c, so
+// that a cell that only gathers does not take a rounding of all of c at every step.
 LRT_INLINE V lstm_unit(V i, V o, V f, V g, V c, V* c_new) {
   const Fraction tanh_g = tanh_fraction(g);
-  const V f1 = exp_plus_one(gate_exp_minus(f));
+  const Exp e = gate_exp_minus(f);
+  const V f1 = exp_plus_one(e);
   const V i1d = mul(exp_plus_one(gate_exp_minus(i)), tanh_g.denominator);
-  *c_new = div(fma(c, i1d, mul(tanh_g.numerator, f1)), mul(i1d, f1));
+  const V gained = fnma(mul(c, exp_value(e)), i1d, mul(tanh_g.numerator, f1));
+  *c_new = add(c, div(gained, mul(i1d, f1)));
   const Fraction tanh_c = tanh_fraction(*c_new);
   return div(tanh_c.numerator, mul(tanh_c.denominator, exp_plus_one(gate_exp_minus(o))));
 }

@@ -69,8 +69,6 @@ LRT_INLINE void run_any(const Walk& s, const float* w, const float* x, const flo
   if constexpr (Vectors > 1) run_any<Vectors - 1>(s, w, x, start, out, last, rows, vectors);
 }
 
-constexpr int kMaxVectors = kAccumulators < kMaxGroup ? kAccumulators : kMaxGroup;
-
 // `left` cut into as many parts as parts of at most `limit` would be, but evenly: no part is left with too few chains to
 // hide their latency.
 LRT_INLINE int64_t even_part(int64_t left, int64_t limit) {
@@ -78,16 +76,18 @@ LRT_INLINE int64_t even_part(int64_t left, int64_t limit) {
   return (left + parts - 1) / parts;
 }
 
+// Tiles as wide as the rows leave registers for.
 LRT_NOINLINE void run_tiles(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
                             int vectors, int64_t rows) {
-  const int64_t fit = kAccumulators / rows, limit = fit < kTileVectors ? kTileVectors : fit < kMaxVectors ? fit : kMaxVectors;
+  const int64_t fit = kAccumulators / rows;
+  const int64_t limit = fit < kTileVectors ? kTileVectors : fit < kMaxGroup ? fit : kMaxGroup;
   int64_t width, height;
   for (int64_t v = 0; v < vectors; v += width) {
     width = even_part(vectors - v, limit);
     const int64_t column = v * LRT_LANES;
     for (int64_t row = 0; row < rows; row += height) {
       height = even_part(rows - row, tile_rows(static_cast<int>(width)));
-      run_any<kMaxVectors>(s, w + column, x + row * s.x_stride, start + row * s.start_stride + column,
+      run_any<kMaxGroup>(s, w + column, x + row * s.x_stride, start + row * s.start_stride + column,
                            out + row * s.out_stride + column, v + width == vectors ? last : LRT_LANES,
                            static_cast<int>(height), static_cast<int>(width));
     }
@@ -95,12 +95,12 @@ LRT_NOINLINE void run_tiles(const Walk& s, const float* w, const float* x, const
 }
 
 // The `vectors` leading vectors of one group. Where the sums of all rows fit in registers the matrix is walked once, from
-// end to end; else in narrower tiles, each through all rows before the next. (Walking a
-// block of k for all rows, to stay in the first-level cache, was measured slower: the second-level cache keeps up.)
+// end to end; else in narrower tiles, each through all rows before the next. (Walking a block of k through all rows, to
+// stay in the first-level cache, was measured slower: the second-level cache keeps up.)
 LRT_INLINE void group_product(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
                               int vectors, int64_t rows) {
-  if (vectors <= kMaxVectors && rows <= tile_rows(vectors)) {
-    return run_any<kMaxVectors>(s, w, x, start, out, last, static_cast<int>(rows), vectors);
+  if (vectors <= kMaxGroup && rows <= tile_rows(vectors)) {
+    return run_any<kMaxGroup>(s, w, x, start, out, last, static_cast<int>(rows), vectors);
   }
   run_tiles(s, w, x, start, out, last, vectors, rows);
 }

@@ -1,8 +1,9 @@
 /* The instruction-set boundary: one table of functions per instruction set, nothing else crosses it. Plain C types only,
    so that a file compiled for AVX-512 can never lend a symbol to the rest of the library.
 
-   The numbers are defined over a virtual vector of 16 lanes and are the same in every table (docs/numerics.md):
-   outputs lie across lanes, each output's sum runs over k in rising order as one chain of fused multiply-adds. */
+   The numbers are defined over a virtual vector of 16 lanes and are the same in every table with fused multiply-add
+   (docs/numerics.md): outputs lie across lanes; each output's sum runs over k in rising order, one chain of fused
+   multiply-adds from zero for each 64 values of k, added to the sum so far. */
 #pragma once
 
 #include <stdint.h>

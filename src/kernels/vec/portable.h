@@ -22,8 +22,7 @@ struct Mask {
   Bits a, b, c, d;
 };
 
-// With eight or more vector registers a row of four vectors is held in them; several rows are not.
-constexpr int kMaxGroup = 4, kAccumulators = 4, kTileVectors = 1;
+constexpr int kMaxGroup = 4, kAccumulators = 3, kTileVectors = 1;  // of 16 SSE registers, 12 for the sums of several rows
 
 // f of each quarter.
 template <class F>
