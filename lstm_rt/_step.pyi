@@ -1,5 +1,5 @@
 from collections.abc import Mapping
-from typing import Any, Optional, Union
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ class Stream:
     @property
     def outputs(self) -> tuple[str, ...]: ...
     @property
-    def time_axes(self) -> tuple[Optional[int], ...]: ...
+    def time_axes(self) -> tuple[int | None, ...]: ...
     def step(
-        self, frame: npt.ArrayLike, *more: npt.ArrayLike, out: Union[_Array, tuple[_Array, ...], None] = None
+        self, frame: npt.ArrayLike, *more: npt.ArrayLike, out: _Array | tuple[_Array, ...] | None = None
     ) -> Any: ...
     def reset(self) -> None: ...
     @property
@@ -30,7 +30,7 @@ class Stream:
 def open_stream(
     model: Model,
     handle: int,
-    bindings: Optional[list[tuple[int, int]]],
+    bindings: list[tuple[int, int]] | None,
     freeze: dict[int, np.ndarray[Any, Any]],
     batch: int,
 ) -> Stream: ...

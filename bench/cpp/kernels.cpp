@@ -3,6 +3,8 @@
 //   cmake -B build -DLSTM_RT_BENCH=ON && cmake --build build && taskset -c 1 build/bench_kernels [isa...]
 //
 // A step of one stream can be no faster than that read; a product of many rows is bound by arithmetic instead.
+#include "kernels/kernels.h"
+
 #include <time.h>
 
 #include <algorithm>
@@ -12,7 +14,6 @@
 #include <cstdlib>
 #include <vector>
 
-#include "kernels/kernels.h"
 #include "model/error.h"
 #include "session/flush.h"
 
@@ -43,7 +44,8 @@ double nanoseconds(F call) {
 
 class Floats {
  public:
-  explicit Floats(int64_t n) : data_(static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>((n * 4 + 127) / 64 * 64)))) {
+  explicit Floats(int64_t n)
+      : data_(static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>((n * 4 + 127) / 64 * 64)))) {
     for (int64_t i = 0; i < n; ++i) data_[i] = static_cast<float>(i * 7919 % 2001 - 1000) * 1e-4f;
   }
   ~Floats() { std::free(data_); }
@@ -100,7 +102,8 @@ struct Case {
 void bench_read(int64_t size, int64_t vectors) {
   const Case t(size, 1, vectors, 1);
   volatile int64_t sink = 0;
-  print("bare read", size, 1, nanoseconds([&] { sink = bare_read(t.weights.get(), size * vectors * 64); }), t.weight_count());
+  print("bare read", size, 1, nanoseconds([&] { sink = bare_read(t.weights.get(), size * vectors * 64); }),
+        t.weight_count());
 }
 
 void bench_gemm(const Kernels& kernels, int64_t size, int64_t rows) {
@@ -112,8 +115,8 @@ void bench_gemm(const Kernels& kernels, int64_t size, int64_t rows) {
 
 void bench_lstm(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
   Case t(size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
-  LstmStepF32 step{&t.panels, t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
-                   t.out.get(), size, t.c.get(), size, size, rows, 0};
+  LstmStepF32 step{&t.panels,   t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
+                   t.out.get(), size,         t.c.get(),      size,      size, rows,      0};
   const double ns = nanoseconds([&] {
     kernels.lstm_step_f32(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
@@ -124,7 +127,8 @@ void bench_lstm(const Kernels& kernels, int64_t size, int64_t rows, bool alterna
 
 void bench_gru(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
   Case t(size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
-  GruStepF32 step{&t.panels, t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size, t.out.get(), size, size, rows, 0};
+  GruStepF32 step{&t.panels,   t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size,
+                  t.out.get(), size,         size,           rows,      0};
   const double ns = nanoseconds([&] {
     kernels.gru_step_f32(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
@@ -138,7 +142,8 @@ void bench_unary(const Kernels& kernels) {
   const struct {
     const char* name;
     UnaryKind kind;
-  } functions[] = {{"relu", LRT_RELU}, {"sigmoid", LRT_SIGMOID}, {"tanh", LRT_TANH}, {"exp", LRT_EXP}, {"log", LRT_LOG}, {"softplus", LRT_SOFTPLUS}};
+  } functions[] = {{"relu", LRT_RELU}, {"sigmoid", LRT_SIGMOID}, {"tanh", LRT_TANH},
+                   {"exp", LRT_EXP},   {"log", LRT_LOG},         {"softplus", LRT_SOFTPLUS}};
   for (const auto& f : functions) {
     const double ns = nanoseconds([&] { kernels.unary_f32(f.kind, x.get(), y.get(), 4096, 1, 0); });
     std::printf("  %-10s %22.3f ns an element\n", f.name, ns / 4096);

@@ -48,9 +48,7 @@ struct Finding {
   uint64_t different = 0;
 };
 
-bool same_bits(float a, float b) {
-  return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
-}
+bool same_bits(float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b)); }
 
 Finding sweep(const Function& function, const std::vector<const char*>& isas) {
   Finding finding;

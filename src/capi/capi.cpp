@@ -365,10 +365,17 @@ lrt_status lrt_evaluate(const char* isa, const char* function, const float* x, f
   static constexpr struct {
     const char* name;
     int kind;
-  } kFunctions[] = {{"sigmoid", lrt::LRT_SIGMOID}, {"tanh", lrt::LRT_TANH},         {"elu", lrt::LRT_ELU},
-                    {"softplus", lrt::LRT_SOFTPLUS}, {"softsign", lrt::LRT_SOFTSIGN}, {"exp", lrt::LRT_EXP},
-                    {"log", lrt::LRT_LOG},         {"sqrt", lrt::LRT_SQRT},         {"hard_sigmoid", lrt::LRT_HARD_SIGMOID},
-                    {"scaled_tanh", lrt::LRT_SCALED_TANH}, {"reciprocal", lrt::LRT_RECIPROCAL}};
+  } kFunctions[] = {{"sigmoid", lrt::LRT_SIGMOID},
+                    {"tanh", lrt::LRT_TANH},
+                    {"elu", lrt::LRT_ELU},
+                    {"softplus", lrt::LRT_SOFTPLUS},
+                    {"softsign", lrt::LRT_SOFTSIGN},
+                    {"exp", lrt::LRT_EXP},
+                    {"log", lrt::LRT_LOG},
+                    {"sqrt", lrt::LRT_SQRT},
+                    {"hard_sigmoid", lrt::LRT_HARD_SIGMOID},
+                    {"scaled_tanh", lrt::LRT_SCALED_TANH},
+                    {"reciprocal", lrt::LRT_RECIPROCAL}};
   return guarded(error, [&] {
     for (const auto& entry : kFunctions) {
       if (std::strcmp(entry.name, function) != 0) continue;

@@ -58,7 +58,7 @@ typedef enum lrt_dtype {
 #define LRT_MAX_RANK 8
 
 typedef struct lrt_shape {
-  int32_t rank; /* -1: not known */
+  int32_t rank;               /* -1: not known */
   int64_t dims[LRT_MAX_RANK]; /* -1: free */
 } lrt_shape;
 
@@ -148,10 +148,10 @@ LRT_API uint64_t lrt_plan_arena_bytes(const lrt_plan* plan);
 typedef struct lrt_stream lrt_stream;
 
 typedef struct lrt_stream_options {
-  int64_t batch;              /* what a state's free dims become; 1 */
-  const size_t* bind;         /* pairs (input, output) in place of the model's own; NULL: the model's own */
-  size_t bind_count;          /* number of pairs */
-  const size_t* freeze;       /* inputs fixed for the life of the stream (a sample rate) */
+  int64_t batch;                  /* what a state's free dims become; 1 */
+  const size_t* bind;             /* pairs (input, output) in place of the model's own; NULL: the model's own */
+  size_t bind_count;              /* number of pairs */
+  const size_t* freeze;           /* inputs fixed for the life of the stream (a sample rate) */
   const lrt_array* freeze_values; /* copied */
   size_t freeze_count;
 } lrt_stream_options;
@@ -174,7 +174,7 @@ LRT_API int lrt_stream_time_axis(const lrt_stream* stream, size_t index);
 /* Plans for frames of these shapes; at once where they are those of the last call. Allocates; step does not. */
 LRT_API lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error);
 LRT_API lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port); /* as prepared */
-LRT_API uint64_t lrt_stream_macs(const lrt_stream* stream);                                        /* of one step, as prepared */
+LRT_API uint64_t lrt_stream_macs(const lrt_stream* stream); /* of one step, as prepared */
 /* One step of the prepared shapes: reads inputs, writes outputs, moves the state on. An output may be NULL.
    Allocates nothing and takes no lock. */
 LRT_API lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs);

@@ -14,7 +14,8 @@ LRT_INLINE void for_all_lanes(int64_t n, F f) {
 template <int Kind>
 void map(const float* x, float* y, int64_t n, float alpha, float beta) {
   const V a = broadcast(alpha), b = broadcast(beta);
-  for_all_lanes(n, [=](int64_t i, int lanes) { store_lanes(y + i, unary<Kind>(load_lanes(x + i, lanes), a, b), lanes); });
+  for_all_lanes(n,
+                [=](int64_t i, int lanes) { store_lanes(y + i, unary<Kind>(load_lanes(x + i, lanes), a, b), lanes); });
 }
 template <int Kind = 0>
 void map_kind(int kind, const float* x, float* y, int64_t n, float alpha, float beta) {
@@ -37,10 +38,14 @@ LRT_INLINE void zip(const float* a, int64_t a_step, const float* b, int64_t b_st
 }
 void binary_f32(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
   switch (kind) {
-    case LRT_ADD: return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return add(p, q); });
-    case LRT_SUB: return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return sub(p, q); });
-    case LRT_MUL: return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return mul(p, q); });
-    case LRT_DIV: return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return div(p, q); });
+    case LRT_ADD:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return add(p, q); });
+    case LRT_SUB:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return sub(p, q); });
+    case LRT_MUL:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return mul(p, q); });
+    case LRT_DIV:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return div(p, q); });
   }
 }
 

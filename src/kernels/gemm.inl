@@ -41,7 +41,9 @@ void run_tile(const Walk& walk, const float* w, const float* x, const float* sta
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const float* from = start + r * start_stride;
       float* to = out + r * s.out_stride;
-      LRT_UNROLL for (int v = 0; v < Vectors - 1; ++v) store(to + v * LRT_LANES, add(load(from + v * LRT_LANES), sum[r][v]));
+      LRT_UNROLL for (int v = 0; v < Vectors - 1; ++v) {
+        store(to + v * LRT_LANES, add(load(from + v * LRT_LANES), sum[r][v]));
+      }
       store_lanes(to + kLast, add(load_lanes(from + kLast, last), sum[r][Vectors - 1]), last);
     }
     start = out;  // the sums go on
@@ -58,13 +60,14 @@ constexpr int tile_rows(int vectors) {
 
 // rows <= Rows, vectors <= Vectors.
 template <int Rows, int Vectors>
-LRT_INLINE void run_rows(const Walk& s, const float* w, const float* x, const float* start, float* out, int last, int rows) {
+LRT_INLINE void run_rows(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
+                         int rows) {
   if (rows == Rows) return run_tile<Rows, Vectors>(s, w, x, start, out, last);
   if constexpr (Rows > 1) run_rows<Rows - 1, Vectors>(s, w, x, start, out, last, rows);
 }
 template <int Vectors>
-LRT_INLINE void run_any(const Walk& s, const float* w, const float* x, const float* start, float* out, int last, int rows,
-                        int vectors) {
+LRT_INLINE void run_any(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
+                        int rows, int vectors) {
   if (vectors == Vectors) return run_rows<tile_rows(Vectors), Vectors>(s, w, x, start, out, last, rows);
   if constexpr (Vectors > 1) run_any<Vectors - 1>(s, w, x, start, out, last, rows, vectors);
 }
@@ -88,8 +91,8 @@ LRT_NOINLINE void run_tiles(const Walk& s, const float* w, const float* x, const
     for (int64_t row = 0; row < rows; row += height) {
       height = even_part(rows - row, tile_rows(static_cast<int>(width)));
       run_any<kMaxGroup>(s, w + column, x + row * s.x_stride, start + row * s.start_stride + column,
-                           out + row * s.out_stride + column, v + width == vectors ? last : LRT_LANES,
-                           static_cast<int>(height), static_cast<int>(width));
+                         out + row * s.out_stride + column, v + width == vectors ? last : LRT_LANES,
+                         static_cast<int>(height), static_cast<int>(width));
     }
   }
 }

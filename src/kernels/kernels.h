@@ -42,8 +42,8 @@ typedef struct GemmF32 {
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
 typedef enum UnaryKind {
-  LRT_RELU,             /* max(0, x) */
-  LRT_SIGMOID,          /* 1/(1 + e^-x) */
+  LRT_RELU,    /* max(0, x) */
+  LRT_SIGMOID, /* 1/(1 + e^-x) */
   LRT_TANH,
   LRT_AFFINE,           /* alpha*x + beta */
   LRT_LEAKY_RELU,       /* x >= 0 ? x : alpha*x */
@@ -60,7 +60,7 @@ typedef enum UnaryKind {
   LRT_RECIPROCAL,
   LRT_NEG,
   LRT_ABS,
-  LRT_CLAMP,            /* min(max(x, alpha), beta) */
+  LRT_CLAMP, /* min(max(x, alpha), beta) */
   LRT_UNARY_KINDS
 } UnaryKind;
 
@@ -75,12 +75,12 @@ typedef struct Activation {
    h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
    Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
 typedef struct LstmStepF32 {
-  const Panels* r;     /* [H, panels*4*16] */
-  const float* gates;  /* bias + W x; read only */
+  const Panels* r;    /* [H, panels*4*16] */
+  const float* gates; /* bias + W x; read only */
   int64_t gate_stride;
-  const float* h_in;   /* h of the step before; must not overlap h_out */
+  const float* h_in; /* h of the step before; must not overlap h_out */
   int64_t h_in_stride;
-  const float* c_in;   /* may be c_out */
+  const float* c_in; /* may be c_out */
   int64_t c_in_stride;
   float* h_out;
   int64_t h_out_stride;
@@ -92,8 +92,8 @@ typedef struct LstmStepF32 {
 } LstmStepF32;
 
 typedef struct GruStepF32 { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
-  const Panels* r;     /* [H, panels*3*16] */
-  const float* gates;  /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
+  const Panels* r;          /* [H, panels*3*16] */
+  const float* gates;       /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
   int64_t gate_stride;
   const float* rbias_n; /* Rbn, panels*16 floats */
   const float* h_in;
@@ -143,7 +143,7 @@ typedef struct GruCellF32 {
 } GruCellF32;
 
 typedef struct RnnCellF32 { /* h = f(sum) */
-  const float* gates; /* [rows, panels, 1, 16] */
+  const float* gates;       /* [rows, panels, 1, 16] */
   int64_t gate_stride;
   float* h_out;
   int64_t h_out_stride;
@@ -158,8 +158,9 @@ typedef struct Kernels {
   int32_t has_fma;   /* tables with fused multiply-add all give the same bits */
   int32_t max_group; /* most vectors a group of Panels may have here; the packer takes a whole number of units' gates */
   void (*gemm_f32)(const GemmF32*);
-  void (*lstm_step_f32)(const LstmStepF32*); /* sigmoid, tanh, tanh; no peephole, no clip: product and cell in one walk */
-  void (*gru_step_f32)(const GruStepF32*);   /* sigmoid, tanh; no clip */
+  void (*lstm_step_f32)(
+      const LstmStepF32*);                 /* sigmoid, tanh, tanh; no peephole, no clip: product and cell in one walk */
+  void (*gru_step_f32)(const GruStepF32*); /* sigmoid, tanh; no clip */
   void (*lstm_cell_f32)(const LstmCellF32*);
   void (*gru_reset_f32)(const GruCellF32*);
   void (*gru_cell_f32)(const GruCellF32*);

@@ -11,15 +11,13 @@
 #define LRT_UNROLL _Pragma("GCC unroll 16")
 #endif
 
+// clang-format off: each needs those before it
 #include LRT_VEC_HEADER
-
 #include "kernels/math.inl"
-
 #include "kernels/gemm.inl"
-
 #include "kernels/cells.inl"
-
 #include "kernels/elementwise.inl"
+// clang-format on
 
 #define LRT_TEXT_(x) #x
 #define LRT_TEXT(x) LRT_TEXT_(x)
@@ -27,18 +25,8 @@
 namespace lrt {
 
 extern const Kernels LRT_TABLE;
-const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA),
-                           LRT_HAS_FMA,
-                           kMaxGroup,
-                           gemm_f32,
-                           lstm_step_f32,
-                           gru_step_f32,
-                           lstm_cell_f32,
-                           gru_reset_f32,
-                           gru_cell_f32,
-                           rnn_cell_f32,
-                           unary_f32,
-                           binary_f32,
-                           sum_f32};
+const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA,   kMaxGroup,     gemm_f32,     lstm_step_f32,
+                           gru_step_f32,      lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
+                           unary_f32,         binary_f32,    sum_f32};
 
 }  // namespace lrt

@@ -7,7 +7,16 @@
 namespace lrt {
 
 // Values match lrt_status in lstm_rt.h.
-enum class Status : int { ok = 0, argument = 1, unsupported = 2, file = 3, shape = 4, state = 5, memory = 6, internal = 7 };
+enum class Status : int {
+  ok = 0,
+  argument = 1,
+  unsupported = 2,
+  file = 3,
+  shape = 4,
+  state = 5,
+  memory = 6,
+  internal = 7
+};
 
 class Error : public std::runtime_error {
  public:

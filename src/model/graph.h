@@ -52,8 +52,8 @@ struct Block {
 // An input of the model, or what the source file declared of an output.
 struct Port {
   int value = kAbsent;
-  int32_t dtype = -1;  // a DType, or -1 where an output's is not declared
-  int rank = -1;       // -1 where an output's is not declared
+  int32_t dtype = -1;                  // a DType, or -1 where an output's is not declared
+  int rank = -1;                       // -1 where an output's is not declared
   std::vector<int64_t> dims;           // -1 where free
   std::vector<std::string> dim_names;  // empty where none
 };

@@ -51,9 +51,9 @@ class Cell {
   virtual ~Cell() = default;
 
   virtual bool has_cell_state() const { return false; }
-  int gates() const { return gates_; }                       // G
+  int gates() const { return gates_; }                               // G
   int64_t gate_row() const { return gates_ * panels_ * LRT_LANES; }  // floats of a row of gate sums
-  size_t packed_floats() const { return packed_floats_; }    // of one direction
+  size_t packed_floats() const { return packed_floats_; }            // of one direction
   virtual size_t scratch_floats(int64_t /*rows*/) const { return 0; }
 
   // Allocates nothing: memory holds packed_floats().

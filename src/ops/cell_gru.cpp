@@ -45,8 +45,17 @@ class FusedGruCell final : public Cell {
 
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
-    const GruStepF32 step{&r,           s.gates,       s.gate_stride,  packed + rbias_at_, s.h_in.data, s.h_in.stride,
-                          s.h_out.data, s.h_out.stride, options_.hidden, s.rows,            s.backwards};
+    const GruStepF32 step{&r,
+                          s.gates,
+                          s.gate_stride,
+                          packed + rbias_at_,
+                          s.h_in.data,
+                          s.h_in.stride,
+                          s.h_out.data,
+                          s.h_out.stride,
+                          options_.hidden,
+                          s.rows,
+                          s.backwards};
     kernels_.gru_step_f32(&step);
   }
 

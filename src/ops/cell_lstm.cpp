@@ -45,14 +45,14 @@ class LstmCell final : public Cell {
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
     if (fused_) {
-      const LstmStepF32 step{&r,           s.gates,      s.gate_stride,  s.h_in.data,  s.h_in.stride,
-                             s.c_in.data,  s.c_in.stride, s.h_out.data,  s.h_out.stride, s.c_out.data,
-                             s.c_out.stride, options_.hidden, s.rows,    s.backwards};
+      const LstmStepF32 step{
+          &r,           s.gates,        s.gate_stride, s.h_in.data,    s.h_in.stride,   s.c_in.data, s.c_in.stride,
+          s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
       kernels_.lstm_step_f32(&step);
       return;
     }
-    const GemmF32 gemm{&r,          s.h_in.data, s.h_in.stride,  s.rows, nullptr,
-                       s.gates,     s.gate_stride, gate_row(),   s.backwards};
+    const GemmF32 gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
+                       s.gates, s.gate_stride, gate_row(),    s.backwards};
     kernels_.gemm_f32(&gemm);
     const auto& activations = options_.activations;
     const LstmCellF32 cell{s.gates,

@@ -26,7 +26,7 @@ class RnnCell final : public Cell {
 
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, panels_, w_group_);
-    const GemmF32 gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows, nullptr,
+    const GemmF32 gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
                        s.gates, s.gate_stride, gate_row(),    s.backwards};
     kernels_.gemm_f32(&gemm);
     const RnnCellF32 cell{s.gates,         s.gate_stride, s.h_out.data,  s.h_out.stride,

@@ -86,7 +86,8 @@ class OpPlan {
   virtual void time_axis(int output, int axis) = 0;
   // True where the initial state of a recurrent op is to be kept from step to step: the plan is a stream's, and input
   // `state_input` is absent or known to be zeros. Then in_buffer is read and out_buffer written by every run.
-  virtual bool keep_state(int state_input, const char* name, const Shape& shape, BufferId* in_buffer, BufferId* out_buffer) = 0;
+  virtual bool keep_state(int state_input, const char* name, const Shape& shape, BufferId* in_buffer,
+                          BufferId* out_buffer) = 0;
   // Says that this op cannot be streamed, and why ("runs backwards over time").
   virtual void not_streamable(const std::string& why) = 0;
 

@@ -30,11 +30,16 @@ int activation_kind(OpPlan& p, std::string name) {
   static constexpr struct {
     const char* name;
     int kind;
-  } known[] = {{"relu", LRT_RELU},         {"tanh", LRT_TANH},
-               {"sigmoid", LRT_SIGMOID},   {"affine", LRT_AFFINE},
-               {"leakyrelu", LRT_LEAKY_RELU}, {"thresholdedrelu", LRT_THRESHOLDED_RELU},
-               {"scaledtanh", LRT_SCALED_TANH}, {"hardsigmoid", LRT_HARD_SIGMOID},
-               {"elu", LRT_ELU},           {"softsign", LRT_SOFTSIGN},
+  } known[] = {{"relu", LRT_RELU},
+               {"tanh", LRT_TANH},
+               {"sigmoid", LRT_SIGMOID},
+               {"affine", LRT_AFFINE},
+               {"leakyrelu", LRT_LEAKY_RELU},
+               {"thresholdedrelu", LRT_THRESHOLDED_RELU},
+               {"scaledtanh", LRT_SCALED_TANH},
+               {"hardsigmoid", LRT_HARD_SIGMOID},
+               {"elu", LRT_ELU},
+               {"softsign", LRT_SOFTSIGN},
                {"softplus", LRT_SOFTPLUS}};
   for (const auto& entry : known) {
     if (name == entry.name) return entry.kind;
@@ -172,7 +177,8 @@ bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   if (time < 0) return forward;
   const int steps_axis = s.batch_first ? 1 : 0;
   if (time == steps_axis) {
-    if (!forward) p.not_streamable("runs backwards over time (direction = " + p.op().text("direction", "forward") + ")");
+    if (!forward)
+      p.not_streamable("runs backwards over time (direction = " + p.op().text("direction", "forward") + ")");
     if (p.has(kLengths)) p.not_streamable("has sequence lengths, which a stream does not know");
     p.time_axis(0, s.batch_first ? 1 : 0);
   } else if (time == 1 - steps_axis) {
@@ -193,8 +199,9 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
 
   const bool keeps = plan_time(p, s, directions == 1 && !reversed[0]);
   if (p.wants(0)) {
-    call.y = p.out(0, DType::f32, s.batch_first ? Shape{s.batch, s.steps, directions, s.hidden}
-                                                : Shape{s.steps, directions, s.batch, s.hidden});
+    call.y = p.out(
+        0, DType::f32,
+        s.batch_first ? Shape{s.batch, s.steps, directions, s.hidden} : Shape{s.steps, directions, s.batch, s.hidden});
   }
   const Shape state = s.batch_first ? Shape{s.batch, directions, s.hidden} : Shape{directions, s.batch, s.hidden};
   plan_state(p, state, kH, 1, "h", keeps, &call.h_initial, &call.h_final);
@@ -215,10 +222,11 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
   const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));
-  const uint64_t others = (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
-                          (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);
-  p.cost(parameters * static_cast<uint64_t>(s.steps * s.batch),
-         call.packed_floats() * sizeof(float), parameters + others);
+  const uint64_t others =
+      (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
+      (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);
+  p.cost(parameters * static_cast<uint64_t>(s.steps * s.batch), call.packed_floats() * sizeof(float),
+         parameters + others);
   p.run(std::move(call));
 }
 

@@ -125,8 +125,8 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
   for (int64_t done = 0; done < length; done += chunk) {
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
-    project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, rows, gate_rows,
-            backwards);
+    project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, rows,
+            gate_rows, backwards);
     for (int64_t s = done; s < done + count; ++s, backwards = !backwards) {
       const int64_t t = reverse ? length - 1 - s : s;
       CellStep step;

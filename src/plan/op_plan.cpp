@@ -71,16 +71,24 @@ class OpPlanner final : public OpPlan {
     const Operand& operand = in(input);
     const std::string name = "input '" + planner_.graph_.values[static_cast<size_t>(operand.value)] + "'";
     if (!operand.known) {
-      refuse(Status::unsupported, name + " depends on data, but decides a shape. Only shapes, constants and control inputs may");
+      refuse(Status::unsupported,
+             name + " depends on data, but decides a shape. Only shapes, constants and control inputs may");
     }
     const auto count = static_cast<size_t>(operand.shape.elements());
     std::vector<int64_t> result(count);
     for (size_t i = 0; i < count; ++i) {
       switch (operand.dtype) {
-        case DType::i64: result[i] = static_cast<const int64_t*>(operand.known)[i]; break;
-        case DType::i32: result[i] = static_cast<const int32_t*>(operand.known)[i]; break;
-        case DType::boolean: result[i] = static_cast<const uint8_t*>(operand.known)[i]; break;
-        default: refuse(Status::unsupported, name + " is " + name_of(operand.dtype) + ", wanted int64 or int32");
+        case DType::i64:
+          result[i] = static_cast<const int64_t*>(operand.known)[i];
+          break;
+        case DType::i32:
+          result[i] = static_cast<const int32_t*>(operand.known)[i];
+          break;
+        case DType::boolean:
+          result[i] = static_cast<const uint8_t*>(operand.known)[i];
+          break;
+        default:
+          refuse(Status::unsupported, name + " is " + name_of(operand.dtype) + ", wanted int64 or int32");
       }
     }
     return result;
@@ -163,14 +171,17 @@ class OpPlanner final : public OpPlan {
   bool keep_state(int state_input, const char* name, const Shape& shape, BufferId* in_buffer,
                   BufferId* out_buffer) override {
     if (known_) return false;
-    const bool keeps = planner_.request_.proving ? in(0).time_axis >= 0 : planner_.request_.keeps_state.count(op_.id) > 0;
+    const bool keeps =
+        planner_.request_.proving ? in(0).time_axis >= 0 : planner_.request_.keeps_state.count(op_.id) > 0;
     if (!keeps) return false;
     std::shared_ptr<const void> initial;
     if (has(state_input)) {
       const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(state_input)]);
       if (!state.known) {
-        const std::string input = planner_.graph_.values[static_cast<size_t>(op_.inputs[static_cast<size_t>(state_input)])];
-        not_streamable("is given its initial state '" + input + "' at every call. Bind that input to the output that carries it on");
+        const std::string input =
+            planner_.graph_.values[static_cast<size_t>(op_.inputs[static_cast<size_t>(state_input)])];
+        not_streamable("is given its initial state '" + input +
+                       "' at every call. Bind that input to the output that carries it on");
         return false;
       }
       if (state.shape != shape || state.dtype != DType::f32) return false;  // the op says what is wrong with it
@@ -195,7 +206,8 @@ class OpPlanner final : public OpPlan {
   void check_size(const Shape& shape) const {
     int64_t elements = 1;
     for (const int64_t dim : shape) {
-      if (dim < 0 || (dim > 0 && elements > kMaxElements / dim)) refuse(Status::shape, "its result " + shape.text() + " is too large");
+      if (dim < 0 || (dim > 0 && elements > kMaxElements / dim))
+        refuse(Status::shape, "its result " + shape.text() + " is too large");
       elements *= dim;
     }
   }
@@ -203,7 +215,8 @@ class OpPlanner final : public OpPlan {
   std::shared_ptr<const void> new_known(size_t bytes) {
     planner_.known_bytes_ += bytes;
     if (planner_.known_bytes_ > kMaxKnownBytes) {
-      refuse(Status::memory, "computing what is known beforehand needs more than 2 GiB. A shape in the model is too large");
+      refuse(Status::memory,
+             "computing what is known beforehand needs more than 2 GiB. A shape in the model is too large");
     }
     auto storage = std::make_shared<AlignedBuffer>(std::max<size_t>(bytes, 1));
     return std::shared_ptr<const void>(storage, storage->as<void>());

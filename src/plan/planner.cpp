@@ -81,7 +81,8 @@ void Planner::check_input(size_t index) const {
   const PlanInput& given = request_.inputs[index];
   const std::string name = "input '" + graph_.values[static_cast<size_t>(port.value)] + "'";
   if (static_cast<int32_t>(given.dtype) != port.dtype) {
-    throw Error(Status::shape, name + " is " + name_of(given.dtype) + ", wanted " + name_of(static_cast<DType>(port.dtype)));
+    throw Error(Status::shape,
+                name + " is " + name_of(given.dtype) + ", wanted " + name_of(static_cast<DType>(port.dtype)));
   }
   bool fits = given.shape.rank() == port.rank;
   for (int axis = 0; fits && axis < port.rank; ++axis) {
@@ -99,7 +100,8 @@ void Planner::check_input(size_t index) const {
   }
   int64_t elements = 1;
   for (const int64_t dim : given.shape) {
-    if (dim > 0 && elements > kMaxElements / dim) throw Error(Status::shape, name + " is too large: " + given.shape.text());
+    if (dim > 0 && elements > kMaxElements / dim)
+      throw Error(Status::shape, name + " is too large: " + given.shape.text());
     elements *= dim;
   }
 }
@@ -159,7 +161,8 @@ void Planner::plan_if(const Op& op) {
   const auto fail = [&op](const std::string& what) { throw Error(Status::unsupported, describe(op) + ": " + what); };
   if (op.inputs.size() != 1 || op.inputs[0] == kAbsent) fail("needs one condition");
   const ValueState& condition = value(op.inputs[0]);
-  if (!condition.known) fail("its condition depends on data. Only conditions on shapes, constants and control inputs can be run");
+  if (!condition.known)
+    fail("its condition depends on data. Only conditions on shapes, constants and control inputs can be run");
   if (condition.dtype != DType::boolean || condition.shape.elements() != 1) {
     fail("its condition is " + std::string(name_of(condition.dtype)) + condition.shape.text() + ", wanted one bool");
   }
@@ -216,9 +219,10 @@ void Planner::finish_outputs() {
     const PlannedState& state = plan_->states[i];
     const ValueState& result = value(graph_.outputs[static_cast<size_t>(out)].value);
     if (result.dtype != state.dtype || result.shape != state.shape) {
-      throw Error(Status::state, "state '" + state.name + "' is " + name_of(state.dtype) + state.shape.text() + " but output '" +
-                                     graph_.values[static_cast<size_t>(graph_.outputs[static_cast<size_t>(out)].value)] +
-                                     "', which is bound to it, is " + name_of(result.dtype) + result.shape.text());
+      throw Error(Status::state,
+                  "state '" + state.name + "' is " + name_of(state.dtype) + state.shape.text() + " but output '" +
+                      graph_.values[static_cast<size_t>(graph_.outputs[static_cast<size_t>(out)].value)] +
+                      "', which is bound to it, is " + name_of(result.dtype) + result.shape.text());
     }
     state_of[static_cast<size_t>(out)] = static_cast<int>(i);
   }
@@ -234,7 +238,8 @@ void Planner::finish_calls() {
   std::vector<bool> stays(calls_.size(), false);
   for (size_t i = calls_.size(); i-- > 0;) {
     const CallState& call = calls_[i];
-    stays[i] = std::any_of(call.writes.begin(), call.writes.end(), [&](BufferId id) { return needed[static_cast<size_t>(id)]; });
+    stays[i] = std::any_of(call.writes.begin(), call.writes.end(),
+                           [&](BufferId id) { return needed[static_cast<size_t>(id)]; });
     if (!stays[i]) continue;
     for (const BufferId id : call.reads) needed[static_cast<size_t>(id)] = true;
   }

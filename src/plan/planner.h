@@ -29,7 +29,7 @@ struct BufferState {
   enum class Kind { arena, constant, input, output, state };
   Kind kind = Kind::arena;
   size_t bytes = 0;
-  int first = -1, last = -1;    // calls that use it
+  int first = -1, last = -1;         // calls that use it
   std::shared_ptr<const void> data;  // of a constant
 };
 
@@ -76,10 +76,10 @@ class Planner {
   std::shared_ptr<Plan> plan_ = std::make_shared<Plan>();
   std::vector<ValueState> values_;
   std::vector<BufferState> buffers_;
-  std::vector<void*> table_;     // data of the constants by buffer, for calls made while planning
+  std::vector<void*> table_;  // data of the constants by buffer, for calls made while planning
   std::vector<CallState> calls_;
-  std::vector<int> uses_;        // of each value by ops and blocks' outputs
-  size_t known_bytes_ = 0;       // computed while planning
+  std::vector<int> uses_;   // of each value by ops and blocks' outputs
+  size_t known_bytes_ = 0;  // computed while planning
 };
 
 }  // namespace lrt

@@ -71,7 +71,8 @@ StreamProof prove_stream(Model& model, const std::vector<PlanInput>& frozen, int
   const auto& inputs = model.graph().inputs;
   size_t first = 0;
   while (first < inputs.size() && !is_data(model, frozen, first)) ++first;
-  if (first == inputs.size()) throw Error(Status::unsupported, "this model cannot be streamed: it has no input for frames");
+  if (first == inputs.size())
+    throw Error(Status::unsupported, "this model cannot be streamed: it has no input for frames");
 
   std::vector<std::string> best;
   for (const int axis : candidate_axes(inputs[first])) {
@@ -93,11 +94,12 @@ StreamProof prove_stream(Model& model, const std::vector<PlanInput>& frozen, int
     }
     if (best.empty()) best = problems;
   }
-  if (best.empty()) best = {"no recurrent layer runs along an axis of input '" +
-                            model.graph().values[static_cast<size_t>(inputs[first].value)] + "'"};
-  throw Error(Status::unsupported,
-              "this model cannot be streamed: frame by frame would not equal the whole." + list(best) +
-                  "\nRun it whole, or bind the inputs and outputs that carry its state");
+  if (best.empty())
+    best = {"no recurrent layer runs along an axis of input '" +
+            model.graph().values[static_cast<size_t>(inputs[first].value)] + "'"};
+  throw Error(Status::unsupported, "this model cannot be streamed: frame by frame would not equal the whole." +
+                                       list(best) +
+                                       "\nRun it whole, or bind the inputs and outputs that carry its state");
 }
 
 }  // namespace lrt

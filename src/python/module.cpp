@@ -20,12 +20,23 @@ constexpr int kDtypeCount = 6;
 [[noreturn]] void raise(const lrt_error& error) {
   const char* type = "Error";
   switch (error.status) {
-    case LRT_ERROR_ARGUMENT: type = "ArgumentError"; break;
-    case LRT_ERROR_UNSUPPORTED: type = "UnsupportedModelError"; break;
-    case LRT_ERROR_FILE: type = "ModelFileError"; break;
-    case LRT_ERROR_SHAPE: type = "ShapeError"; break;
-    case LRT_ERROR_STATE: type = "StateError"; break;
-    default: break;
+    case LRT_ERROR_ARGUMENT:
+      type = "ArgumentError";
+      break;
+    case LRT_ERROR_UNSUPPORTED:
+      type = "UnsupportedModelError";
+      break;
+    case LRT_ERROR_FILE:
+      type = "ModelFileError";
+      break;
+    case LRT_ERROR_SHAPE:
+      type = "ShapeError";
+      break;
+    case LRT_ERROR_STATE:
+      type = "StateError";
+      break;
+    default:
+      break;
   }
   const py::object exception = py::module_::import("lstm_rt.errors").attr(type);
   PyErr_SetString(exception.ptr(), error.message);
@@ -52,22 +63,36 @@ int32_t dtype_code(const py::array& array) {
   const py::dtype dtype = array.dtype();
   if (dtype.byteorder() == '>') return -1;
   switch (dtype.kind()) {
-    case 'f': return dtype.itemsize() == 4 ? LRT_FLOAT32 : -1;
-    case 'i': return dtype.itemsize() == 8 ? LRT_INT64 : dtype.itemsize() == 4 ? LRT_INT32 : dtype.itemsize() == 1 ? LRT_INT8 : -1;
-    case 'b': return LRT_BOOL;
-    case 'u': return dtype.itemsize() == 1 ? LRT_UINT8 : -1;
-    default: return -1;
+    case 'f':
+      return dtype.itemsize() == 4 ? LRT_FLOAT32 : -1;
+    case 'i':
+      return dtype.itemsize() == 8   ? LRT_INT64
+             : dtype.itemsize() == 4 ? LRT_INT32
+             : dtype.itemsize() == 1 ? LRT_INT8
+                                     : -1;
+    case 'b':
+      return LRT_BOOL;
+    case 'u':
+      return dtype.itemsize() == 1 ? LRT_UINT8 : -1;
+    default:
+      return -1;
   }
 }
 
 py::dtype dtype_of(int32_t code) {
   switch (code) {
-    case LRT_INT64: return py::dtype::of<int64_t>();
-    case LRT_INT32: return py::dtype::of<int32_t>();
-    case LRT_BOOL: return py::dtype::of<bool>();
-    case LRT_UINT8: return py::dtype::of<uint8_t>();
-    case LRT_INT8: return py::dtype::of<int8_t>();
-    default: return py::dtype::of<float>();
+    case LRT_INT64:
+      return py::dtype::of<int64_t>();
+    case LRT_INT32:
+      return py::dtype::of<int32_t>();
+    case LRT_BOOL:
+      return py::dtype::of<bool>();
+    case LRT_UINT8:
+      return py::dtype::of<uint8_t>();
+    case LRT_INT8:
+      return py::dtype::of<int8_t>();
+    default:
+      return py::dtype::of<float>();
   }
 }
 
@@ -81,8 +106,10 @@ lrt_array describe(const py::array& array) {
   if (array.ndim() > LRT_MAX_RANK || result.dtype < 0) {
     lrt_error error{LRT_ERROR_SHAPE, {}};
     const std::string dtype = py::str(array.dtype());
-    std::snprintf(error.message, sizeof error.message, "an array of dtype %s and rank %d cannot be given to a model: wanted %s, rank at most %d",
-                  dtype.c_str(), static_cast<int>(array.ndim()), "float32, int64, int32, bool, uint8 or int8", LRT_MAX_RANK);
+    std::snprintf(error.message, sizeof error.message,
+                  "an array of dtype %s and rank %d cannot be given to a model: wanted %s, rank at most %d",
+                  dtype.c_str(), static_cast<int>(array.ndim()), "float32, int64, int32, bool, uint8 or int8",
+                  LRT_MAX_RANK);
     raise(error);
   }
   result.shape.rank = static_cast<int32_t>(array.ndim());

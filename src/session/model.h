@@ -60,7 +60,7 @@ class Model {
   std::vector<bool> control_;  // per input
   std::mutex mutex_;           // over packs_ and cache_
   PackCache packs_;
-  std::list<Entry> cache_;     // used last first
+  std::list<Entry> cache_;  // used last first
 };
 
 // plan/streaming.cpp. Proves that stepping chunk by chunk gives what the whole gives, and which ops keep state for it.

@@ -50,13 +50,17 @@ Stream::Stream(std::shared_ptr<Model> model, const StreamOptions& options)
   for (size_t i = 0; i < graph.inputs.size(); ++i) {
     if (fed[i] && model_->is_control(i)) {
       const std::string& name = graph.values[static_cast<size_t>(graph.inputs[i].value)];
-      throw Error(Status::argument, "input '" + name + "' decides shapes or branches, so a stream must know it beforehand. Freeze it: stream(freeze={'" + name + "': value})");
+      throw Error(Status::argument,
+                  "input '" + name +
+                      "' decides shapes or branches, so a stream must know it beforehand. Freeze it: stream(freeze={'" +
+                      name + "': value})");
     }
   }
   for (const auto& [input, output] : bindings_) {
     if (!fed[static_cast<size_t>(input)] || !given[static_cast<size_t>(output)]) {
-      throw Error(Status::argument, "input '" + graph.values[static_cast<size_t>(graph.inputs[static_cast<size_t>(input)].value)] +
-                                        "' is bound or frozen twice, or its output is");
+      throw Error(Status::argument,
+                  "input '" + graph.values[static_cast<size_t>(graph.inputs[static_cast<size_t>(input)].value)] +
+                      "' is bound or frozen twice, or its output is");
     }
     all_inputs_[static_cast<size_t>(input)] = state_input(graph.inputs[static_cast<size_t>(input)], options.batch);
     fed[static_cast<size_t>(input)] = given[static_cast<size_t>(output)] = false;
@@ -95,7 +99,8 @@ std::unique_ptr<Stream> Stream::clone() const {
   copy->inputs_ = inputs_;
   copy->outputs_ = outputs_;
   for (const State& state : states_) {
-    copy->states_.push_back({state.name, state.dtype, state.shape, copy_of(state.now), copy_of(state.next), state.initial});
+    copy->states_.push_back(
+        {state.name, state.dtype, state.shape, copy_of(state.now), copy_of(state.next), state.initial});
   }
   copy->fresh_ = fresh_;
   copy->input_pointers_ = input_pointers_;
@@ -107,7 +112,8 @@ std::unique_ptr<Stream> Stream::clone() const {
 void Stream::prepare(const std::vector<PlanInput>& frames) {
   if (current_ && same_frames(frames, prepared_)) return;
   if (frames.size() != inputs_.size()) {
-    throw Error(Status::argument, "a step takes " + std::to_string(inputs_.size()) + " arrays, " + std::to_string(frames.size()) + " were given");
+    throw Error(Status::argument, "a step takes " + std::to_string(inputs_.size()) + " arrays, " +
+                                      std::to_string(frames.size()) + " were given");
   }
   PlanRequest request;
   request.inputs = all_inputs_;
@@ -127,7 +133,8 @@ void Stream::make_states(const std::vector<PlannedState>& planned) {
   states_.clear();
   for (const PlannedState& state : planned) {
     const size_t bytes = std::max<size_t>(state.bytes(), 1);
-    states_.push_back({state.name, state.dtype, state.shape, AlignedBuffer(bytes), AlignedBuffer(bytes), state.initial});
+    states_.push_back(
+        {state.name, state.dtype, state.shape, AlignedBuffer(bytes), AlignedBuffer(bytes), state.initial});
     states_.back().reset();
   }
 }
@@ -138,8 +145,8 @@ void Stream::check_states(const std::vector<PlannedState>& planned) {
                                [](const PlannedState& a, const State& b) { return a.shape == b.shape; });
   if (same) return;
   if (fresh_) return make_states(planned);
-  throw Error(Status::shape, "frames of this shape need state '" + planned[0].name + "' to be " + planned[0].shape.text() +
-                                 ", but this stream keeps it as " + states_[0].shape.text() +
+  throw Error(Status::shape, "frames of this shape need state '" + planned[0].name + "' to be " +
+                                 planned[0].shape.text() + ", but this stream keeps it as " + states_[0].shape.text() +
                                  ". A stream keeps its batch: make another one");
 }
 

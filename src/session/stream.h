@@ -23,7 +23,7 @@ class Stream {
   std::unique_ptr<Stream> clone() const;
 
   Model& model() const { return *model_; }
-  const std::vector<size_t>& inputs() const { return inputs_; }    // of a step, among the graph's
+  const std::vector<size_t>& inputs() const { return inputs_; }  // of a step, among the graph's
   const std::vector<size_t>& outputs() const { return outputs_; }
   int time_axis(size_t input) const { return time_axes_[inputs_[input]]; }
 

@@ -1,75 +1,10 @@
-// Every table of kernels this machine can run against slow, obvious definitions: products to the bit, functions and cells
-// to a stated error, and all tables with fused multiply-add against each other to the bit. The hashes printed are the
-// same on every CPU whose table has fused multiply-add: compare them across machines.
-#include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <cstdio>
-#include <cstring>
-#include <limits>
-#include <map>
-#include <random>
-#include <string>
-#include <vector>
-
-#include "kernels/kernels.h"
+// Every table of kernels this machine can run against slow, obvious definitions: products to the bit, cells to a stated
+// error, and all tables with fused multiply-add against each other to the bit. The hashes printed are the same on every
+// CPU whose table has fused multiply-add: compare them across machines.
+#include "kernel_check.h"
 #include "model/error.h"
-#include "session/flush.h"
 
 namespace {
-
-using namespace lrt;
-
-int passed = 0, failed = 0;
-std::string where;  // the table under test
-
-void check(bool good, const std::string& what) {
-  good ? ++passed : ++failed;
-  if (!good) std::printf("FAILED %s: %s\n", where.c_str(), what.c_str());
-}
-
-template <class... Numbers>
-std::string text(const char* name, Numbers... numbers) {
-  std::string all = name;
-  ((all += " " + std::to_string(numbers)), ...);
-  return all;
-}
-
-// ---- Data ------------------------------------------------------------------------------------------------------
-
-const std::vector<int64_t> kSizes = {1, 3, 15, 16, 17, 33, 100, 130};
-constexpr float kUntouched = -12345.0f;  // what stands around outputs, and must still stand there afterwards
-
-using Floats = std::vector<float>;
-
-Floats random_floats(size_t n, uint32_t seed, float scale = 1.0f) {
-  std::mt19937 generator(seed);  // the same numbers on every machine, unlike std::uniform_real_distribution
-  Floats values(n);
-  for (float& value : values) value = (static_cast<float>(generator() >> 8) * 0x1p-23f - 1.0f) * scale;
-  return values;
-}
-
-bool same_bits(const Floats& a, const Floats& b) {
-  if (a.size() != b.size()) return false;
-  for (size_t i = 0; i < a.size(); ++i) {
-    if (std::isnan(a[i]) && std::isnan(b[i])) continue;  // sign and payload of a NaN are each CPU's own
-    if (std::memcmp(&a[i], &b[i], sizeof(float)) != 0) return false;
-  }
-  return true;
-}
-
-// FNV-1a over the outputs of one group of functions.
-struct Hash {
-  uint64_t value = 14695981039346656037u;
-  void add(const Floats& floats) {
-    for (float f : floats) {
-      uint32_t bits;
-      std::memcpy(&bits, &f, sizeof bits);
-      if (std::isnan(f)) bits = 0x7fc00000u;
-      for (int i = 0; i < 4; ++i) value = (value ^ (bits >> (8 * i) & 255)) * 1099511628211u;
-    }
-  }
-};
 
 // Columns packed in groups; column c of the packed matrix is column order(c) of w [k, n], or zeros where that is -1.
 struct Packed {
@@ -96,14 +31,6 @@ struct Packed {
 
 int64_t panels_of(int64_t units) { return (units + 15) / 16; }
 
-// What tables with fused multiply-add must have in common, by name.
-std::map<std::string, Floats> first_results;
-void compare_tables(const Kernels& kernels, const std::string& name, const Floats& values) {
-  if (!kernels.has_fma) return;
-  const auto [place, is_new] = first_results.emplace(name, values);
-  if (!is_new) check(same_bits(place->second, values), name + ": other bits than the first table's");
-}
-
 // ---- Products --------------------------------------------------------------------------------------------------
 
 float multiply_add(const Kernels& kernels, float a, float b, float c) {
@@ -112,7 +39,8 @@ float multiply_add(const Kernels& kernels, float a, float b, float c) {
 
 void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows, Hash* hash) {
   const int64_t vectors = panels_of(n), x_stride = k + 2, out_stride = n + 5;
-  const Floats w = random_floats(static_cast<size_t>(k * n), 1), x = random_floats(static_cast<size_t>(rows * x_stride), 2);
+  const Floats w = random_floats(static_cast<size_t>(k * n), 1),
+               x = random_floats(static_cast<size_t>(rows * x_stride), 2);
   const Floats bias = random_floats(static_cast<size_t>(vectors * 16), 3);
   for (const bool biased : {true, false}) {
     Floats start(static_cast<size_t>(rows * out_stride), kUntouched);
@@ -125,7 +53,8 @@ void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows,
         float sum = biased ? bias[static_cast<size_t>(c)] : begun[at];
         float block = 0.0f;  // the definition: a chain for each 64 values of k
         for (int64_t i = 0; i < k; ++i) {
-          block = multiply_add(kernels, x[static_cast<size_t>(m * x_stride + i)], w[static_cast<size_t>(i * n + c)], block);
+          block =
+              multiply_add(kernels, x[static_cast<size_t>(m * x_stride + i)], w[static_cast<size_t>(i * n + c)], block);
           if (i % 64 == 63 || i == k - 1) {
             sum += block;
             block = 0.0f;
@@ -137,7 +66,8 @@ void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows,
     for (int group = 1; group <= kernels.max_group; ++group) {
       const Packed packed(w, k, n, vectors, group, [n](int64_t c) { return c < n ? c : -1; });
       Floats out = start;
-      const GemmF32 gemm{&packed.panels, x.data(), x_stride, rows, biased ? bias.data() : nullptr, out.data(), out_stride, n, group % 2};
+      const GemmF32 gemm{&packed.panels, x.data(),   x_stride, rows,     biased ? bias.data() : nullptr,
+                         out.data(),     out_stride, n,        group % 2};
       kernels.gemm_f32(&gemm);
       check(same_bits(out, expected), text("gemm k, n, rows, group, biased", k, n, rows, group, biased));
     }
@@ -154,12 +84,10 @@ void test_gemm(const Kernels& kernels) {
   }
   for (int64_t rows = 1; rows < 30; ++rows) test_gemm_shape(kernels, 20, 150, rows, &hash);
   test_gemm_shape(kernels, 1100, 40, 7, &hash);  // several times what a first-level cache holds
-  std::printf("%-12s gemm        %016llx\n", kernels.name, static_cast<unsigned long long>(hash.value));
+  print_hash(kernels, "gemm", hash);
 }
 
 // ---- Fused cells -----------------------------------------------------------------------------------------------
-
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
 struct Step {
   Floats h, c;
@@ -169,7 +97,7 @@ struct Step {
 struct StepInput {
   int64_t hidden, rows, gates;
   Floats r, sums, h, c, rbias;
-  StepInput(int64_t hidden, int64_t rows, int64_t gates) : hidden(hidden), rows(rows), gates(gates) {
+  StepInput(int64_t units, int64_t batch, int64_t gate_count) : hidden(units), rows(batch), gates(gate_count) {
     const auto size = [](int64_t n) { return static_cast<size_t>(n); };
     r = random_floats(size(hidden * gates * hidden), 11, 1.0f / std::sqrt(static_cast<float>(hidden)));
     sums = random_floats(size(rows * gate_stride()), 12, 3.0f);
@@ -181,14 +109,15 @@ struct StepInput {
   int64_t h_stride() const { return hidden + 3; }
   // The place of a gate of a unit in its row of sums, and the packed column's source.
   int64_t place(int64_t gate, int64_t unit) const { return unit / 16 * gates * 16 + gate * 16 + unit % 16; }
-  int64_t source(int64_t c) const {
+  int64_t source(int64_t column) const {
     const int64_t unit = c / (gates * 16) * 16 + c % 16;
     return unit < hidden ? c / 16 % gates * hidden + unit : -1;
   }
   double product(int64_t row, int64_t gate, int64_t unit) const {
     double sum = 0;
     for (int64_t k = 0; k < hidden; ++k) {
-      sum += double(h[static_cast<size_t>(row * h_stride() + k)]) * r[static_cast<size_t>(k * gates * hidden + gate * hidden + unit)];
+      sum += double(h[static_cast<size_t>(row * h_stride() + k)]) *
+             r[static_cast<size_t>(k * gates * hidden + gate * hidden + unit)];
     }
     return sum;
   }
@@ -197,16 +126,16 @@ struct StepInput {
   }
 };
 
-Step lstm_reference(const StepInput& in, double* h_new, double* c_new) {
+void lstm_reference(const StepInput& in, double* h_new, double* c_new) {
   for (int64_t row = 0, at = 0; row < in.rows; ++row) {
     for (int64_t unit = 0; unit < in.hidden; ++unit, ++at) {
       double sum[4];
       for (int g = 0; g < 4; ++g) sum[g] = in.gate(row, g, unit) + in.product(row, g, unit);
-      c_new[at] = sigmoid(sum[2]) * in.c[static_cast<size_t>(row * in.h_stride() + unit)] + sigmoid(sum[0]) * std::tanh(sum[3]);
+      c_new[at] =
+          sigmoid(sum[2]) * in.c[static_cast<size_t>(row * in.h_stride() + unit)] + sigmoid(sum[0]) * std::tanh(sum[3]);
       h_new[at] = sigmoid(sum[1]) * std::tanh(c_new[at]);
     }
   }
-  return {};
 }
 
 void gru_reference(const StepInput& in, double* h_new) {
@@ -214,28 +143,34 @@ void gru_reference(const StepInput& in, double* h_new) {
     for (int64_t unit = 0; unit < in.hidden; ++unit, ++at) {
       const double z = sigmoid(in.gate(row, 0, unit) + in.product(row, 0, unit));
       const double r = sigmoid(in.gate(row, 1, unit) + in.product(row, 1, unit));
-      const double n = std::tanh(in.gate(row, 2, unit) + r * (in.product(row, 2, unit) + in.rbias[static_cast<size_t>(unit)]));
+      const double n =
+          std::tanh(in.gate(row, 2, unit) + r * (in.product(row, 2, unit) + in.rbias[static_cast<size_t>(unit)]));
       h_new[at] = (1 - z) * n + z * in.h[static_cast<size_t>(row * in.h_stride() + unit)];
     }
   }
 }
 
 // Rows [first, first + rows) of one step.
-void run_step(const Kernels& kernels, const StepInput& in, const Panels& r, int64_t first, int64_t rows, bool backwards, Step* out) {
-  const size_t gates_at = static_cast<size_t>(first * in.gate_stride()), h_at = static_cast<size_t>(first * in.h_stride());
+void run_step(const Kernels& kernels, const StepInput& in, const Panels& r, int64_t first, int64_t rows, bool backwards,
+              Step* out) {
+  const size_t gates_at = static_cast<size_t>(first * in.gate_stride()),
+               h_at = static_cast<size_t>(first * in.h_stride());
   const int64_t stride = in.h_stride();
   if (in.gates == 4) {
-    const LstmStepF32 step{&r, &in.sums[gates_at], in.gate_stride(), &in.h[h_at], stride, &out->c[h_at], stride,
-                           &out->h[h_at], stride, &out->c[h_at], stride, in.hidden, rows, backwards};
+    const LstmStepF32 step{&r,     &in.sums[gates_at], in.gate_stride(), &in.h[h_at],   stride, &out->c[h_at],
+                           stride, &out->h[h_at],      stride,           &out->c[h_at], stride, in.hidden,
+                           rows,   backwards};
     kernels.lstm_step_f32(&step);
   } else {
-    const GruStepF32 step{&r, &in.sums[gates_at], in.gate_stride(), in.rbias.data(), &in.h[h_at], stride,
-                          &out->h[h_at], stride, in.hidden, rows, backwards};
+    const GruStepF32 step{&r,       &in.sums[gates_at], in.gate_stride(), in.rbias.data(), &in.h[h_at],
+                          stride,   &out->h[h_at],      stride,           in.hidden,       rows,
+                          backwards};
     kernels.gru_step_f32(&step);
   }
 }
 
-void check_close(const StepInput& in, const Floats& got, const std::vector<double>& expected, double tolerance, const std::string& what) {
+void check_close(const StepInput& in, const Floats& got, const std::vector<double>& expected, double tolerance,
+                 const std::string& what) {
   double worst = 0;
   bool untouched = true;
   for (int64_t row = 0; row < in.rows; ++row) {
@@ -245,7 +180,7 @@ void check_close(const StepInput& in, const Floats& got, const std::vector<doubl
         untouched &= value == kUntouched;
       } else {
         const double error = std::abs(value - expected[static_cast<size_t>(row * in.hidden + unit)]);
-        worst = error <= worst ? worst : error;
+        worst = std::isnan(error) ? HUGE_VAL : std::max(error, worst);
       }
     }
   }
@@ -260,16 +195,19 @@ void test_step(const Kernels& kernels, int64_t hidden, int64_t rows, int64_t gat
     if (static_cast<int64_t>(i) % in.h_stride() < hidden) empty.c[i] = in.c[i];
   }
   std::vector<double> h(static_cast<size_t>(rows * hidden)), c(h.size());
-  gates == 4 ? (void)lstm_reference(in, h.data(), c.data()) : gru_reference(in, h.data());
+  gates == 4 ? lstm_reference(in, h.data(), c.data()) : gru_reference(in, h.data());
   Step first;
   for (int group = static_cast<int>(gates); group <= kernels.max_group; group += static_cast<int>(gates)) {
-    const Packed packed(in.r, hidden, gates * hidden, panels_of(hidden) * gates, group, [&in](int64_t i) { return in.source(i); });
+    const Packed packed(in.r, hidden, gates * hidden, panels_of(hidden) * gates, group,
+                        [&in](int64_t i) { return in.source(i); });
     for (const bool backwards : {false, true}) {
       Step whole = empty, alone = empty;
       run_step(kernels, in, packed.panels, 0, rows, backwards, &whole);
       for (int64_t row = 0; row < rows; ++row) run_step(kernels, in, packed.panels, row, 1, backwards, &alone);
-      const std::string what = text(gates == 4 ? "lstm_step hidden, rows, group" : "gru_step hidden, rows, group", hidden, rows, group);
-      check(same_bits(whole.h, alone.h) && same_bits(whole.c, alone.c), what + ": a batch gives other bits than its rows");
+      const std::string what =
+          text(gates == 4 ? "lstm_step hidden, rows, group" : "gru_step hidden, rows, group", hidden, rows, group);
+      check(same_bits(whole.h, alone.h) && same_bits(whole.c, alone.c),
+            what + ": a batch gives other bits than its rows");
       if (first.h.empty()) {
         first = whole;
         // Sums of up to 130 terms of size 1, rounded in float32.
@@ -291,7 +229,7 @@ void test_steps(const Kernels& kernels) {
     for (int64_t hidden : kSizes) {
       for (int64_t rows : {1, 2, 3, 6, 7, 16, 33}) test_step(kernels, hidden, rows, gates, &hash);
     }
-    std::printf("%-12s %s   %016llx\n", kernels.name, gates == 4 ? "lstm_step" : "gru_step ", static_cast<unsigned long long>(hash.value));
+    print_hash(kernels, gates == 4 ? "lstm_step" : "gru_step", hash);
   }
 }
 
@@ -299,7 +237,6 @@ void test_steps(const Kernels& kernels) {
 void test_step_extremes(const Kernels& kernels) {
   const float inf = std::numeric_limits<float>::infinity(), nan = std::numeric_limits<float>::quiet_NaN();
   const Floats extremes = {0.0f, -0.0f, 1e-30f, -1e-30f, 20.0f, -20.0f, 100.0f, -100.0f, 3e38f, -3e38f, inf, -inf, nan};
-  const Floats r(4 * 16, 0.0f);
   const Packed packed(Floats(64, 0.0f), 1, 64, 4, 4, [](int64_t c) { return c; });
   const float h_in = 0.0f;
   bool right = true;
@@ -311,10 +248,14 @@ void test_step_extremes(const Kernels& kernels) {
           const float sums[4] = {i, o, f, g};
           Floats gates(64), c(1, 0.5f), h(1);
           for (size_t n = 0; n < 64; ++n) gates[n] = sums[n / 16];
-          const LstmStepF32 step{&packed.panels, gates.data(), 64, &h_in, 1, c.data(), 1, h.data(), 1, c.data(), 1, 1, 1, 0};
+          const LstmStepF32 step{
+              &packed.panels, gates.data(), 64, &h_in, 1, c.data(), 1, h.data(), 1, c.data(), 1, 1, 1, 0};
           kernels.lstm_step_f32(&step);
-          const double c_new = sigmoid(f) * 0.5 + sigmoid(i) * std::tanh(double(g)), h_new = sigmoid(o) * std::tanh(c_new);
-          const auto agrees = [](float got, double want) { return std::isnan(want) ? std::isnan(got) : std::abs(got - want) < 5e-7; };
+          const double c_new = sigmoid(f) * 0.5 + sigmoid(i) * std::tanh(double(g)),
+                       h_new = sigmoid(o) * std::tanh(c_new);
+          const auto agrees = [](float got, double want) {
+            return std::isnan(want) ? std::isnan(got) : std::abs(got - want) < 5e-7;
+          };
           right &= agrees(c[0], c_new) && agrees(h[0], h_new);
           all.insert(all.end(), {c[0], h[0]});
         }
@@ -325,134 +266,10 @@ void test_step_extremes(const Kernels& kernels) {
   compare_tables(kernels, "lstm extremes", all);
 }
 
-// ---- Functions -------------------------------------------------------------------------------------------------
-
-struct Function {
-  UnaryKind kind;
-  const char* name;
-  float alpha, beta;
-  double ulp;  // largest error allowed where there is fused multiply-add
-  double (*exact)(double x);
-};
-constexpr float kAlpha = 0.7f, kBeta = -0.3f;
-const Function kFunctions[] = {
-    {LRT_RELU, "relu", 0, 0, 0, [](double x) { return x < 0 ? 0 : x; }},
-    {LRT_SIGMOID, "sigmoid", 0, 0, 2.0, sigmoid},
-    {LRT_TANH, "tanh", 0, 0, 2.0, [](double x) { return std::tanh(x); }},
-    {LRT_AFFINE, "affine", kAlpha, kBeta, 0.5, [](double x) { return kAlpha * x + kBeta; }},
-    {LRT_LEAKY_RELU, "leaky_relu", kAlpha, 0, 0.5, [](double x) { return x < 0 ? kAlpha * x : x; }},
-    {LRT_THRESHOLDED_RELU, "thresholded_relu", kAlpha, 0, 0, [](double x) { return x < kAlpha ? 0 : x; }},
-    {LRT_SCALED_TANH, "scaled_tanh", 0.5f, 2.0f, 2.0, [](double x) { return 0.5 * std::tanh(2 * x); }},
-    {LRT_HARD_SIGMOID, "hard_sigmoid", 0.25f, 0.5f, 0.5, [](double x) { return std::isnan(x) ? x : std::min(std::max(0.25 * x + 0.5, 0.0), 1.0); }},
-    {LRT_ELU, "elu", 1.0f, 0, 2.0, [](double x) { return x < 0 ? std::expm1(x) : x; }},
-    {LRT_SOFTSIGN, "softsign", 0, 0, 1.5, [](double x) { return x / (1 + std::abs(x)); }},
-    {LRT_SOFTPLUS, "softplus", 0, 0, 2.0, [](double x) { return std::isnan(x) ? x : std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }},
-    {LRT_EXP, "exp", 0, 0, 1.0, [](double x) { return std::exp(x); }},
-    {LRT_LOG, "log", 0, 0, 1.5, [](double x) { return std::log(x); }},
-    {LRT_SQRT, "sqrt", 0, 0, 0.5, [](double x) { return std::sqrt(x); }},
-    {LRT_SQUARE, "square", 0, 0, 0.5, [](double x) { return x * x; }},
-    {LRT_RECIPROCAL, "reciprocal", 0, 0, 0.5, [](double x) { return 1 / x; }},
-    {LRT_NEG, "neg", 0, 0, 0, [](double x) { return -x; }},
-    {LRT_ABS, "abs", 0, 0, 0, [](double x) { return std::abs(x); }},
-    {LRT_CLAMP, "clamp", -1.0f, 2.0f, 0, [](double x) { return x < -1 ? -1 : x > 2 ? 2 : x; }},
-};
-
-// The error of got in units of the last place of the exact value. What is below the smallest normal float may be zero.
-double ulps(float got, double exact) {
-  constexpr double kLeast = std::numeric_limits<float>::min();
-  if (std::isnan(exact)) return std::isnan(got) ? 0 : HUGE_VAL;
-  const float rounded = static_cast<float>(exact);
-  if (std::isinf(rounded) && got == rounded) return 0;
-  if (std::abs(exact) < kLeast && got == 0) return 0;
-  if (std::isnan(got) || std::isinf(got)) return std::isinf(rounded) || std::abs(exact) < 3.4028233e38 ? HUGE_VAL : 1;
-  const double unit = std::ldexp(1.0, std::max(std::ilogb(exact), -126) - 23);
-  return std::abs(got - exact) / unit;
-}
-
-// Every 4099th of all floats (a prime: all exponents with ever other mantissas), and the edges.
-Floats sampled_floats() {
-  Floats values;
-  for (uint64_t bits = 0; bits < (uint64_t{1} << 32); bits += 4099) {
-    const uint32_t b = static_cast<uint32_t>(bits);
-    float f;
-    std::memcpy(&f, &b, sizeof f);
-    if (!std::isnan(f)) values.push_back(f);
-  }
-  const float inf = std::numeric_limits<float>::infinity();
-  for (float edge : {0.0f, 1.0f, 0.70710678f, 0.4142135f, 0.34657f, 0.8813736f, 9.0f, 17.0f, 27.7f, 87.0f, 87.33654f, 88.0f,
-                     88.37626f, 88.72283f, 104.0f, 1e-38f, 1.1754944e-38f, 3.4028235e38f, inf}) {
-    float below = edge, above = edge;
-    for (int i = 0; i < 40; ++i) {
-      values.insert(values.end(), {below, -below, above, -above});
-      below = std::nextafter(below, -inf);
-      above = std::nextafter(above, inf);
-    }
-  }
-  values.push_back(std::numeric_limits<float>::quiet_NaN());
-  return values;
-}
-
-Floats apply(const Kernels& kernels, const Function& function, const Floats& x, bool flush) {
-  Floats y(x.size());
-  const auto run = [&] {
-    kernels.unary_f32(function.kind, x.data(), y.data(), static_cast<int64_t>(x.size()), function.alpha, function.beta);
-  };
-  if (flush) {
-    const FlushDenormals flushing;
-    run();
-  } else {
-    run();
-  }
-  return y;
-}
-
-void test_function(const Kernels& kernels, const Function& function, const Floats& x, Hash* hash) {
-  const Floats y = apply(kernels, function, x, true), kept = apply(kernels, function, x, false);
-  double worst = 0;
-  float at = 0;
-  bool flush_matters = false;
-  for (size_t i = 0; i < x.size(); ++i) {
-    const bool denormal = std::fpclassify(x[i]) == FP_SUBNORMAL || std::fpclassify(kept[i]) == FP_SUBNORMAL;
-    if (denormal) continue;  // one of the two settings gives zero for it
-    flush_matters |= !same_bits({y[i]}, {kept[i]});
-    const double error = ulps(y[i], function.exact(x[i]));
-    if (error > worst) worst = error, at = x[i];
-  }
-  std::printf("%-12s %-16s %6.3f ULP at %.9g\n", kernels.name, function.name, worst, static_cast<double>(at));
-  const bool cancels = function.kind == LRT_AFFINE && !kernels.has_fma;
-  check(worst <= function.ulp + 1e-3 || cancels, std::string(function.name) + ": error");
-  check(!flush_matters, std::string(function.name) + ": flushing denormals changes normal results");
-  compare_tables(kernels, function.name, y);
-  hash->add(y);
-}
-
-void test_functions(const Kernels& kernels) {
-  const Floats x = sampled_floats();
-  Hash hash;
-  for (const Function& function : kFunctions) test_function(kernels, function, x, &hash);
-  std::printf("%-12s unary       %016llx\n", kernels.name, static_cast<unsigned long long>(hash.value));
-
-  // Lengths, and the result in place.
-  const Floats some = random_floats(80, 21, 4.0f);
-  for (int kind = 0; kind < LRT_UNARY_KINDS; ++kind) {
-    Floats whole(some.size());
-    kernels.unary_f32(kind, some.data(), whole.data(), 80, 0.5f, 1.5f);
-    for (int64_t n = 0; n <= 50; ++n) {
-      Floats y = some, expected = some;
-      std::copy(whole.begin() + 3, whole.begin() + 3 + n, expected.begin() + 3);
-      kernels.unary_f32(kind, y.data() + 3, y.data() + 3, n, 0.5f, 1.5f);
-      check(same_bits(y, expected), text("unary kind, n", kind, n));
-    }
-  }
-}
+// ---- Arrays ---------------------------------------------------------------------------------------------------
 
 float apply_binary(int kind, float a, float b) {
-  switch (kind) {
-    case LRT_ADD: return a + b;
-    case LRT_SUB: return a - b;
-    case LRT_MUL: return a * b;
-    default: return a / b;
-  }
+  return kind == LRT_ADD ? a + b : kind == LRT_SUB ? a - b : kind == LRT_MUL ? a * b : a / b;
 }
 
 void test_arrays(const Kernels& kernels) {
@@ -463,7 +280,8 @@ void test_arrays(const Kernels& kernels) {
       for (int steps = 0; steps < 4; ++steps) {
         Floats y(60, kUntouched), expected = y;
         for (int64_t i = 0; i < n; ++i) {
-          expected[static_cast<size_t>(i)] = apply_binary(kind, a[static_cast<size_t>(steps & 1 ? i : 0)], b[static_cast<size_t>(steps & 2 ? i : 0)]);
+          expected[static_cast<size_t>(i)] =
+              apply_binary(kind, a[static_cast<size_t>(steps & 1 ? i : 0)], b[static_cast<size_t>(steps & 2 ? i : 0)]);
         }
         kernels.binary_f32(kind, a.data(), steps & 1, b.data(), steps >> 1, y.data(), n);
         check(same_bits(y, expected), text("binary kind, n, steps", kind, n, steps));
@@ -483,7 +301,7 @@ void test_arrays(const Kernels& kernels) {
       hash.add({sum});
     }
   }
-  std::printf("%-12s arrays      %016llx\n", kernels.name, static_cast<unsigned long long>(hash.value));
+  print_hash(kernels, "arrays", hash);
 }
 
 // ---- General cells ---------------------------------------------------------------------------------------------
@@ -501,15 +319,30 @@ Activation activation(UnaryKind kind) {
   return {};
 }
 
-void test_lstm_cell(const Kernels& kernels, int64_t hidden, int64_t rows, bool peephole, bool coupled, float clip, UnaryKind kind, Hash* hash) {
+void test_lstm_cell(const Kernels& kernels, int64_t hidden, int64_t rows, bool peephole, bool coupled, float clip,
+                    UnaryKind kind, Hash* hash) {
   const StepInput in(hidden, rows, 4);
   const Activation f = activation(LRT_SIGMOID), g = activation(kind), h = activation(LRT_TANH);
   const size_t padded = static_cast<size_t>(panels_of(hidden) * 16);
   const Floats p = random_floats(3 * padded, 41);
   Step out{Floats(in.h.size(), kUntouched), Floats(in.c.size(), kUntouched)};
   const int64_t stride = in.h_stride();
-  const LstmCellF32 cell{in.sums.data(), in.gate_stride(), peephole ? p.data() : nullptr, in.c.data(), stride, out.h.data(), stride,
-                         out.c.data(), stride, hidden, rows, clip, coupled, f, g, h};
+  const LstmCellF32 cell{in.sums.data(),
+                         in.gate_stride(),
+                         peephole ? p.data() : nullptr,
+                         in.c.data(),
+                         stride,
+                         out.h.data(),
+                         stride,
+                         out.c.data(),
+                         stride,
+                         hidden,
+                         rows,
+                         clip,
+                         coupled,
+                         f,
+                         g,
+                         h};
   kernels.lstm_cell_f32(&cell);
   std::vector<double> h_new, c_new;
   const auto bound = [clip](double x) { return clip > 0 ? std::min(std::max(x, -double(clip)), double(clip)) : x; };
@@ -524,7 +357,8 @@ void test_lstm_cell(const Kernels& kernels, int64_t hidden, int64_t rows, bool p
       h_new.push_back(sigmoid(bound(in.gate(row, 1, unit) + peep(1, c_new.back()))) * std::tanh(c_new.back()));
     }
   }
-  const std::string what = text("lstm_cell hidden, rows, peephole, coupled, kind", hidden, rows, peephole, coupled, kind);
+  const std::string what =
+      text("lstm_cell hidden, rows, peephole, coupled, kind", hidden, rows, peephole, coupled, kind);
   check_close(in, out.c, c_new, 1e-5, what + " c");
   check_close(in, out.h, h_new, 1e-5, what + " h");
   compare_tables(kernels, what, out.h);
@@ -536,8 +370,21 @@ void test_gru_cell(const Kernels& kernels, int64_t hidden, int64_t rows, bool be
   const int64_t stride = in.h_stride(), width = panels_of(hidden) * 16;
   const float* zr = in.sums.data();
   Floats reset(in.h.size(), kUntouched), h_out = reset;
-  GruCellF32 cell{zr, in.gate_stride(), zr + 2 * width, in.gate_stride(), before ? zr + 3 * width : nullptr, in.gate_stride(),
-                  in.h.data(), stride, reset.data(), stride, hidden, rows, clip, activation(LRT_SIGMOID), activation(LRT_TANH)};
+  GruCellF32 cell{zr,
+                  in.gate_stride(),
+                  zr + 2 * width,
+                  in.gate_stride(),
+                  before ? zr + 3 * width : nullptr,
+                  in.gate_stride(),
+                  in.h.data(),
+                  stride,
+                  reset.data(),
+                  stride,
+                  hidden,
+                  rows,
+                  clip,
+                  activation(LRT_SIGMOID),
+                  activation(LRT_TANH)};
   kernels.gru_reset_f32(&cell);
   cell.h_out = h_out.data();
   kernels.gru_cell_f32(&cell);
@@ -547,7 +394,8 @@ void test_gru_cell(const Kernels& kernels, int64_t hidden, int64_t rows, bool be
     const float* sums = zr + row * in.gate_stride();
     for (int64_t unit = 0; unit < hidden; ++unit) {
       const double h = in.h[static_cast<size_t>(row * stride + unit)];
-      const double z = sigmoid(bound(sums[unit / 16 * 32 + unit % 16])), r = sigmoid(bound(sums[unit / 16 * 32 + 16 + unit % 16]));
+      const double z = sigmoid(bound(sums[unit / 16 * 32 + unit % 16])),
+                   r = sigmoid(bound(sums[unit / 16 * 32 + 16 + unit % 16]));
       const double n = std::tanh(bound(sums[2 * width + unit] + (before ? r * sums[3 * width + unit] : 0)));
       rh.push_back(r * h);
       h_new.push_back((1 - z) * n + z * h);
@@ -563,7 +411,8 @@ void test_gru_cell(const Kernels& kernels, int64_t hidden, int64_t rows, bool be
 void test_rnn_cell(const Kernels& kernels, int64_t hidden, int64_t rows, Hash* hash) {
   const StepInput in(hidden, rows, 1);
   Floats out(in.h.size(), kUntouched);
-  const RnnCellF32 cell{in.sums.data(), in.gate_stride(), out.data(), in.h_stride(), hidden, rows, 0, activation(LRT_TANH)};
+  const RnnCellF32 cell{in.sums.data(),      in.gate_stride(), out.data(), in.h_stride(), hidden, rows, 0,
+                        activation(LRT_TANH)};
   kernels.rnn_cell_f32(&cell);
   std::vector<double> h;
   for (int64_t row = 0; row < rows; ++row) {
@@ -588,7 +437,7 @@ void test_cells(const Kernels& kernels) {
   for (int kind = LRT_RELU; kind <= LRT_SOFTPLUS; ++kind) {
     test_lstm_cell(kernels, 20, 2, true, false, 0, static_cast<UnaryKind>(kind), &hash);
   }
-  std::printf("%-12s cells       %016llx\n", kernels.name, static_cast<unsigned long long>(hash.value));
+  print_hash(kernels, "cells", hash);
 }
 
 // ---- Choice ----------------------------------------------------------------------------------------------------
@@ -610,16 +459,13 @@ void test_choice() {
 }  // namespace
 
 int main() {
-  for (const Kernels* const* table = available_kernels(); *table; ++table) {
-    where = (*table)->name;
-    test_gemm(**table);
-    test_steps(**table);
-    test_step_extremes(**table);
-    test_functions(**table);
-    test_arrays(**table);
-    test_cells(**table);
-  }
+  for_each_table([](const Kernels& kernels) {
+    test_gemm(kernels);
+    test_steps(kernels);
+    test_step_extremes(kernels);
+    test_arrays(kernels);
+    test_cells(kernels);
+  });
   test_choice();
-  std::printf("%d passed, %d failed\n", passed, failed);
-  return failed != 0;
+  return report();
 }

@@ -51,11 +51,21 @@ LRT_INLINE void store_first(float* p, V x, int n) {
   for (int i = 0; i < n; ++i) p[i] = lanes[i];
 }
 
-LRT_INLINE V add(V x, V y) { return each(x, y, [](float32x4_t p, float32x4_t q) { return vaddq_f32(p, q); }); }
-LRT_INLINE V sub(V x, V y) { return each(x, y, [](float32x4_t p, float32x4_t q) { return vsubq_f32(p, q); }); }
-LRT_INLINE V mul(V x, V y) { return each(x, y, [](float32x4_t p, float32x4_t q) { return vmulq_f32(p, q); }); }
-LRT_INLINE V div(V x, V y) { return each(x, y, [](float32x4_t p, float32x4_t q) { return vdivq_f32(p, q); }); }
-LRT_INLINE V sqrt(V x) { return each(x, [](float32x4_t p) { return vsqrtq_f32(p); }); }
+LRT_INLINE V add(V x, V y) {
+  return each(x, y, [](float32x4_t p, float32x4_t q) { return vaddq_f32(p, q); });
+}
+LRT_INLINE V sub(V x, V y) {
+  return each(x, y, [](float32x4_t p, float32x4_t q) { return vsubq_f32(p, q); });
+}
+LRT_INLINE V mul(V x, V y) {
+  return each(x, y, [](float32x4_t p, float32x4_t q) { return vmulq_f32(p, q); });
+}
+LRT_INLINE V div(V x, V y) {
+  return each(x, y, [](float32x4_t p, float32x4_t q) { return vdivq_f32(p, q); });
+}
+LRT_INLINE V sqrt(V x) {
+  return each(x, [](float32x4_t p) { return vsqrtq_f32(p); });
+}
 LRT_INLINE V fma(V x, V y, V z) {
   return {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c), vfmaq_f32(z.d, x.d, y.d)};
 }
@@ -79,8 +89,12 @@ LRT_INLINE V select(Mask m, V yes, V no) {
           vbslq_f32(m.d, yes.d, no.d)};
 }
 
-LRT_INLINE V abs(V x) { return each(x, [](float32x4_t p) { return vabsq_f32(p); }); }
-LRT_INLINE V neg(V x) { return each(x, [](float32x4_t p) { return vnegq_f32(p); }); }
+LRT_INLINE V abs(V x) {
+  return each(x, [](float32x4_t p) { return vabsq_f32(p); });
+}
+LRT_INLINE V neg(V x) {
+  return each(x, [](float32x4_t p) { return vnegq_f32(p); });
+}
 LRT_INLINE V flip_sign(V x, V s) {
   return each(x, s, [](float32x4_t p, float32x4_t q) {
     const uint32x4_t sign = vandq_u32(vreinterpretq_u32_f32(q), vdupq_n_u32(0x80000000u));
@@ -103,7 +117,8 @@ LRT_INLINE float32x4_t split_exponent(float32x4_t x, float32x4_t* m) {
   return vcvtq_f32_s32(e);
 }
 LRT_INLINE V split_exponent(V x, V* m) {
-  return {split_exponent(x.a, &m->a), split_exponent(x.b, &m->b), split_exponent(x.c, &m->c), split_exponent(x.d, &m->d)};
+  return {split_exponent(x.a, &m->a), split_exponent(x.b, &m->b), split_exponent(x.c, &m->c),
+          split_exponent(x.d, &m->d)};
 }
 
 }  // namespace

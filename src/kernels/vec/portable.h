@@ -22,7 +22,8 @@ struct Mask {
   Bits a, b, c, d;
 };
 
-constexpr int kMaxGroup = 4, kAccumulators = 3, kTileVectors = 1;  // of 16 SSE registers, 12 for the sums of several rows
+// Of 16 SSE registers, 12 for the sums of several rows.
+constexpr int kMaxGroup = 4, kAccumulators = 3, kTileVectors = 1;
 
 // f of each quarter.
 template <class F>
@@ -79,13 +80,19 @@ LRT_INLINE V min(V x, V y) { return select(less(x, y), x, y); }
 LRT_INLINE V max(V x, V y) { return select(less(y, x), x, y); }
 
 constexpr int32_t kSign = INT32_MIN;
-LRT_INLINE V abs(V x) { return each(x, [](Quad q) { return (Quad)((Bits)q & ~kSign); }); }
-LRT_INLINE V neg(V x) { return each(x, [](Quad q) { return (Quad)((Bits)q ^ kSign); }); }
+LRT_INLINE V abs(V x) {
+  return each(x, [](Quad q) { return (Quad)((Bits)q & ~kSign); });
+}
+LRT_INLINE V neg(V x) {
+  return each(x, [](Quad q) { return (Quad)((Bits)q ^ kSign); });
+}
 LRT_INLINE V flip_sign(V x, V s) {
   return each(x, s, [](Quad q, Quad sign) { return (Quad)((Bits)q ^ ((Bits)sign & kSign)); });
 }
 
-LRT_INLINE V bits_to_exponent(V t) { return each(t, [](Quad q) { return (Quad)((Bits)q << 23); }); }
+LRT_INLINE V bits_to_exponent(V t) {
+  return each(t, [](Quad q) { return (Quad)((Bits)q << 23); });
+}
 LRT_INLINE V add_to_exponent(V x, V t) {
   return each(x, t, [](Quad q, Quad n) { return (Quad)((Bits)q + ((Bits)n << 23)); });
 }
@@ -95,7 +102,8 @@ LRT_INLINE Quad split_exponent(Quad x, Quad* m) {
   return Quad{static_cast<float>(e[0]), static_cast<float>(e[1]), static_cast<float>(e[2]), static_cast<float>(e[3])};
 }
 LRT_INLINE V split_exponent(V x, V* m) {
-  return {split_exponent(x.a, &m->a), split_exponent(x.b, &m->b), split_exponent(x.c, &m->c), split_exponent(x.d, &m->d)};
+  return {split_exponent(x.a, &m->a), split_exponent(x.b, &m->b), split_exponent(x.c, &m->c),
+          split_exponent(x.d, &m->d)};
 }
 
 }  // namespace

@@ -75,7 +75,8 @@ LRT_INLINE V bits_to_exponent(V t) {
 }
 LRT_INLINE V add_to_exponent(V a, V t) {
   const V e = bits_to_exponent(t);
-  return {float_of(_mm256_add_epi32(bits_of(a.lo), bits_of(e.lo))), float_of(_mm256_add_epi32(bits_of(a.hi), bits_of(e.hi)))};
+  return {float_of(_mm256_add_epi32(bits_of(a.lo), bits_of(e.lo))),
+          float_of(_mm256_add_epi32(bits_of(a.hi), bits_of(e.hi)))};
 }
 LRT_INLINE __m256 split_exponent(__m256 x, __m256* m) {
   const __m256i e = _mm256_srai_epi32(_mm256_sub_epi32(bits_of(x), _mm256_set1_epi32(0x3f3504f3)), 23);
