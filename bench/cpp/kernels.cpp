@@ -86,10 +86,10 @@ struct Case {
   Panels panels;
   int32_t backwards = 0;
 
-  Case(int64_t size, int64_t rows, int64_t vectors, int group)
-      : size(size),
-        rows(rows),
-        vectors(vectors),
+  Case(int64_t k, int64_t batch, int64_t width, int group)
+      : size(k),
+        rows(batch),
+        vectors(width),
         weights(size * vectors * 16),
         sums(rows * vectors * 16),
         h(rows * panels_of(size) * 16),

@@ -120,7 +120,7 @@ LRT_INLINE V activate_kind(int kind, V x, V alpha, V beta) {
   return x;
 }
 LRT_NOINLINE V activate(const Activation& a, V x, float clip) {
-  if (clip > 0) x = clamp_select(x, broadcast(-clip), broadcast(clip));
+  if (clip > 0) x = clamp(x, -clip, clip);
   return activate_kind(a.kind, x, broadcast(a.alpha), broadcast(a.beta));
 }
 

@@ -36,7 +36,8 @@ LRT_INLINE V exp_plus_one(Exp e) { return fnma(e.s, e.u, add(broadcast(1.0f), e.
 LRT_INLINE V one_minus_exp(Exp e) { return fma(e.s, e.u, sub(broadcast(1.0f), e.s)); }
 
 // A NaN in x comes through (see min and max).
-LRT_INLINE V clamp(V x, float low, float high) { return min(broadcast(high), max(broadcast(low), x)); }
+LRT_INLINE V clamp(V x, V low, V high) { return min(high, max(low, x)); }
+LRT_INLINE V clamp(V x, float low, float high) { return clamp(x, broadcast(low), broadcast(high)); }
 
 LRT_INLINE V exp(V x) {
   const Exp e = exp_minus(neg(x));
@@ -102,24 +103,28 @@ LRT_INLINE V elu(V x, V alpha) {
   return select(less(x, broadcast(0.0f)), below, x);
 }
 
-// Selected, not computed: min and max may flush a denormal or not, a selection never does.
-LRT_INLINE V clamp_select(V x, V low, V high) {
-  const V y = select(less(x, low), low, x);
-  return select(less(high, y), high, y);
+// Denormals are zero to arithmetic in the mode that run and step set, but what is only passed on or selected would keep them
+// or not as the compiler happens to choose its instructions.
+LRT_INLINE V flush(V x) {
+  return select(less(abs(x), broadcast(kMinNormal)), flip_sign(broadcast(0.0f), x), x);
 }
 
 // One UnaryKind, as kernels.h defines it.
 template <int Kind>
 LRT_INLINE V unary(V x, V alpha, V beta) {
   const V zero = broadcast(0.0f), one = broadcast(1.0f);
-  if constexpr (Kind == LRT_RELU) return select(less(x, zero), zero, x);
+  if constexpr (Kind == LRT_RELU || Kind == LRT_LEAKY_RELU || Kind == LRT_THRESHOLDED_RELU || Kind == LRT_ELU ||
+                Kind == LRT_NEG || Kind == LRT_ABS || Kind == LRT_CLAMP) {
+    x = flush(x);
+  }
+  if constexpr (Kind == LRT_RELU) return max(zero, x);
   if constexpr (Kind == LRT_SIGMOID) return sigmoid(x);
   if constexpr (Kind == LRT_TANH) return tanh(x);
   if constexpr (Kind == LRT_AFFINE) return fma(alpha, x, beta);
   if constexpr (Kind == LRT_LEAKY_RELU) return select(less(x, zero), mul(alpha, x), x);
   if constexpr (Kind == LRT_THRESHOLDED_RELU) return select(less(x, alpha), zero, x);
   if constexpr (Kind == LRT_SCALED_TANH) return mul(alpha, tanh(mul(beta, x)));
-  if constexpr (Kind == LRT_HARD_SIGMOID) return clamp_select(fma(alpha, x, beta), zero, one);
+  if constexpr (Kind == LRT_HARD_SIGMOID) return clamp(fma(alpha, x, beta), zero, one);
   if constexpr (Kind == LRT_ELU) return elu(x, alpha);
   if constexpr (Kind == LRT_SOFTSIGN) return div(x, add(one, abs(x)));
   if constexpr (Kind == LRT_SOFTPLUS) return softplus(x);
@@ -130,7 +135,7 @@ LRT_INLINE V unary(V x, V alpha, V beta) {
   if constexpr (Kind == LRT_RECIPROCAL) return div(one, x);
   if constexpr (Kind == LRT_NEG) return neg(x);
   if constexpr (Kind == LRT_ABS) return abs(x);
-  if constexpr (Kind == LRT_CLAMP) return clamp_select(x, alpha, beta);
+  if constexpr (Kind == LRT_CLAMP) return clamp(x, alpha, beta);
 }
 
 }  // namespace

@@ -110,8 +110,8 @@ struct StepInput {
   // The place of a gate of a unit in its row of sums, and the packed column's source.
   int64_t place(int64_t gate, int64_t unit) const { return unit / 16 * gates * 16 + gate * 16 + unit % 16; }
   int64_t source(int64_t column) const {
-    const int64_t unit = c / (gates * 16) * 16 + c % 16;
-    return unit < hidden ? c / 16 % gates * hidden + unit : -1;
+    const int64_t unit = column / (gates * 16) * 16 + column % 16;
+    return unit < hidden ? column / 16 % gates * hidden + unit : -1;
   }
   double product(int64_t row, int64_t gate, int64_t unit) const {
     double sum = 0;
