@@ -295,4 +295,6 @@ def _as_array(value: npt.ArrayLike, info: TensorInfo) -> Array:
             array = np.asarray(value, info.dtype)
         except (TypeError, ValueError) as error:
             raise ShapeError(f"input '{info.name}' cannot be made an array: {error}") from error
+    if info.dtype is not None and array.dtype != info.dtype:
+        raise ShapeError(f"input '{info.name}' is {array.dtype}{list(array.shape)}, wanted {info.dtype}")
     return np.require(array, requirements=["C", "ALIGNED"])

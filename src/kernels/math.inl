@@ -105,9 +105,7 @@ LRT_INLINE V elu(V x, V alpha) {
 
 // Denormals are zero to arithmetic in the mode that run and step set, but what is only passed on or selected would keep them
 // or not as the compiler happens to choose its instructions.
-LRT_INLINE V flush(V x) {
-  return select(less(abs(x), broadcast(kMinNormal)), flip_sign(broadcast(0.0f), x), x);
-}
+LRT_INLINE V flush(V x) { return select(less(abs(x), broadcast(kMinNormal)), flip_sign(broadcast(0.0f), x), x); }
 
 // One UnaryKind, as kernels.h defines it.
 template <int Kind>

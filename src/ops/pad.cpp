@@ -39,8 +39,8 @@ struct PadCall {
     const auto width = static_cast<int64_t>(element);
     const int64_t in_bytes = axis.in_stride * width, out_bytes = axis.out_stride * width;
     for (const Piece& piece : axis.pieces) {
-      const char* source = from + piece.source * in_bytes;
-      if (piece.source < 0) {
+      const char* source = piece.source < 0 ? nullptr : from + piece.source * in_bytes;
+      if (!source) {
         fill_elements(to, value, element, piece.count * axis.out_stride);
       } else if (depth + 1 < axes.size()) {
         for (int64_t i = 0; i < piece.count; ++i) {

@@ -163,7 +163,7 @@ class TestPlan final : public OpPlan {
   }
   BufferId scratch(size_t bytes) override {
     scratch_.emplace_back(bytes);
-    std::memset(scratch_.back().as<char>(), 0xff, bytes);  // NaN, where it is read before it is written
+    std::fill_n(scratch_.back().as<char>(), bytes, '\xff');  // NaN, where it is read before it is written
     return add(scratch_.back().as<char>());
   }
   std::shared_ptr<const void> packed(int, const std::vector<int>& reads,

@@ -13,6 +13,7 @@ namespace {
 
 typedef float Quad __attribute__((vector_size(16)));
 typedef int32_t Bits __attribute__((vector_size(16)));
+typedef uint32_t Word __attribute__((vector_size(16)));
 typedef float LooseQuad __attribute__((vector_size(16), aligned(4), may_alias));
 
 struct V {
@@ -91,14 +92,14 @@ LRT_INLINE V flip_sign(V x, V s) {
 }
 
 LRT_INLINE V bits_to_exponent(V t) {
-  return each(t, [](Quad q) { return (Quad)((Bits)q << 23); });
+  return each(t, [](Quad q) { return (Quad)((Word)q << 23); });
 }
 LRT_INLINE V add_to_exponent(V x, V t) {
-  return each(x, t, [](Quad q, Quad n) { return (Quad)((Bits)q + ((Bits)n << 23)); });
+  return each(x, t, [](Quad q, Quad n) { return (Quad)((Word)q + ((Word)n << 23)); });
 }
 LRT_INLINE Quad split_exponent(Quad x, Quad* m) {
-  const Bits e = ((Bits)x - 0x3f3504f3) >> 23;
-  *m = (Quad)((Bits)x - (e << 23));
+  const Bits e = (Bits)((Word)x - 0x3f3504f3u) >> 23;
+  *m = (Quad)((Word)x - ((Word)e << 23));
   return Quad{static_cast<float>(e[0]), static_cast<float>(e[1]), static_cast<float>(e[2]), static_cast<float>(e[3])};
 }
 LRT_INLINE V split_exponent(V x, V* m) {
