@@ -135,12 +135,16 @@ def test_loading_a_converted_file_imports_no_converter(tmp_path: pathlib.Path) -
         "print([m for m in sys.modules if m.split('.')[0] in ('onnx', 'gguf') or m.startswith('lstm_rt.converters')])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "m.gguf")], stdout=subprocess.PIPE, text=True, check=True
+        [sys.executable, "-c", program, str(tmp_path / "m.gguf")],
+        cwd=tmp_path,  # the source folder would hide the installed package
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == "[]"
 
 
-def test_convert_is_there_after_load() -> None:
+def test_convert_is_there_after_load(tmp_path: pathlib.Path) -> None:
     """A submodule of the same name would take the function's place once it is imported."""
     program = "import lstm_rt; lstm_rt.load; assert callable(lstm_rt.convert)"
-    subprocess.run([sys.executable, "-c", program], check=True)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True)

@@ -58,6 +58,10 @@ class OpPlanner final : public OpPlan {
     if (operand.value != kAbsent) return operand;
     operand.value = op_.inputs[static_cast<size_t>(input)];
     ValueState& state = planner_.value(operand.value);
+    if (!state.defined) {
+      refuse(Status::file, "reads '" + planner_.graph_.values[static_cast<size_t>(operand.value)] +
+                               "', which the op that should give it does not");
+    }
     operand.dtype = state.dtype;
     operand.shape = state.shape;
     operand.buffer = planner_.buffer_of(state);
@@ -118,7 +122,7 @@ class OpPlanner final : public OpPlan {
   }
 
   void* known_out(int output, DType dtype, const Shape& shape) override {
-    ValueState& state = made_[static_cast<size_t>(output)];
+    ValueState& state = made(output);
     state.dtype = dtype;
     state.shape = shape;
     check_size(shape);
@@ -133,7 +137,7 @@ class OpPlanner final : public OpPlan {
       refuse(Status::shape, "cannot see " + state.shape.text() + " as " + shape.text());
     }
     state.shape = shape;
-    made_[static_cast<size_t>(output)] = std::move(state);
+    made(output) = std::move(state);
   }
 
   BufferId scratch(size_t bytes) override {
@@ -201,6 +205,11 @@ class OpPlanner final : public OpPlan {
   void not_streamable(const std::string& why) override { planner_.problem(op_, why); }
 
  private:
+  ValueState& made(int output) {
+    if (output >= outputs()) refuse(Status::file, "has no output " + std::to_string(output));
+    return made_[static_cast<size_t>(output)];
+  }
+
   bool is_shape_op() const { return op_.type == "Shape" || op_.type == "Size"; }
 
   void check_size(const Shape& shape) const {
@@ -258,8 +267,8 @@ class OpPlanner final : public OpPlan {
     }
     if (!has_time_) return;
     for (size_t i = 0; i < made_.size(); ++i) {
-      const bool made = wants(static_cast<int>(i)) && made_[i].buffer >= 0 && !made_[i].known;
-      if (made && !declared_[i]) return not_streamable("mixes the time axis");
+      const bool has_time = wants(static_cast<int>(i)) && made_[i].buffer >= 0 && !made_[i].known;
+      if (has_time && !declared_[i]) return not_streamable("mixes the time axis");
     }
   }
 
