@@ -24,7 +24,7 @@ typedef struct Panels {
   int32_t group;   /* vectors per group */
 } Panels;
 
-/* out[m, n] = start + Σ_k x[m, k]·w[k, n] for m < rows, n < cols (cols ≤ 16·vectors).
+/* out[m, n] = start + Σ_k x[m, k]·w[k, n], in blocks of 64 values of k, for m < rows, n < cols (cols ≤ 16·vectors).
    start is bias[n] where bias is given (at least 16·vectors floats), else what out holds (the sum goes on).
    No alignment is asked of x and out. backwards walks the groups from last to first: the same bits, but a matrix that
    does not quite fit a cache is found there half of the time when the direction alternates. */
