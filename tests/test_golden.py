@@ -15,6 +15,8 @@ import lstm_rt
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
 PROBABILITY, STATE, GAIN = 1e-5, 1e-4, 1e-5
+# This one's cell gathers to -134, where onnxruntime itself is up to 1.1e-4 from float64 (ours: 5.2e-5).
+LARGE_STATE = {"silero_vad_half": 1.6e-4}
 CHAINED = (
     "silero_vad",
     "silero_vad_16k_op15",
@@ -65,7 +67,7 @@ def test_silero_chained(name: str) -> None:
         states.append(state)
     assert_same_bytes(stream.state["state"], state, "the stream's state")
     assert_within(np.array(probabilities), data[f"prob_{name}"], PROBABILITY, "probability")
-    assert_within(np.array(states)[data["state_frames"]], data[f"state_{name}"], STATE, "state")
+    assert_within(np.array(states)[data["state_frames"]], data[f"state_{name}"], LARGE_STATE.get(name, STATE), "state")
 
 
 def test_silero_sequence() -> None:

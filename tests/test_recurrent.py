@@ -13,7 +13,7 @@ from close import assert_layer, assert_same_bytes, assert_within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Recurrent
-from onnx import helper
+from onnx import helper, numpy_helper
 
 import lstm_rt
 
@@ -192,3 +192,17 @@ def test_stacked_layers() -> None:
     x = np.random.default_rng(0).standard_normal((11, 3, 7)).astype(np.float32)
     expected = models.run_onnxruntime(model, {"X": x})["out"]
     assert_within(lstm_rt.load(model)(x), expected, 2e-6, "stack")
+
+
+def test_forget_gate_closes_on_a_large_cell() -> None:
+    # What is left of c = 100 is as exact as if it had been small: it must not come from a difference of large numbers.
+    layer = Recurrent("LSTM", inputs=4, hidden=16, initial_c=True)
+    feeds = layer.feeds(1, 1)
+    model = layer.model()
+    bias = next(t for t in model.graph.initializer if t.name == "B")
+    values = numpy_helper.to_array(bias).copy()
+    values[:, 2 * 16 : 3 * 16] = -20.0  # f
+    bias.CopyFrom(numpy_helper.from_array(values, "B"))
+    found = lstm_rt.load(model)
+    small, large = (found.run({**feeds, "initial_c": np.full((1, 1, 16), c, np.float32)})["Y_c"] for c in (0.0, 100.0))
+    assert_within(large, small + 100 / (1 + np.exp(20.0)), 1e-6)

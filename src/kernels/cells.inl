@@ -8,15 +8,18 @@ namespace {
 LRT_INLINE Exp gate_exp_minus(V x) { return exp_minus(clamp(x, -27.7f, 87.0f)); }
 
 // c' = c sigma(f) + sigma(i) tanh(g) and h = sigma(o) tanh(c'), as
-// c' = c + (N (1+e^-f) - c e^-f (1+e^-i) D) / ((1+e^-i) D (1+e^-f)), where tanh g = N/D. Written as what is added to c, so
-// that a cell that only gathers does not take a rounding of all of c at every step.
+// c' = (c (1+e^-i) D + N (1+e^-f)) / ((1+e^-i) D (1+e^-f)), where tanh g = N/D. An open forget gate (f > 0) writes that as
+// c + (N (1+e^-f) - c e^-f (1+e^-i) D) / (...), so that a cell that gathers does not round all of c at every step; a closed
+// one must not, since what is left would drown in the rounding of the c it drops.
 LRT_INLINE V lstm_unit(V i, V o, V f, V g, V c, V* c_new) {
+  const V zero = broadcast(0.0f);
+  const Mask open = less(zero, f);
   const Fraction tanh_g = tanh_fraction(g);
   const Exp e = gate_exp_minus(f);
   const V f1 = exp_plus_one(e);
   const V i1d = mul(exp_plus_one(gate_exp_minus(i)), tanh_g.denominator);
-  const V gained = fnma(mul(c, exp_value(e)), i1d, mul(tanh_g.numerator, f1));
-  *c_new = add(c, div(gained, mul(i1d, f1)));
+  const V change = select(open, neg(mul(c, exp_value(e))), c);
+  *c_new = add(select(open, c, zero), div(fma(change, i1d, mul(tanh_g.numerator, f1)), mul(i1d, f1)));
   const Fraction tanh_c = tanh_fraction(*c_new);
   return div(tanh_c.numerator, mul(tanh_c.denominator, exp_plus_one(gate_exp_minus(o))));
 }
