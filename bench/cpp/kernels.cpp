@@ -12,9 +12,11 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <vector>
 
 #include "model/error.h"
+#include "ops/panels.h"
 #include "session/flush.h"
 
 namespace {
@@ -36,9 +38,9 @@ double nanoseconds(F call) {
     for (int64_t i = 0; i < calls; ++i) call();
     return (now() - begin) / static_cast<double>(calls);
   };
-  const int64_t calls = std::max<int64_t>(2, static_cast<int64_t>(1e6 / sample(2)));
+  const int64_t calls = std::max<int64_t>(2, static_cast<int64_t>(3e5 / sample(2)));
   double best = sample(calls);
-  for (int i = 0; i < 60; ++i) best = std::min(best, sample(calls));
+  for (int i = 0; i < 40; ++i) best = std::min(best, sample(calls));
   return best;
 }
 
@@ -73,68 +75,81 @@ int64_t bare_read(const float* data, int64_t bytes) {
 
 int64_t panels_of(int64_t units) { return (units + 15) / 16; }
 
-void print(const char* what, int64_t size, int64_t rows, double ns, double weights) {
-  const double bytes = 4 * weights;
-  std::printf("  %-10s %5lld x%-4lld %11.1f ns %8.1f GB/s %8.1f GMAC/s\n", what, static_cast<long long>(size),
-              static_cast<long long>(rows), ns, bytes / ns, weights * static_cast<double>(rows) / ns);
-}
+constexpr struct {
+  const char* name;
+  WeightFormat format;
+} kFormats[] = {{"f32", LRT_FORMAT_F32},
+                {"bf16", LRT_FORMAT_BF16},
+                {"int8", LRT_FORMAT_INT8},
+                {"int8x16", LRT_FORMAT_INT8X16},
+                {"int4", LRT_FORMAT_INT4}};
 
 // One matrix [size, vectors*16] and what goes around it.
 struct Case {
   int64_t size, rows, vectors;
-  Floats weights, sums, h, out, c;
+  size_t bytes;
+  AlignedBuffer weights, quantized;
+  Floats sums, h, out, c;
   Panels panels;
-  int32_t backwards = 0;
 
-  Case(int64_t k, int64_t batch, int64_t width, int group)
+  Case(WeightFormat format, int64_t k, int64_t batch, int64_t width, int group)
       : size(k),
         rows(batch),
         vectors(width),
-        weights(size * vectors * 16),
+        bytes(panel_bytes(format, k, width)),
+        weights(bytes),
+        quantized(static_cast<size_t>(rows * lrt_quantized_row(format, k) + 64)),
         sums(rows * vectors * 16),
         h(rows * panels_of(size) * 16),
         out(rows * vectors * 16),
         c(rows * panels_of(size) * 16),
-        panels{weights.get(), nullptr, nullptr, size, vectors, group, LRT_FORMAT_F32} {}
-  double weight_count() const { return static_cast<double>(size * vectors * 16); }
+        panels(panels_at(weights.as<void>(), format, size, vectors, group)) {
+    std::memset(weights.as<void>(), 1, bytes);
+  }
+  void print(const char* what, double ns) const {
+    const auto macs = static_cast<double>(size * vectors * 16 * rows);
+    std::printf("  %-18s %5lld x%-4lld %11.1f ns %8.1f GB/s %8.1f GMAC/s\n", what, static_cast<long long>(size),
+                static_cast<long long>(rows), ns, static_cast<double>(bytes) / ns, macs / ns);
+  }
 };
 
-void bench_read(int64_t size, int64_t vectors) {
-  const Case t(size, 1, vectors, 1);
+void bench_read(WeightFormat format, int64_t size) {
+  const Case t(format, size, 1, panels_of(size) * 4, 1);
   volatile int64_t sink = 0;
-  print("bare read", size, 1, nanoseconds([&] { sink = bare_read(t.weights.get(), size * vectors * 64); }),
-        t.weight_count());
+  t.print("bare read", nanoseconds([&] { sink = bare_read(t.weights.as<float>(), static_cast<int64_t>(t.bytes)); }));
 }
 
-void bench_gemm(const Kernels& kernels, int64_t size, int64_t rows) {
-  const Case t(size, rows, panels_of(size) * 4, kernels.max_group);
+void bench_gemm(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows) {
+  Case t(format, size, rows, panels_of(size) * 4, kernels.max_group);
   const int64_t cols = t.vectors * 16;
-  const Gemm gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols, cols, 0, nullptr};
-  print(rows == 1 ? "gemv" : "gemm", size, rows, nanoseconds([&] { kernels.gemm(&gemm); }), t.weight_count());
+  const Gemm gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols,
+                  cols,      0,         t.quantized.as<void>()};
+  t.print(rows == 1 ? "gemv" : "gemm", nanoseconds([&] { kernels.gemm(&gemm); }));
 }
 
-void bench_lstm(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
-  Case t(size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
+void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
+  Case t(format, size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
   LstmStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
-                   t.out.get(), size,         t.c.get(),      size,      size, rows,      0, nullptr};
+                t.out.get(), size,         t.c.get(),      size,      size, rows,      0,
+                t.quantized.as<void>()};
   const double ns = nanoseconds([&] {
     kernels.lstm_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
     if (alternate) step.backwards ^= 1;
   });
-  print(alternate ? "lstm to&fro" : "lstm", size, rows, ns, t.weight_count());
+  t.print(alternate ? "lstm to and fro" : "lstm", ns);
 }
 
-void bench_gru(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
-  Case t(size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
+void bench_gru(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
+  Case t(format, size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
   GruStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size,
-                  t.out.get(), size,         size,           rows,      0, nullptr};
+               t.out.get(), size,         size,           rows,      0,         t.quantized.as<void>()};
   const double ns = nanoseconds([&] {
     kernels.gru_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
     if (alternate) step.backwards ^= 1;
   });
-  print(alternate ? "gru to&fro" : "gru", size, rows, ns, t.weight_count());
+  t.print(alternate ? "gru to and fro" : "gru", ns);
 }
 
 void bench_unary(const Kernels& kernels) {
@@ -163,16 +178,18 @@ int main(int argc, char** argv) {
   }
   for (const Kernels* const* table = available_kernels(); argc == 1 && *table; ++table) tables.push_back(*table);
   for (const Kernels* kernels : tables) {
-    std::printf("%s\n", kernels->name);
-    for (int64_t size : {8, 16, 32, 64, 128, 192, 256, 384, 512, 1024}) {
-      bench_read(size, panels_of(size) * 4);
-      bench_gemm(*kernels, size, 1);
-      for (const bool alternate : {false, true}) bench_lstm(*kernels, size, 1, alternate);
-      for (const bool alternate : {false, true}) bench_gru(*kernels, size, 1, alternate);
-      for (int64_t rows : {2, 4, 8, 64}) {
-        bench_gemm(*kernels, size, rows);
-        bench_lstm(*kernels, size, rows, false);
-        bench_gru(*kernels, size, rows, false);
+    for (const auto& [name, format] : kFormats) {
+      std::printf("%s %s\n", kernels->name, name);
+      for (int64_t size : {8, 16, 32, 64, 128, 192, 256, 384, 512, 1024}) {
+        bench_read(format, size);
+        bench_gemm(*kernels, format, size, 1);
+        for (const bool alternate : {false, true}) bench_lstm(*kernels, format, size, 1, alternate);
+        for (const bool alternate : {false, true}) bench_gru(*kernels, format, size, 1, alternate);
+        for (int64_t rows : {2, 4, 8, 64}) {
+          bench_gemm(*kernels, format, size, rows);
+          bench_lstm(*kernels, format, size, rows, false);
+          bench_gru(*kernels, format, size, rows, false);
+        }
       }
     }
     bench_unary(*kernels);

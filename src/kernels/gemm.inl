@@ -37,21 +37,24 @@ LRT_INLINE int64_t even_part(int64_t left, int64_t limit) {
 struct Group {
   const char* data;
   int64_t first;         // its first vector
-  int64_t vector_bytes;  // from one of its vectors to the next, on the same line
+  int64_t vector_bytes;  // from one of its vectors to the next, on the same line or in the same block
+  int64_t line_bytes;    // from line to line, or block to block
   int vectors;
 };
 LRT_INLINE int64_t group_count(const Panels& w) { return (w.vectors + w.group - 1) / w.group; }
 LRT_INLINE Group group_at(const Panels& w, int64_t index, bool backwards) {
   if (backwards) index = group_count(w) - 1 - index;
   const int64_t first = index * w.group, left = w.vectors - first;
-  return {static_cast<const char*>(w.data) + first * lrt_vector_bytes(w.format, w.k), first,
-          w.format == LRT_FORMAT_INT4 ? 4 * 64 + 32 : 64, static_cast<int>(left < w.group ? left : w.group)};
+  const int vectors = static_cast<int>(left < w.group ? left : w.group);
+  const bool blocks = w.format == LRT_FORMAT_INT4;
+  return {static_cast<const char*>(w.data) + first * lrt_vector_bytes(w.format, w.k), first, blocks ? 4 * 64 : 64,
+          vectors * (blocks ? 4 * 64 + 32 : 64), vectors};
 }
 LRT_INLINE Walk walk_group(const Panels& w, const Group& group, int64_t x_stride, int64_t start_stride,
                            int64_t out_stride) {
   const int64_t column = group.first * LRT_LANES;
-  return {w.k,          group.vectors * group.vector_bytes,      x_stride,
-          start_stride, out_stride,                              w.scales ? w.scales + column : nullptr,
+  return {w.k,          group.line_bytes, x_stride,
+          start_stride, out_stride,       w.scales ? w.scales + column : nullptr,
           w.sums ? w.sums + column : nullptr};
 }
 

@@ -29,7 +29,7 @@ typedef enum WeightFormat {
    Group g starts at data + g·group·(bytes of a vector); inside it, for each line of k, the group's vectors stand one
    after the other (the last group may hold fewer). In place of lines int4 has blocks of 32 values of k: for each
    vector four lines whose byte j of lane i holds k = 8·line + j in its low half and k = 8·line + 4 + j in its high half,
-   both with 8 added, then 16 float16 scales.
+   both with 8 added; then for each vector 16 float16 scales.
    Columns past N and k past K are zero. data is 64-byte aligned. */
 typedef struct Panels {
   const void* data;

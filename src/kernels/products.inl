@@ -166,22 +166,26 @@ struct Int4 {
   static constexpr int kBlock = 32;
 
   template <int Rows, int Vectors>
-  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t, int last) {
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
+                        int last) {
     const Walk s = walk;
     V sum[Rows][Vectors];
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
     }
-    const int64_t x_sums = kRowHeader + lrt_quantized_part(s.k);
-    for (int64_t b = 0; b * kBlock < s.k; ++b, w += s.w_step) {
+    const int64_t sums_at = kRowHeader + lrt_quantized_part(s.k);
+    const int32_t* offsets = reinterpret_cast<const int32_t*>(x + sums_at);
+    const int64_t offset_stride = s.x_stride / 4;
+    const int8_t* q = bytes_at(x) + kRowHeader;
+    // From the tile's first line to its first scale: past the group's other lines and the scales before.
+    const int64_t to_scales = s.w_step / 9 * 8 - column * (4 * 64 / 16) + column * 2;
+    for (const int8_t* end = q + s.k; q < end; q += kBlock, ++offsets, w += s.w_step) {
       LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const char* at = w + v * (4 * 64 + 32);
+        const char* at = w + v * (4 * 64);
         const Bytes lines[4] = {load_bytes(at), load_bytes(at + 64), load_bytes(at + 128), load_bytes(at + 192)};
-        const V scale = load_halves(reinterpret_cast<const uint16_t*>(at + 256));
+        const V scale = load_halves(reinterpret_cast<const uint16_t*>(w + to_scales + v * 32));
         LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-          const char* row = x + r * s.x_stride;
-          const int32_t added = 8 * reinterpret_cast<const int32_t*>(row + x_sums)[b];
-          const I total = sub(nibble_block(lines, bytes_at(row) + kRowHeader + b * kBlock), broadcast_int(added));
+          const I total = add(nibble_block(lines, q + r * s.x_stride), broadcast_int(offsets[r * offset_stride]));
           sum[r][v] = fma(to_float(total), scale, sum[r][v]);
         }
       }

@@ -80,7 +80,7 @@ LRT_NOINLINE void quantize_int8x16(const float* x, int64_t k, uint8_t* to) {
   });
 }
 
-// With the sum of each 32, by which the 8 that nibbles have added is taken off again. Nibbles are the unsigned side of
+// With -8 times the sum of each 32, which takes off the 8 that nibbles have added. Nibbles are the unsigned side of
 // their products, so these bytes carry no offset.
 LRT_NOINLINE void quantize_int4(const float* x, int64_t k, uint8_t* to) {
   const float up = row_scale(x, k, kSteps8, reinterpret_cast<float*>(to));
@@ -91,7 +91,7 @@ LRT_NOINLINE void quantize_int4(const float* x, int64_t k, uint8_t* to) {
   for (int64_t i = 0; i < padded; i += 32) {
     int32_t sum = 0;
     for (int64_t j = i; j < i + 32; ++j) sum += bytes[j];
-    *sums++ = sum;
+    *sums++ = -8 * sum;
   }
 }
 

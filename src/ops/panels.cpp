@@ -59,8 +59,8 @@ void pack_int8(void* to, const WeightView& w, int64_t vectors, int group, const 
   }
 }
 
-// One block of 32 values of k of one vector.
-void pack_int4_block(uint8_t* to, const WeightView& w, int64_t first, int64_t column, const ColumnOrder& order) {
+// One block of 32 values of k of one vector: its lines, and its scales.
+void pack_int4_block(uint8_t* to, uint8_t* scales, const WeightView& w, int64_t first, int64_t column, const ColumnOrder& order) {
   constexpr uint8_t kZero = 8;
   for (int64_t lane = 0; lane < LRT_LANES; ++lane) {
     const int64_t from = order(column + lane);
@@ -72,16 +72,17 @@ void pack_int4_block(uint8_t* to, const WeightView& w, int64_t first, int64_t co
       }
     }
     const uint16_t scale = from < 0 ? 0 : w.half_scale_at(first, from);
-    std::memcpy(to + 4 * 64 + lane * 2, &scale, sizeof scale);
+    std::memcpy(scales + lane * 2, &scale, sizeof scale);
   }
 }
 
 void pack_int4(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
   auto* at = static_cast<uint8_t*>(to);
   for (int64_t first = 0; first < vectors; first += group) {
-    for (int64_t k = 0; k < w.k; k += kQ4Block) {
-      for (int64_t v = first; v < std::min(first + group, vectors); ++v, at += 4 * 64 + 32) {
-        pack_int4_block(at, w, k, v * LRT_LANES, order);
+    const int64_t count = std::min<int64_t>(group, vectors - first);
+    for (int64_t k = 0; k < w.k; k += kQ4Block, at += count * (4 * 64 + 32)) {
+      for (int64_t v = 0; v < count; ++v) {
+        pack_int4_block(at + v * 4 * 64, at + count * 4 * 64 + v * 32, w, k, (first + v) * LRT_LANES, order);
       }
     }
   }

@@ -90,7 +90,6 @@ struct I {
   __m256i lo, hi;
 };
 using Bytes = I;
-using N = I;
 using Four = __m256i;
 
 constexpr int kIntAccumulators = 4;
@@ -137,6 +136,7 @@ LRT_INLINE Four broadcast_four(const int8_t* p) {
 }
 
 #ifndef LRT_VNNI
+using N = I;  // sums of pairs, in 16 bits
 constexpr int kActivationOffset = 0;
 LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }
 LRT_INLINE __m256i dot4(__m256i sum, __m256i w, Four x) {

@@ -61,7 +61,6 @@ LRT_INLINE V split_exponent(V x, V* m) {
 using I = __m512i;      // 16 lanes of int32
 using Bytes = __m512i;  // 16 lanes of 4 bytes
 using Four = __m512i;   // 4 activations, in every lane
-using N = __m512i;      // sums of products with nibbles, on their way
 
 constexpr int kIntAccumulators = 16;  // sums of a tile of integers
 
@@ -95,6 +94,7 @@ LRT_INLINE Four broadcast_four(const int8_t* p) {
 }
 
 #ifndef LRT_VNNI
+using N = __m512i;  // sums of products with nibbles, on their way
 // Activations are stored as they are (as for vpdpbusd: with 128 added), and a sum starts where dot_start says.
 constexpr int kActivationOffset = 0;
 LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }

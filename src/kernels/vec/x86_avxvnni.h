@@ -16,16 +16,24 @@ LRT_INLINE I dot4(I sum, Bytes w, Four x) {
   return {_mm256_dpbusd_avx_epi32(sum.lo, x, w.lo), _mm256_dpbusd_avx_epi32(sum.hi, x, w.hi)};
 }
 
-LRT_INLINE N nibble_zero() { return zero_ints(); }
-LRT_INLINE __m256i nibble_dot(__m256i sum, __m256i w, Four low, Four high) {
-  const __m256i half = _mm256_set1_epi8(15);
-  sum = _mm256_dpbusd_avx_epi32(sum, _mm256_and_si256(w, half), low);
-  return _mm256_dpbusd_avx_epi32(sum, _mm256_and_si256(_mm256_srli_epi16(w, 4), half), high);
+// The high halves are taken where they stand, 16 times too large.
+struct N {
+  I low, high;
+};
+LRT_INLINE I and_bytes(Bytes w, int8_t mask) {
+  return {_mm256_and_si256(w.lo, _mm256_set1_epi8(mask)), _mm256_and_si256(w.hi, _mm256_set1_epi8(mask))};
 }
+LRT_INLINE I dot_unsigned(I sum, Bytes w, Four x) {
+  return {_mm256_dpbusd_avx_epi32(sum.lo, w.lo, x), _mm256_dpbusd_avx_epi32(sum.hi, w.hi, x)};
+}
+LRT_INLINE N nibble_zero() { return {zero_ints(), zero_ints()}; }
 LRT_INLINE N nibble_dot(N sum, Bytes w, Four low, Four high) {
-  return {nibble_dot(sum.lo, w.lo, low, high), nibble_dot(sum.hi, w.hi, low, high)};
+  return {dot_unsigned(sum.low, and_bytes(w, 15), low), dot_unsigned(sum.high, and_bytes(w, -16), high)};
 }
-LRT_INLINE I nibble_sum(N sum) { return sum; }
+LRT_INLINE I nibble_sum(N sum) {
+  return {_mm256_add_epi32(sum.low.lo, _mm256_srai_epi32(sum.high.lo, 4)),
+          _mm256_add_epi32(sum.low.hi, _mm256_srai_epi32(sum.high.hi, 4))};
+}
 
 }  // namespace
 }  // namespace lrt
