@@ -106,6 +106,9 @@ struct Case {
         panels(panels_at(weights.as<void>(), format, size, vectors, group)) {
     std::memset(weights.as<void>(), 1, bytes);
   }
+  void quantize(const Kernels& kernels) const {
+    if (panels.format > LRT_FORMAT_BF16) kernels.quantize(&panels, h.get(), size, rows, quantized.as<void>());
+  }
   void print(const char* what, double ns) const {
     const auto macs = static_cast<double>(size * vectors * 16 * rows);
     std::printf("  %-18s %5lld x%-4lld %11.1f ns %8.1f GB/s %8.1f GMAC/s\n", what, static_cast<long long>(size),
@@ -123,16 +126,20 @@ void bench_gemm(const Kernels& kernels, WeightFormat format, int64_t size, int64
   Case t(format, size, rows, panels_of(size) * 4, kernels.max_group);
   const int64_t cols = t.vectors * 16;
   const Gemm gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols,
-                  cols,      0,         t.quantized.as<void>()};
-  t.print(rows == 1 ? "gemv" : "gemm", nanoseconds([&] { kernels.gemm(&gemm); }));
+                  cols,      0,         0, group_count(t.panels), t.quantized.as<void>()};
+  t.print(rows == 1 ? "gemv" : "gemm", nanoseconds([&] {
+            t.quantize(kernels);
+            kernels.gemm(&gemm);
+          }));
 }
 
 void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
   Case t(format, size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
   LstmStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
                 t.out.get(), size,         t.c.get(),      size,      size, rows,      0,
-                t.quantized.as<void>()};
+                0,            group_count(t.panels), t.quantized.as<void>()};
   const double ns = nanoseconds([&] {
+    t.quantize(kernels);
     kernels.lstm_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
     if (alternate) step.backwards ^= 1;
@@ -143,8 +150,9 @@ void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64
 void bench_gru(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
   Case t(format, size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
   GruStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size,
-               t.out.get(), size,         size,           rows,      0,         t.quantized.as<void>()};
+               t.out.get(), size,         size,           rows,      0,         0, group_count(t.panels), t.quantized.as<void>()};
   const double ns = nanoseconds([&] {
+    t.quantize(kernels);
     kernels.gru_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
     if (alternate) step.backwards ^= 1;

@@ -57,9 +57,8 @@ template <class F, int Gates, class Step, class Start, class Cell>
 LRT_INLINE void step(const Step& s, Start start, Cell cell) {
   alignas(64) float sums[kBlockRows * kMaxGroup * LRT_LANES];
   const Panels& w = *s.r;
-  const ProductRows h = product_rows(w, s.h_in, s.h_in_stride, s.rows, s.quantized);
-  for (int64_t index = 0; index < group_count(w); ++index) {
-    const Group group = group_at(w, index, s.backwards != 0);
+  const ProductRows h = product_rows(w, s.h_in, s.h_in_stride, s.quantized);
+  for_groups(w, s, [&](const Group& group) {
     const int64_t width = group.vectors * LRT_LANES, panel = group.first / Gates;
     int64_t rows;
     for (int64_t row = 0; row < s.rows; row += rows) {
@@ -73,7 +72,7 @@ LRT_INLINE void step(const Step& s, Start start, Cell cell) {
         }
       }
     }
-  }
+  });
 }
 
 void lstm_step(const LstmStep* s) {

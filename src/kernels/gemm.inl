@@ -41,9 +41,7 @@ struct Group {
   int64_t line_bytes;    // from line to line, or block to block
   int vectors;
 };
-LRT_INLINE int64_t group_count(const Panels& w) { return (w.vectors + w.group - 1) / w.group; }
-LRT_INLINE Group group_at(const Panels& w, int64_t index, bool backwards) {
-  if (backwards) index = group_count(w) - 1 - index;
+LRT_INLINE Group group_at(const Panels& w, int64_t index) {
   const int64_t first = index * w.group, left = w.vectors - first;
   const int vectors = static_cast<int>(left < w.group ? left : w.group);
   const bool blocks = w.format == LRT_FORMAT_INT4;
@@ -89,34 +87,40 @@ LRT_INLINE void group_product(const Walk& s, const Group& group, const char* x, 
   run_tiles<F>(s, group, x, start, out, last, vectors, rows);
 }
 
-// The rows of x as the products read them, quantised first where the format wants that.
+// f(group) for the groups of a Gemm or a step, from the front or from the back.
+template <class Work, class F>
+LRT_INLINE void for_groups(const Panels& w, const Work& work, F f) {
+  for (int64_t i = work.first_group; i < work.last_group; ++i) {
+    f(group_at(w, work.backwards ? work.first_group + work.last_group - 1 - i : i));
+  }
+}
+
+// The rows of x as the products read them.
 struct ProductRows {
   const char* data;
   int64_t stride;  // bytes
 };
-LRT_INLINE ProductRows product_rows(const Panels& w, const float* x, int64_t x_stride, int64_t rows, void* quantized) {
+LRT_INLINE ProductRows product_rows(const Panels& w, const float* x, int64_t x_stride, const void* quantized) {
   const int64_t row_bytes = lrt_quantized_row(w.format, w.k);
   if (row_bytes == 0) return {reinterpret_cast<const char*>(x), x_stride * 4};
-  quantize_rows(w.format, x, x_stride, rows, w.k, quantized);
   return {static_cast<const char*>(quantized), row_bytes};
 }
 
 template <class F>
 LRT_INLINE void product(const Gemm& g) {
   const Panels& w = *g.w;
-  const ProductRows x = product_rows(w, g.x, g.x_stride, g.rows, g.quantized);
+  const ProductRows x = product_rows(w, g.x, g.x_stride, g.quantized);
   const int64_t wanted = (g.cols + LRT_LANES - 1) / LRT_LANES;
   const int last = static_cast<int>(g.cols - (wanted - 1) * LRT_LANES);
-  for (int64_t i = 0; i < group_count(w); ++i) {
-    const Group group = group_at(w, i, g.backwards != 0);
+  for_groups(w, g, [&](const Group& group) {
     const int64_t left = wanted - group.first, column = group.first * LRT_LANES;
-    if (left <= 0) continue;
+    if (left <= 0) return;
     const bool ends = left <= group.vectors;
     const Walk s = walk_group(w, group, x.stride, g.bias ? 0 : g.out_stride, g.out_stride);
     float* out = g.out + column;
     group_product<F>(s, group, x.data, g.bias ? g.bias + column : out, out, ends ? last : LRT_LANES,
                      ends ? static_cast<int>(left) : group.vectors, g.rows);
-  }
+  });
 }
 
 void gemm(const Gemm* g) {

@@ -82,7 +82,8 @@ typedef struct Gemm {
   int64_t out_stride;
   int64_t cols;
   int32_t backwards;
-  void* quantized; /* scratch of rows · lrt_quantized_row(format, k) bytes, 64-byte aligned; NULL where that is 0 */
+  int32_t first_group = 0, last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
+  const void* quantized = nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
 } Gemm;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
@@ -134,7 +135,8 @@ typedef struct LstmStep {
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-  void* quantized; /* as Gemm's */
+  int32_t first_group = 0, last_group = 0; /* as Gemm's, of r */
+  const void* quantized = nullptr;         /* rows of h_in */
 } LstmStep;
 
 typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
@@ -149,7 +151,8 @@ typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-  void* quantized;
+  int32_t first_group = 0, last_group = 0;
+  const void* quantized = nullptr;
 } GruStep;
 
 /* The general cell, after its products: any activations, peepholes, clip, coupled gates. */
@@ -204,6 +207,8 @@ typedef struct Kernels {
   const char* name;  /* "x86_avx2": a feature, never a CPU */
   int32_t has_fma;   /* tables with fused multiply-add all give the same bits */
   int32_t max_group; /* most vectors a group of Panels may have here; the packer takes a whole number of units' gates */
+  /* Rows of x as products with w read them: `to` has rows · lrt_quantized_row(format, k) bytes, 64-byte aligned. */
+  void (*quantize)(const Panels* w, const float* x, int64_t x_stride, int64_t rows, void* to);
   void (*gemm)(const Gemm*);
   void (*lstm_step)(const LstmStep*); /* sigmoid, tanh, tanh; no peephole, no clip: product and cell in one walk */
   void (*gru_step)(const GruStep*);   /* sigmoid, tanh; no clip */
@@ -222,6 +227,8 @@ typedef struct Kernels {
 const Kernels* const* available_kernels(void);
 
 #ifdef __cplusplus
+inline int32_t group_count(const Panels& w) { return static_cast<int32_t>((w.vectors + w.group - 1) / w.group); }
+
 /* The table LSTM_RT_ISA names, else the best; read once. Throws Error(unsupported) with the list when it names none.
    A name given here wins over the variable. */
 const Kernels* choose_kernels(const char* name);

@@ -95,15 +95,13 @@ LRT_NOINLINE void quantize_int4(const float* x, int64_t k, uint8_t* to) {
   }
 }
 
-// Nothing where the format takes x as it is.
-LRT_INLINE void quantize_rows(int32_t format, const float* x, int64_t x_stride, int64_t rows, int64_t k, void* to) {
-  const int64_t row_bytes = lrt_quantized_row(format, k);
-  if (row_bytes == 0) return;
+void quantize(const Panels* w, const float* x, int64_t x_stride, int64_t rows, void* to) {
+  const int64_t k = w->k, row_bytes = lrt_quantized_row(w->format, k);
   uint8_t* row = static_cast<uint8_t*>(to);
   for (int64_t r = 0; r < rows; ++r, x += x_stride, row += row_bytes) {
-    if (format == LRT_FORMAT_INT8) quantize_int8(x, k, row);
-    if (format == LRT_FORMAT_INT8X16) quantize_int8x16(x, k, row);
-    if (format == LRT_FORMAT_INT4) quantize_int4(x, k, row);
+    if (w->format == LRT_FORMAT_INT8) quantize_int8(x, k, row);
+    if (w->format == LRT_FORMAT_INT8X16) quantize_int8x16(x, k, row);
+    if (w->format == LRT_FORMAT_INT4) quantize_int4(x, k, row);
   }
 }
 

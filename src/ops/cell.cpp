@@ -30,11 +30,10 @@ bool Cell::is_activated(std::initializer_list<int> kinds) const {
 }
 
 void Cell::project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates,
-                   int64_t gate_stride, void* quantized, bool backwards) const {
+                   int64_t gate_stride, void* quantized, Parallel* parallel, bool backwards) const {
   const Panels w = panels(packed, w_at_, options_.inputs, gates_ * panels_, w_group_);
-  const Gemm gemm{&w,    x,           x_stride,   rows,      packed + bias_at_,
-                  gates, gate_stride, gate_row(), backwards, quantized};
-  kernels_.gemm(&gemm);
+  multiply(kernels_, {&w, x, x_stride, rows, packed + bias_at_, gates, gate_stride, gate_row(), backwards}, quantized,
+           parallel);
 }
 
 }  // namespace lrt

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "kernels/kernels.h"
-#include "ops/panels.h"
+#include "ops/product.h"
 
 namespace lrt {
 
@@ -43,6 +43,7 @@ struct CellStep {
   int64_t rows = 0;
   float* scratch = nullptr;    // scratch_floats(rows)
   void* quantized = nullptr;  // quantized_bytes(rows)
+  Parallel* parallel = nullptr;
   bool backwards = false;
 };
 
@@ -64,7 +65,7 @@ class Cell {
   virtual void pack(float* memory, const CellWeights& weights) const = 0;
   // gates = bias + W x, row by row.
   void project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates, int64_t gate_stride,
-               void* quantized, bool backwards) const;
+               void* quantized, Parallel* parallel, bool backwards) const;
   virtual void step(const float* packed, const CellStep& step) const = 0;
 
  protected:

@@ -55,9 +55,8 @@ class FusedGruCell final : public Cell {
                           s.h_out.stride,
                           options_.hidden,
                           s.rows,
-                          s.backwards,
-                          s.quantized};
-    kernels_.gru_step(&step);
+                          s.backwards};
+    step_cell(kernels_, step, s.quantized, s.parallel);
   }
 
  private:
@@ -135,8 +134,7 @@ class GeneralGruCell final : public Cell {
 
   void product(const Panels& panels, const float* x, int64_t x_stride, const CellStep& s, const float* bias, float* out,
                int64_t out_stride, int64_t cols) const {
-    const Gemm gemm{&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards, s.quantized};
-    kernels_.gemm(&gemm);
+    multiply(kernels_, {&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards}, s.quantized, s.parallel);
   }
 
   void pack_bias(float* memory, const float* b, const ColumnOrder& order) const {

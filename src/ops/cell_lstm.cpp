@@ -47,13 +47,12 @@ class LstmCell final : public Cell {
     if (fused_) {
       const LstmStep step{
           &r,           s.gates,        s.gate_stride, s.h_in.data,    s.h_in.stride,   s.c_in.data, s.c_in.stride,
-          s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards, s.quantized};
-      kernels_.lstm_step(&step);
-      return;
+          s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
+      return step_cell(kernels_, step, s.quantized, s.parallel);
     }
-    const Gemm gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
-                       s.gates, s.gate_stride, gate_row(),    s.backwards, s.quantized};
-    kernels_.gemm(&gemm);
+    multiply(kernels_,
+             {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
+             s.quantized, s.parallel);
     const auto& activations = options_.activations;
     const LstmCellF32 cell{s.gates,
                            s.gate_stride,

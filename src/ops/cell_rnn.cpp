@@ -26,9 +26,9 @@ class RnnCell final : public Cell {
 
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, panels_, w_group_);
-    const Gemm gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
-                       s.gates, s.gate_stride, gate_row(),    s.backwards, s.quantized};
-    kernels_.gemm(&gemm);
+    multiply(kernels_,
+             {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
+             s.quantized, s.parallel);
     const RnnCellF32 cell{s.gates,         s.gate_stride, s.h_out.data,  s.h_out.stride,
                           options_.hidden, s.rows,        options_.clip, options_.activations[0]};
     kernels_.rnn_cell_f32(&cell);

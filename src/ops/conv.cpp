@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "ops/checks.h"
-#include "ops/panels.h"
+#include "ops/product.h"
 #include "ops/strided.h"
 
 namespace lrt {
@@ -21,7 +21,7 @@ constexpr int kScales = 3;  // the input with the scales of int8 weights
 
 struct ConvCall {
   ConvShape s;
-  void (*gemm)(const Gemm*);
+  const Kernels* kernels;
   int group;  // vectors of Panels
   WeightFormat format = LRT_FORMAT_F32;
 
@@ -110,14 +110,14 @@ struct ConvCall {
     const int64_t left_stride = windows ? row_walk.step(0) : s.k();
     if (places == 1) {
       const int64_t stride = s.groups * s.filters;
-      const Gemm product{&w,     left,      left_stride,       count,     start, to + row * stride,
-                         stride, s.filters, frame.backwards(), quantized_at(frame, quantized)};
-      return gemm(&product);
+      return lrt::multiply(
+          *kernels,
+          {&w, left, left_stride, count, start, to + row * stride, stride, s.filters, frame.backwards()},
+          quantized_at(frame, quantized), frame.parallel());
     }
     float* sum = frame.at<float>(sums);
-    const Gemm product{&w,        left,      left_stride,       count,     start, sum,
-                       s.filters, s.filters, frame.backwards(), quantized_at(frame, quantized)};
-    gemm(&product);
+    lrt::multiply(*kernels, {&w, left, left_stride, count, start, sum, s.filters, s.filters, frame.backwards()},
+                  quantized_at(frame, quantized), frame.parallel());
     store(sum, to, row, count);
   }
 
@@ -300,7 +300,7 @@ void plan_conv(OpPlan& p) {
   if (format != LRT_FORMAT_INT4) s.crop();  // whose blocks cannot be cut
   ConvCall call;
   call.s = s;
-  call.gemm = p.kernels().gemm;
+  call.kernels = &p.kernels();
   call.group = p.kernels().max_group;
   call.format = format;
   call.x = p.in(0).buffer;

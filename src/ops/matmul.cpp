@@ -1,7 +1,7 @@
 // MatMul (numpy's rules) and Gemm. Weights are packed once; a right side that comes with the data is packed at every
 // run, so that both give the same bits.
 #include "ops/checks.h"
-#include "ops/panels.h"
+#include "ops/product.h"
 #include "ops/strided.h"
 
 namespace lrt {
@@ -66,7 +66,7 @@ void tell_cost(OpPlan& p, const RightSide& right, int64_t rows, int64_t matrices
 }
 
 struct MatMulCall {
-  void (*gemm)(const Gemm*);
+  const Kernels& kernels;
   Walk<2> batch;  // over matrices, of the left and the right side
   int64_t m;      // rows of one matrix of the left side
   RightSide right;
@@ -86,10 +86,10 @@ struct MatMulCall {
 
   void multiply(const Frame& frame, const Panels& panels, int64_t from, int64_t to, int64_t rows) const {
     const int64_t k = right.view.k, n = right.view.n;
-    const Gemm product{&panels,           frame.at<float>(left) + from * m * k,  k, rows,
-                       bias->as<float>(), frame.at<float>(out) + to * m * n,     n, n,
-                       frame.backwards(), quantized_at(frame, right.quantized)};
-    gemm(&product);
+    lrt::multiply(kernels,
+                  {&panels, frame.at<float>(left) + from * m * k, k, rows, bias->as<float>(),
+                   frame.at<float>(out) + to * m * n, n, n, frame.backwards()},
+                  quantized_at(frame, right.quantized), frame.parallel());
   }
 };
 
@@ -145,7 +145,7 @@ struct Start {
 };
 
 struct GemmCall {
-  void (*gemm)(const Gemm*);
+  const Kernels& kernels;
   int64_t m;
   RightSide right;
   std::shared_ptr<const AlignedBuffer> bias;  // where C is known and the same for every row, or left out; else:
@@ -162,9 +162,8 @@ struct GemmCall {
     float* to = frame.at<float>(out);
     if (!bias) start.fill(frame, to);
     const Panels panels = right.panels(frame, 0);
-    const Gemm product{&panels, x, k, m, bias ? bias->as<float>() : nullptr, to, n, n, frame.backwards(),
-                       quantized_at(frame, right.quantized)};
-    gemm(&product);
+    multiply(kernels, {&panels, x, k, m, bias ? bias->as<float>() : nullptr, to, n, n, frame.backwards()},
+             quantized_at(frame, right.quantized), frame.parallel());
   }
 };
 
@@ -248,7 +247,7 @@ void plan_matmul(OpPlan& p) {
   const int64_t matrices = right.batch.elements(), rows = batch.elements() * left.rows;
   const RightSide packed = plan_right_side(p, view, read_format(p, weights), matrices, rows, 2);
   tell_cost(p, packed, rows, matrices);
-  p.run(MatMulCall{p.kernels().gemm, walk, left.rows, packed, pack_bias(nullptr, right.cols), a.buffer, out});
+  p.run(MatMulCall{p.kernels(), walk, left.rows, packed, pack_bias(nullptr, right.cols), a.buffer, out});
 }
 
 void plan_gemm(OpPlan& p) {
@@ -271,7 +270,7 @@ void plan_gemm(OpPlan& p) {
     p.refuse(Status::unsupported, "alpha goes with float32 weights only; quantised ones hold it already");
   }
   const Shape shape{m, n};
-  GemmCall call{p.kernels().gemm, m, {}, nullptr, {}, a.buffer, -1, p.out(0, DType::f32, shape)};
+  GemmCall call{p.kernels(), m, {}, nullptr, {}, a.buffer, -1, p.out(0, DType::f32, shape)};
   keep_gemm_time(p, trans_a, trans_b, shape);
   plan_start(p, call, shape);
   WeightView view = weights.view(k, n);

@@ -14,21 +14,26 @@
 namespace lrt {
 
 using BufferId = int;
+class Parallel;  // ops/parallel.h
 
 // Where the buffers of one running plan are. A call must not keep pointers between runs: state buffers change places.
 class Frame {
  public:
-  Frame(void* const* table, bool backwards) : table_(table), backwards_(backwards) {}
+  Frame(void* const* table, bool backwards, Parallel* parallel = nullptr)
+      : table_(table), backwards_(backwards), parallel_(parallel) {}
   template <class T>
   T* at(BufferId id) const {
     return static_cast<T*>(table_[id]);
   }
   // Flips with every step, so that weights are walked to and fro (see Gemm::backwards).
   bool backwards() const { return backwards_; }
+  // Other threads to share work with; null where there are none.
+  Parallel* parallel() const { return parallel_; }
 
  private:
   void* const* table_;
   bool backwards_;
+  Parallel* parallel_;
 };
 
 using Run = std::function<void(const Frame&)>;

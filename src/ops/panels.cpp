@@ -135,11 +135,6 @@ std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const Weigh
   return packed;
 }
 
-BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k) {
-  const int64_t row = lrt_quantized_row(format, k);
-  return row == 0 ? -1 : p.scratch(static_cast<size_t>(rows * row));
-}
-
 void pack_bias_into(float* to, const float* bias, int64_t n) {
   const int64_t filled = bias ? n : 0;
   if (bias) std::copy_n(bias, n, to);

@@ -47,11 +47,6 @@ struct PackedPanels {
 };
 std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group);
 
-// Scratch for `rows` rows of x where a format wants them quantised; -1 where it does not.
-BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k);
-// That scratch, or null.
-inline void* quantized_at(const Frame& frame, BufferId scratch) { return scratch < 0 ? nullptr : frame.at<void>(scratch); }
-
 // A bias as gemm wants it, filled up with zeros to whole vectors. Without data it is all zeros: gemm goes on
 // summing in its output where it is given no bias, so a product without one starts from these.
 void pack_bias_into(float* to, const float* bias, int64_t n);

@@ -75,16 +75,16 @@ void SequenceCall::copy_state(const Rows& from, const Frame& frame, const std::v
 
 // Gate sums of `steps` steps from `start` on, of the rows that are stepped together.
 void SequenceCall::project(const Cell& cell, const float* weights, const float* start, int64_t steps, int64_t rows,
-                           float* gate_rows, void* quantized, bool backwards) const {
+                           float* gate_rows, void* quantized, Parallel* parallel, bool backwards) const {
   const int64_t gate_row = cell.gate_row();
   if (rows == 1) {
-    cell.project(weights, start, shape.x_step(), steps, gate_rows, gate_row, quantized, backwards);
+    cell.project(weights, start, shape.x_step(), steps, gate_rows, gate_row, quantized, parallel, backwards);
   } else if (steps == 1 || shape.x_step() == rows * shape.x_row()) {
-    cell.project(weights, start, shape.x_row(), steps * rows, gate_rows, gate_row, quantized, backwards);
+    cell.project(weights, start, shape.x_row(), steps * rows, gate_rows, gate_row, quantized, parallel, backwards);
   } else {
     for (int64_t row = 0; row < rows; ++row) {
       cell.project(weights, start + row * shape.x_row(), shape.x_step(), steps, gate_rows + row * gate_row,
-                   rows * gate_row, quantized, backwards);
+                   rows * gate_row, quantized, parallel, backwards);
     }
   }
 }
@@ -127,7 +127,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
     project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, rows,
-            gate_rows, quantized, backwards);
+            gate_rows, quantized, frame.parallel(), backwards);
     for (int64_t s = done; s < done + count; ++s, backwards = !backwards) {
       const int64_t t = reverse ? length - 1 - s : s;
       CellStep step;
@@ -139,6 +139,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
       step.rows = rows;
       step.scratch = cell_scratch < 0 ? nullptr : frame.at<float>(cell_scratch);
       step.quantized = quantized;
+      step.parallel = frame.parallel();
       step.backwards = backwards;
       if (y >= 0) {
         step.h_out = y_rows(t);

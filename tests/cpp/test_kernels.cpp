@@ -67,7 +67,7 @@ void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows,
       const Packed packed(w, k, n, vectors, group, [n](int64_t c) { return c < n ? c : -1; });
       Floats out = start;
       const Gemm gemm{&packed.panels, x.data(),   x_stride, rows,      biased ? bias.data() : nullptr,
-                      out.data(),     out_stride, n,        group % 2, nullptr};
+                      out.data(),     out_stride, n,        group % 2, 0, group_count(packed.panels)};
       kernels.gemm(&gemm);
       check(same_bits(out, expected), text("gemm k, n, rows, group, biased", k, n, rows, group, biased));
     }
@@ -159,12 +159,12 @@ void run_step(const Kernels& kernels, const StepInput& in, const Panels& r, int6
   if (in.gates == 4) {
     const LstmStep step{&r,     &in.sums[gates_at], in.gate_stride(), &in.h[h_at],   stride, &out->c[h_at],
                            stride, &out->h[h_at],      stride,           &out->c[h_at], stride, in.hidden,
-                           rows,   backwards, nullptr};
+                           rows,   backwards, 0, group_count(r)};
     kernels.lstm_step(&step);
   } else {
     const GruStep step{&r,       &in.sums[gates_at], in.gate_stride(), in.rbias.data(), &in.h[h_at],
                           stride,   &out->h[h_at],      stride,           in.hidden,       rows,
-                          backwards, nullptr};
+                          backwards, 0, group_count(r)};
     kernels.gru_step(&step);
   }
 }
@@ -249,7 +249,7 @@ void test_step_extremes(const Kernels& kernels) {
           Floats gates(64), c(1, 0.5f), h(1);
           for (size_t n = 0; n < 64; ++n) gates[n] = sums[n / 16];
           const LstmStep step{
-              &packed.panels, gates.data(), 64, &h_in, 1, c.data(), 1, h.data(), 1, c.data(), 1, 1, 1, 0, nullptr};
+              &packed.panels, gates.data(), 64, &h_in, 1, c.data(), 1, h.data(), 1, c.data(), 1, 1, 1, 0, 0, 1};
           kernels.lstm_step(&step);
           const double c_new = sigmoid(f) * 0.5 + sigmoid(i) * std::tanh(double(g)),
                        h_new = sigmoid(o) * std::tanh(c_new);

@@ -170,7 +170,7 @@ struct Product {
     }
     const Panels panels{column.as<float>(), nullptr, nullptr, k, 1, 1, LRT_FORMAT_F32};
     float bias[LRT_LANES] = {start}, out = 0.0f;
-    const Gemm product{&panels, x.data(), k, 1, bias, &out, 1, 1, 0, nullptr};
+    const Gemm product{&panels, x.data(), k, 1, bias, &out, 1, 1, 0, 0, 1};
     kernels->gemm(&product);
     if (!(std::fabs(static_cast<double>(out) - wanted) <= 1e-5 * size)) check(false, "a product by the kernel");
     return out;

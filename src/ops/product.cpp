@@ -1,0 +1,80 @@
+#include "ops/product.h"
+
+#include "ops/parallel.h"
+
+namespace lrt {
+
+namespace {
+
+// Handing work to another core and waiting for it costs a few tenths of a microsecond: less than this many multiply-adds
+// are faster alone.
+constexpr int64_t kLeastShared = 150000;
+
+bool is_shared(const Parallel* parallel, const Panels& w, int64_t rows) {
+  return parallel && rows * w.k * w.vectors * LRT_LANES >= kLeastShared;
+}
+
+template <class Work>
+void run_groups(void (*kernel)(const Work*), Work work, const Panels& w, int64_t rows, Parallel* parallel) {
+  const int32_t groups = group_count(w);
+  if (!is_shared(parallel, w, rows)) {
+    work.first_group = 0;
+    work.last_group = groups;
+    return kernel(&work);
+  }
+  // Every thread has the same groups each time, so their weights stay in its core's cache.
+  parallel->run([&](int index) {
+    const Range own = part_of(groups, index, parallel->threads());
+    Work part = work;
+    part.first_group = own.begin;
+    part.last_group = own.end;
+    if (own.begin < own.end) kernel(&part);
+  });
+}
+
+// Few columns and many rows: every thread takes some of the rows.
+void run_rows(const Kernels& kernels, const Gemm& gemm, Parallel* parallel) {
+  const int64_t quantized_row = lrt_quantized_row(gemm.w->format, gemm.w->k);
+  parallel->run([&](int index) {
+    const Range own = part_of(static_cast<int>(gemm.rows), index, parallel->threads());
+    Gemm part = gemm;
+    part.x += own.begin * gemm.x_stride;
+    part.out += own.begin * gemm.out_stride;
+    if (gemm.quantized) part.quantized = static_cast<const char*>(gemm.quantized) + own.begin * quantized_row;
+    part.rows = own.end - own.begin;
+    part.first_group = 0;
+    part.last_group = group_count(*gemm.w);
+    kernels.gemm(&part);
+  });
+}
+
+}  // namespace
+
+BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k) {
+  const int64_t row = lrt_quantized_row(format, k);
+  return row == 0 ? -1 : p.scratch(static_cast<size_t>(rows * row));
+}
+
+void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* parallel) {
+  if (quantized) kernels.quantize(gemm.w, gemm.x, gemm.x_stride, gemm.rows, quantized);
+  gemm.quantized = quantized;
+  const bool few_columns = parallel && group_count(*gemm.w) < parallel->threads();
+  if (few_columns && is_shared(parallel, *gemm.w, gemm.rows) && gemm.rows < int64_t{1} << 30) {
+    return run_rows(kernels, gemm, parallel);
+  }
+  run_groups(kernels.gemm, gemm, *gemm.w, gemm.rows, parallel);
+}
+
+void step_cell(const Kernels& kernels, LstmStep step, void* quantized, Parallel* parallel) {
+  if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
+  step.quantized = quantized;
+  run_groups(kernels.lstm_step, step, *step.r, step.rows, parallel);
+}
+
+void step_cell(const Kernels& kernels, GruStep step, void* quantized, Parallel* parallel) {
+  if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
+  step.quantized = quantized;
+  run_groups(kernels.gru_step, step, *step.r, step.rows, parallel);
+}
+
+}  // namespace lrt
