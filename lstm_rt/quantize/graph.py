@@ -177,11 +177,11 @@ class _Quantizer:
 
     def _store_int4(self, layer: Layer, weight: Weight, rows: Array) -> _Stored:
         blocks = numbers.int4_blocks(rows)
-        wide = numbers.from_int4_blocks(blocks)
-        if not np.isfinite(wide).all():
+        if not np.isfinite(numbers.split_int4(blocks)[1]).all():
             raise QuantizationError(
                 f"{_describe(layer)} has weights that are too large for int4, whose scales are float16. Use int8."
             )
+        wide = numbers.from_int4_blocks(blocks)
         packed = Packed(PackedDType.INT4, wide.shape, blocks.reshape(*rows.shape[:-1], -1))
         return self._add_packed(weight, "int4", packed, _squares(rows, wide[..., : rows.shape[-1]]))
 
