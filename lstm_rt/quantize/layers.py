@@ -185,7 +185,7 @@ def _same(array: Array) -> Array:
 
 
 def _transposed(array: Array) -> Array:
-    return array.T
+    return np.asarray(array.T)
 
 
 def _integer(op: Op, name: str, otherwise: int) -> int:
