@@ -13,7 +13,8 @@ from lstm_rt.errors import QuantizationError
 
 from . import numbers
 from .choice import FLOAT32, Choice, choose
-from .layers import Layer, Weight, find_layers
+from .fold import fold_moved_weights
+from .layers import Layer, Weight, find_layers, weight_inputs
 
 Array = npt.NDArray[Any]
 
@@ -102,6 +103,7 @@ def quantize_graph(graph: Graph, choice: Choice) -> Report:
     --------
     >>> report = quantize_graph(graph, {"*": "int8", "head*": "float32"})  # doctest: +SKIP
     """
+    fold_moved_weights(graph, weight_inputs(graph))
     layers = find_layers(graph)
     quantizer = _Quantizer(graph)
     reports = [quantizer.quantize(layer, precision) for layer, precision in zip(layers, choose(layers, choice))]
