@@ -37,6 +37,7 @@ class Call(NamedTuple):
     macs: int  # multiply-adds of one run
     weight_bytes: int  # packed weights that it reads
     parameters: int
+    precision: str  # of its weights: "float32", "int8", "int8x16", "int4", "bf16"; "" where it has none
 
 
 class Model:
@@ -191,10 +192,8 @@ class Model:
             name: np.zeros(value, self._info(name).dtype) if isinstance(value, tuple) else value
             for name, value in inputs.items()
         }
-        return [
-            Call(kind, name, tuple(shape), macs, weight_bytes, parameters)
-            for kind, name, shape, macs, weight_bytes, parameters in self._core.plan(self._by_name(arrays)).calls()
-        ]
+        planned = self._core.plan(self._by_name(arrays)).calls()
+        return [Call(call[0], call[1], tuple(call[2]), *call[3:]) for call in planned]
 
     def _info(self, name: str) -> TensorInfo:
         for info in self._inputs:

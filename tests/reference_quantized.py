@@ -1,7 +1,7 @@
-"""What layers with quantised weights compute, written slowly and plainly. The cells themselves are those of reference.py.
+"""What layers with quantised weights compute, written slowly and plainly. The cells are those of reference.py.
 
-A product takes one row x of length K at a time: a time step's input or hidden state, a row of a matrix, the patch of an
-image under a filter. What is float32 in docs/numerics.md is float32 here; the rest is float64, in place of float32 sums.
+A product takes one row x of length K at a time: a time step's input or hidden state, a row of a matrix, the patch of
+an image under a filter. What docs/numerics.md says is rounded to float32 is so here; other sums are float64.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import reference
+
 from lstm_rt.quantize import numbers
 
 Array = npt.NDArray[Any]
@@ -120,8 +121,8 @@ def recurrent(
 ) -> tuple[Array, Array, Array]:
     """As `reference.recurrent`, with float weights w and r quantised here.
 
-    follow: a Y that was computed elsewhere. Each step then starts from its h in place of this function's own, so that
-    an h that differs in its last bit, and is rounded to another whole number for it, does not drag all that follows along.
+    follow: a Y that was computed elsewhere. Each step then starts from its h in place of this function's own: an h that
+    differs in its last bit may be rounded to another whole number, and would drag all that follows along.
     """
     cell_type = reference.CELLS[kind]
     if layout:
@@ -159,7 +160,7 @@ def matmul(x: Array, rows: Rows, start: Array | float = 0.0) -> Array:
     """x [..., K] by the weights, row for row."""
     flat = x.reshape(-1, x.shape[-1])
     product = np.stack([rows @ row for row in flat]) if len(flat) else np.zeros((0, rows.shape[0]))
-    return product.reshape(*x.shape[:-1], -1) + start
+    return product.reshape(*x.shape[:-1], rows.shape[0]) + start
 
 
 def conv(
@@ -173,7 +174,7 @@ def conv(
     pads: Sequence[int] | None = None,
     group: int = 1,
 ) -> Array:
-    """ONNX Conv, each patch of each group quantised by itself. What lies in the padding is zero, and part of its patch."""
+    """ONNX Conv, each patch of each group quantised by itself. What lies in the padding is zero."""
     rank = x.ndim - 2
     strides, dilations, pads = strides or [1] * rank, dilations or [1] * rank, pads or [0] * 2 * rank
     x = np.pad(x, [(0, 0), (0, 0)] + [(pads[a], pads[rank + a]) for a in range(rank)])

@@ -110,11 +110,11 @@ def _show_report(report: dict[str, Any]) -> None:
     if not report["layers"]:
         ui.note("note: the model has no layers with weights, so there was nothing to quantise")
         return
-    shown = ui.table("layer", "operation", "precision", ">before", ">after", ">error of weights")
+    shown = ui.table("layer", "operation", "precision", ">before", ">after", ">error")
     for layer in report["layers"]:
         sizes = [ui.size(layer[key]) for key in ("bytes_before", "bytes_after")] if layer["bytes_before"] else ["", ""]
         error = f"{layer['error']:.2%}" if layer["error"] else ""
-        shown.add_row(Text(ui.tail(layer["name"], 32), no_wrap=True), layer["op"], layer["precision"], *sizes, error)
+        shown.add_row(Text(ui.tail(layer["name"]), no_wrap=True), layer["op"], layer["precision"], *sizes, error)
     shown.add_section()
     sizes = [f"[bold]{ui.size(report[key])}" for key in ("bytes_before", "bytes_after")]
     shown.add_row("[bold]in all", "", "", *sizes, "")

@@ -157,16 +157,23 @@ def _show_step(step: dict[str, Any]) -> None:
         ui.console.print("Give shapes with --shape NAME=DIMS and values with --freeze NAME=VALUE.")
         return
     ui.console.print(f"[bold]One run[/] with {escape(shapes)}")
-    layers = ui.table("layer", "operation", "gives", ">MACs", ">weights", ">parameters")
+    layers = ui.table("layer", "operation", "gives", "precision", ">MACs", ">weights", ">parameters")
     for call in step["calls"]:
         heavy = call["macs"] or call["weight_bytes"]
-        numbers = [ui.count(call["macs"]), ui.size(call["weight_bytes"]), ui.count(call["parameters"])]
+        numbers = [
+            call["precision"],
+            ui.count(call["macs"]),
+            ui.size(call["weight_bytes"]),
+            ui.count(call["parameters"]),
+        ]
         shape = ui.dims(call["shape"]) if call["shape"] else ""
         layers.add_row(
             Text(ui.tail(call["name"]), no_wrap=True), call["type"], Text(shape), *(numbers if heavy else [])
         )
     layers.add_section()
-    layers.add_row("[bold]in all", "", "", f"[bold]{ui.count(step['macs'])}", f"[bold]{ui.size(step['weight_bytes'])}")
+    layers.add_row(
+        "[bold]in all", "", "", "", f"[bold]{ui.count(step['macs'])}", f"[bold]{ui.size(step['weight_bytes'])}"
+    )
     ui.console.print(layers)
 
 

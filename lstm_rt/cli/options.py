@@ -117,7 +117,7 @@ def quantize(given: Optional[list[str]]) -> Optional[Union[str, dict[str, str]]]
         raise typer.BadParameter(f"{' and '.join(plain)}: one precision for all layers", param_hint="--quantize")
     if len(given) == len(plain):
         return plain[0]
-    choice = dict(zip("*", plain))
+    choice = {"*": plain[0]} if plain else {}
     for text in given:
         pattern, equals, precision = text.rpartition("=")  # names of layers may hold a "="
         if equals:

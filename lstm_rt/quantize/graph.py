@@ -13,7 +13,8 @@ from lstm_rt.errors import QuantizationError
 
 from . import numbers
 from .choice import FLOAT32, Choice, choose
-from .layers import Layer, Weight, find_layers
+from .fold import fold_moved_weights
+from .layers import Layer, Weight, find_layers, weight_inputs
 
 Array = npt.NDArray[Any]
 
@@ -102,6 +103,7 @@ def quantize_graph(graph: Graph, choice: Choice) -> Report:
     --------
     >>> report = quantize_graph(graph, {"*": "int8", "head*": "float32"})  # doctest: +SKIP
     """
+    fold_moved_weights(graph, weight_inputs(graph))
     layers = find_layers(graph)
     quantizer = _Quantizer(graph)
     reports = [quantizer.quantize(layer, precision) for layer, precision in zip(layers, choose(layers, choice))]
@@ -177,11 +179,11 @@ class _Quantizer:
 
     def _store_int4(self, layer: Layer, weight: Weight, rows: Array) -> _Stored:
         blocks = numbers.int4_blocks(rows)
-        wide = numbers.from_int4_blocks(blocks)
-        if not np.isfinite(wide).all():
+        if not np.isfinite(numbers.split_int4(blocks)[1]).all():
             raise QuantizationError(
                 f"{_describe(layer)} has weights that are too large for int4, whose scales are float16. Use int8."
             )
+        wide = numbers.from_int4_blocks(blocks)
         packed = Packed(PackedDType.INT4, wide.shape, blocks.reshape(*rows.shape[:-1], -1))
         return self._add_packed(weight, "int4", packed, _squares(rows, wide[..., : rows.shape[-1]]))
 

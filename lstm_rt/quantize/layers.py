@@ -89,6 +89,23 @@ def find_layers(graph: Graph) -> list[Layer]:
     return layers
 
 
+def weight_inputs(graph: Graph) -> list[tuple[Op, int]]:
+    """List where layers take their weights.
+
+    Parameters
+    ----------
+    graph : Graph
+        Any graph.
+
+    Returns
+    -------
+    list of (Op, int)
+        Ops and the numbers of their inputs.
+    """
+    ops = (op for block in graph.main.walk() for op in block.ops)
+    return [(op, i) for op in ops for i in _WEIGHT_INPUTS.get(op.type, ())]
+
+
 _WEIGHT_INPUTS = {**dict.fromkeys(_RECURRENT, (1, 2)), **dict.fromkeys(("MatMul", "Gemm", "Conv"), (1,))}
 
 
@@ -185,7 +202,7 @@ def _same(array: Array) -> Array:
 
 
 def _transposed(array: Array) -> Array:
-    return array.T
+    return np.asarray(array.T)
 
 
 def _integer(op: Op, name: str, otherwise: int) -> int:

@@ -33,9 +33,9 @@ def int8_rows(weights: Array) -> tuple[Array, Array]:
     Returns
     -------
     values : numpy.ndarray
-        int8 in [-127, 127], [..., K].
+        Whole numbers in [-127, 127], int8, [..., K].
     scales : numpy.ndarray
-        float32, [...]; 0 for a row of zeros.
+        Of float32, [...]; 0 for a row of zeros.
 
     Examples
     --------
@@ -55,14 +55,14 @@ def from_int8_rows(values: Array, scales: Array) -> Array:
     Parameters
     ----------
     values : numpy.ndarray
-        int8, [..., K].
+        Of int8, [..., K].
     scales : numpy.ndarray
-        float32, [...].
+        Of float32, [...].
 
     Returns
     -------
     numpy.ndarray
-        float32, [..., K].
+        Of float32, [..., K].
     """
     return np.asarray(values * scales[..., np.newaxis], np.float32)
 
@@ -78,7 +78,7 @@ def int4_blocks(weights: Array) -> Array:
     Returns
     -------
     numpy.ndarray
-        uint8, [..., blocks, 18]: GGUF's Q4_0. A scale that float16 cannot hold is infinite.
+        Of uint8, [..., blocks, 18]: GGUF's Q4_0. A scale that float16 cannot hold is infinite.
     """
     blocks = _blocks(weights)
     peak = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=-1, keepdims=True), axis=-1)
@@ -121,12 +121,12 @@ def from_int4_blocks(packed: Array) -> Array:
     Parameters
     ----------
     packed : numpy.ndarray
-        uint8, [..., blocks, 18].
+        Of uint8, [..., blocks, 18].
 
     Returns
     -------
     numpy.ndarray
-        float32, [..., 32 * blocks].
+        Of float32, [..., 32 * blocks].
     """
     steps, scales = split_int4(packed)
     return (steps * scales[..., np.newaxis]).reshape(*packed.shape[:-2], -1)
@@ -138,14 +138,14 @@ def split_int4(packed: Array) -> tuple[Array, Array]:
     Parameters
     ----------
     packed : numpy.ndarray
-        uint8, [..., blocks, 18].
+        Of uint8, [..., blocks, 18].
 
     Returns
     -------
     steps : numpy.ndarray
-        float32 whole numbers in [-8, 7], [..., blocks, 32].
+        Whole numbers in [-8, 7], float32, [..., blocks, 32].
     scales : numpy.ndarray
-        float32, [..., blocks].
+        Of float32, [..., blocks].
     """
     scales = np.ascontiguousarray(packed[..., :2]).view("<f2")[..., 0].astype(np.float32)
     halves = packed[..., 2:]
@@ -176,11 +176,11 @@ def from_bfloat16(bits: Array) -> Array:
     Parameters
     ----------
     bits : numpy.ndarray
-        uint16.
+        Of uint16.
 
     Returns
     -------
     numpy.ndarray
-        float32.
+        Of float32.
     """
     return (bits.astype(np.uint32) << 16).view(np.float32)

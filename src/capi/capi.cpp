@@ -275,7 +275,8 @@ lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call) {
   const auto& infos = plan->plan->plan()->infos;
   if (index >= infos.size()) return LRT_ERROR_ARGUMENT;
   const lrt::PlannedCall& info = infos[index];
-  *call = {info.type.c_str(), info.name.c_str(), to_c(info.output), info.macs, info.weight_bytes, info.parameters};
+  *call = {info.type.c_str(), info.name.c_str(), to_c(info.output), info.macs,
+           info.weight_bytes, info.parameters,   info.precision};
   return LRT_OK;
 }
 

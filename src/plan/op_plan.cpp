@@ -11,6 +11,20 @@ namespace {
 // What planning may compute of known values, in all: enough for weights rebuilt in the graph, not for a shape that lies.
 constexpr size_t kMaxKnownBytes = size_t{2} << 30;
 
+// Of an op that multiplies by input 1, as the converter calls it.
+const char* precision_of(const Op& op, DType weights) {
+  switch (weights) {
+    case DType::i8:
+      return op.integer("activation_bits", 8) == 16 ? "int8x16" : "int8";
+    case DType::q4:
+      return "int4";
+    case DType::bf16:
+      return "bf16";
+    default:
+      return "float32";
+  }
+}
+
 bool all_zero(const void* data, size_t bytes) {
   const auto* from = static_cast<const unsigned char*>(data);
   return std::all_of(from, from + bytes, [](unsigned char byte) { return byte == 0; });
@@ -239,6 +253,7 @@ class OpPlanner final : public OpPlan {
     info_.type = op_.type;
     info_.name = op_.name;
     if (!made_.empty()) info_.output = made_[0].shape;
+    if (info_.macs > 0 && has(1)) info_.precision = precision_of(op_, in(1).dtype);
     planner_.calls_.push_back({std::move(run_), std::move(info_), std::move(reads_), std::move(writes_)});
   }
 

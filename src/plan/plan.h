@@ -31,6 +31,7 @@ struct PlannedCall {
   std::string type, name;
   Shape output;
   uint64_t macs = 0, weight_bytes = 0, parameters = 0;
+  const char* precision = "";  // of the weights; empty where there is no product
 };
 
 struct PlannedValue {

@@ -161,12 +161,14 @@ class Plan {
     return results;
   }
 
-  using CallTuple = std::tuple<std::string, std::string, std::vector<int64_t>, uint64_t, uint64_t, uint64_t>;
+  using CallTuple =
+      std::tuple<std::string, std::string, std::vector<int64_t>, uint64_t, uint64_t, uint64_t, std::string>;
   std::vector<CallTuple> calls() const {
     std::vector<CallTuple> result;
     lrt_call call{};
     for (size_t i = 0; lrt_plan_call(plan_.get(), i, &call) == LRT_OK; ++i) {
-      result.emplace_back(call.type, call.name, dims_of(call.output), call.macs, call.weight_bytes, call.parameters);
+      result.emplace_back(call.type, call.name, dims_of(call.output), call.macs, call.weight_bytes, call.parameters,
+                          call.precision);
     }
     return result;
   }
