@@ -301,11 +301,11 @@ lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_err
 
 void lrt_stream_free(lrt_stream* stream) { delete stream; }
 
-size_t lrt_stream_input_count(const lrt_stream* stream) { return stream->stream->inputs().size(); }
-size_t lrt_stream_output_count(const lrt_stream* stream) { return stream->stream->outputs().size(); }
-size_t lrt_stream_input(const lrt_stream* stream, size_t index) { return stream->stream->inputs().at(index); }
-size_t lrt_stream_output(const lrt_stream* stream, size_t index) { return stream->stream->outputs().at(index); }
-int lrt_stream_time_axis(const lrt_stream* stream, size_t index) { return stream->stream->time_axis(index); }
+size_t lrt_stream_input_count(const lrt_stream* stream) { return stream->stream->setup().inputs().size(); }
+size_t lrt_stream_output_count(const lrt_stream* stream) { return stream->stream->setup().outputs().size(); }
+size_t lrt_stream_input(const lrt_stream* stream, size_t index) { return stream->stream->setup().inputs().at(index); }
+size_t lrt_stream_output(const lrt_stream* stream, size_t index) { return stream->stream->setup().outputs().at(index); }
+int lrt_stream_time_axis(const lrt_stream* stream, size_t index) { return stream->stream->setup().time_axis(index); }
 
 lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error) {
   return guarded(error, [&] {
@@ -318,8 +318,8 @@ lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_
 lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port) {
   const lrt::Plan* plan = stream->stream->plan();
   if (!plan) return LRT_ERROR_STATE;
-  if (index >= stream->stream->outputs().size()) return LRT_ERROR_ARGUMENT;
-  const size_t output = stream->stream->outputs()[index];
+  if (index >= stream->stream->setup().outputs().size()) return LRT_ERROR_ARGUMENT;
+  const size_t output = stream->stream->setup().outputs()[index];
   const lrt::Graph& graph = stream->model->graph();
   *port = planned_port(graph, graph.outputs[output], plan->outputs[output]);
   return LRT_OK;
@@ -349,7 +349,7 @@ lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* po
     port->dtype = static_cast<int32_t>(state.dtype);
     port->shape = to_c(state.shape);
     for (const char*& name : port->dim_names) name = "";
-    *data = state.now.as<void>();
+    *data = stream->stream->state_data(index);
   });
 }
 
