@@ -158,6 +158,11 @@ std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
   return made;
 }
 
+std::shared_ptr<const Plan> Model::plan_once(const PlanRequest& request) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return make_plan(graph_, kernels_, packs_, request);
+}
+
 size_t Model::verify(size_t* failed, std::string* difference) {
   *failed = 0;
   for (const SelfTest& test : graph_.selftests) {
