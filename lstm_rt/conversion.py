@@ -92,8 +92,9 @@ def convert(
     >>> model = lstm_rt.convert("vad.onnx", "vad.gguf")  # doctest: +SKIP
     >>> model = lstm_rt.convert("vad.onnx", freeze={"sr": 16000})  # doctest: +SKIP
     """
-    graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
-    return _finish(graph, path, selftest=selftest, isa=None)
+    model = _finish(_graph(source, bind=bind, freeze=freeze, shapes=shapes), path, selftest=selftest, isa=None)
+    _give_back_free_memory()
+    return model
 
 
 def load(
@@ -132,8 +133,9 @@ def load(
     >>> model = lstm_rt.load("vad.gguf")  # doctest: +SKIP
     """
     if not _is_gguf(source):
-        graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
-        return _finish(graph, None, selftest=False, isa=isa)
+        model = _finish(_graph(source, bind=bind, freeze=freeze, shapes=shapes), None, selftest=False, isa=isa)
+        _give_back_free_memory()
+        return model
     if bind is not None or freeze is not None or shapes is not None:
         raise ArgumentError(
             "bind, freeze and shapes are for models that are converted; a .gguf file has been. "
@@ -189,10 +191,18 @@ def _finish(
 
 
 def _in_memory(graph: Graph, isa: str | None) -> Model:
+    """By a file without a name, which the core maps: what it has packed need not stay in memory a second time."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.gguf")
         _writer()(graph, file)
-        return _model(file.read_bytes(), isa)
+        return _model(file, isa)
+
+
+def _give_back_free_memory() -> None:
+    """The graph is gone, and its arrays with it: a copy of the weights, which the C library may keep for later."""
+    from lstm_rt import _core
+
+    _core.give_back_free_memory()
 
 
 def _writer() -> Any:

@@ -106,6 +106,11 @@ class Model:
         """Bytes of all weights in the file."""
         return self._core.weight_bytes()
 
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of weights packed for the kernels so far: once for all runs, streams and pools of this model."""
+        return self._core.packed_bytes()
+
     def __call__(self, *arrays: npt.ArrayLike) -> Any:
         """Run the model on whole inputs.
 

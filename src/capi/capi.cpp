@@ -252,6 +252,7 @@ const char* lrt_model_metadata(const lrt_model* model, size_t index, const char*
 
 uint64_t lrt_model_parameter_count(const lrt_model* model) { return model->model->parameters(); }
 uint64_t lrt_model_weight_bytes(const lrt_model* model) { return model->model->weight_bytes(); }
+uint64_t lrt_model_packed_bytes(const lrt_model* model) { return model->model->packed_bytes(); }
 
 lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error) {
   return guarded(error, [&] {

@@ -107,6 +107,8 @@ LRT_API lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_
 LRT_API const char* lrt_model_metadata(const lrt_model* model, size_t index, const char** value);
 LRT_API uint64_t lrt_model_parameter_count(const lrt_model* model);
 LRT_API uint64_t lrt_model_weight_bytes(const lrt_model* model);
+/* Bytes of weights packed so far, which all plans, streams and pools of the model share. */
+LRT_API uint64_t lrt_model_packed_bytes(const lrt_model* model);
 
 /* Replays the self-tests held in the file: *count of them, *failed whose bytes differ. On failure `error` says which
    output, where and by how much, and the status is LRT_ERROR_STATE. */

@@ -142,6 +142,11 @@ uint64_t Model::weight_bytes() const {
   return total;
 }
 
+uint64_t Model::packed_bytes() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return packs_.bytes();
+}
+
 std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = std::find_if(cache_.begin(), cache_.end(),

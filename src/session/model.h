@@ -41,6 +41,7 @@ class Model {
   bool is_control(size_t input) const { return control_[input]; }
   uint64_t parameters() const;
   uint64_t weight_bytes() const;
+  uint64_t packed_bytes();
 
   // The plan for these inputs, from the cache or made now.
   std::shared_ptr<CachedPlan> plan(const PlanRequest& request);
