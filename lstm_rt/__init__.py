@@ -33,7 +33,7 @@ def _explain(error: ImportError) -> str:
 
 try:
     import lstm_rt._core
-    from lstm_rt._step import Stream
+    from lstm_rt._step import Pool, Stream
 except ImportError as error:
     raise ImportError(_explain(error), name=error.name, path=error.path) from error
 
@@ -60,6 +60,7 @@ __all__ = [
     "MissingPackageError",
     "Model",
     "ModelFileError",
+    "Pool",
     "QuantizationError",
     "ShapeError",
     "StateError",

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,15 @@ from lstm_rt.model import Model
 
 _Array = npt.NDArray[Any]
 
-class Stream:
+class _Stepper:
     @property
     def model(self) -> Model: ...
     @property
     def inputs(self) -> tuple[str, ...]: ...
     @property
     def outputs(self) -> tuple[str, ...]: ...
+
+class Stream(_Stepper):
     @property
     def time_axes(self) -> tuple[int | None, ...]: ...
     def step(
@@ -27,6 +29,23 @@ class Stream:
     def state(self, values: Mapping[str, npt.ArrayLike]) -> None: ...
     def clone(self) -> Stream: ...
 
+class Pool(_Stepper):
+    def __len__(self) -> int: ...
+    @property
+    def capacity(self) -> int: ...
+    def open(self) -> int: ...
+    def close(self, id: int) -> None: ...
+    def reset(self, id: int) -> None: ...
+    def step(
+        self,
+        ids: Sequence[int] | npt.NDArray[np.integer[Any]],
+        frames: npt.ArrayLike | tuple[npt.ArrayLike, ...],
+        *more: npt.ArrayLike,
+        out: _Array | tuple[_Array, ...] | None = None,
+    ) -> Any: ...
+    def state(self, id: int) -> dict[str, _Array]: ...
+    def set_state(self, id: int, values: Mapping[str, npt.ArrayLike]) -> None: ...
+
 def open_stream(
     model: Model,
     handle: int,
@@ -34,3 +53,10 @@ def open_stream(
     freeze: dict[int, np.ndarray[Any, Any]],
     batch: int,
 ) -> Stream: ...
+def open_pool(
+    model: Model,
+    handle: int,
+    bindings: list[tuple[int, int]] | None,
+    freeze: dict[int, np.ndarray[Any, Any]],
+    capacity: int,
+) -> Pool: ...

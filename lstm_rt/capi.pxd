@@ -49,6 +49,8 @@ cdef extern from "lstm_rt.h" nogil:
         pass
     ctypedef struct lrt_stream:
         pass
+    ctypedef struct lrt_pool:
+        pass
 
     ctypedef struct lrt_stream_options:
         int64_t batch
@@ -92,3 +94,27 @@ cdef extern from "lstm_rt.h" nogil:
     lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* port, const void** data,
                                 lrt_error* error)
     lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_array* value, lrt_error* error)
+
+    lrt_status lrt_pool_create(lrt_model* model, const lrt_stream_options* options, size_t capacity, lrt_pool** pool,
+                               lrt_error* error)
+    void lrt_pool_free(lrt_pool* pool)
+    size_t lrt_pool_capacity(const lrt_pool* pool)
+    size_t lrt_pool_size(const lrt_pool* pool)
+    lrt_status lrt_pool_open(lrt_pool* pool, int64_t* id, lrt_error* error)
+    lrt_status lrt_pool_close(lrt_pool* pool, int64_t id, lrt_error* error)
+    lrt_status lrt_pool_reset(lrt_pool* pool, int64_t id, lrt_error* error)
+    size_t lrt_pool_input_count(const lrt_pool* pool)
+    size_t lrt_pool_output_count(const lrt_pool* pool)
+    size_t lrt_pool_input(const lrt_pool* pool, size_t index)
+    size_t lrt_pool_output(const lrt_pool* pool, size_t index)
+    lrt_status lrt_pool_prepare(lrt_pool* pool, const lrt_array* inputs, size_t count, size_t rows, lrt_error* error)
+    lrt_status lrt_pool_output_port(const lrt_pool* pool, size_t index, lrt_port* port)
+    int lrt_pool_input_axis(const lrt_pool* pool, size_t index)
+    int lrt_pool_output_axis(const lrt_pool* pool, size_t index)
+    uint64_t lrt_pool_macs(const lrt_pool* pool)
+    lrt_status lrt_pool_step(lrt_pool* pool, const int64_t* ids, size_t rows, const void* const* inputs,
+                             void* const* outputs, lrt_error* error)
+    size_t lrt_pool_state_count(const lrt_pool* pool)
+    lrt_status lrt_pool_state(const lrt_pool* pool, int64_t id, size_t index, lrt_port* port, const void** data,
+                              lrt_error* error)
+    lrt_status lrt_pool_set_state(lrt_pool* pool, int64_t id, size_t index, const lrt_array* value, lrt_error* error)

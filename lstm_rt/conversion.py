@@ -103,7 +103,9 @@ def convert(
     >>> model = lstm_rt.convert("vad.onnx", quantize={"*": "int8", "head*": "bf16"})  # doctest: +SKIP
     """
     graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
-    return _quantized(graph, quantize, path, selftest=selftest, isa=None)
+    model = _quantized(graph, quantize, path, selftest=selftest, isa=None)
+    _give_back_free_memory()
+    return model
 
 
 def load(
@@ -144,7 +146,9 @@ def load(
     """
     if not _is_gguf(source):
         graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
-        return _quantized(graph, quantize, None, selftest=False, isa=isa)
+        model = _quantized(graph, quantize, None, selftest=False, isa=isa)
+        _give_back_free_memory()
+        return model
     if any(option is not None for option in (bind, freeze, shapes, quantize)):
         raise ArgumentError(
             "bind, freeze, shapes and quantize are for models that are converted; a .gguf file has been. "
@@ -219,10 +223,18 @@ def _finish(
 
 
 def _in_memory(graph: Graph, isa: str | None) -> Model:
+    """By a file without a name, which the core maps: what it has packed need not stay in memory a second time."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.gguf")
         _writer()(graph, file)
-        return _model(file.read_bytes(), isa)
+        return _model(file, isa)
+
+
+def _give_back_free_memory() -> None:
+    """The graph is gone, and its arrays with it: a copy of the weights, which the C library may keep for later."""
+    from lstm_rt import _core
+
+    _core.give_back_free_memory()
 
 
 def _writer() -> Any:

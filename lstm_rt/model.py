@@ -1,4 +1,4 @@
-"""`Model`: a loaded model, run whole or opened as streams."""
+"""`Model`: a loaded model, run whole or opened as streams and pools."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_rt import _core
-from lstm_rt._step import Stream, open_stream
+from lstm_rt._step import Pool, Stream, open_pool, open_stream
 from lstm_rt.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
     from lstm_rt.quantize import Report
 
 Array = npt.NDArray[Any]
+
+_MAX_POOL = 1 << 20
 
 
 class TensorInfo(NamedTuple):
@@ -113,6 +115,11 @@ class Model:
     def quantization(self) -> Optional[Report]:
         """What quantising did to each layer, where this model was just converted with it. Files do not keep it."""
         return self._quantization
+
+    @property
+    def packed_bytes(self) -> int:
+        """Bytes of weights packed for the kernels so far: once for all runs, streams and pools of this model."""
+        return self._core.packed_bytes()
 
     def __call__(self, *arrays: npt.ArrayLike) -> Any:
         """Run the model on whole inputs.
@@ -239,15 +246,61 @@ class Model:
         --------
         >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
         """
+        return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch)
+
+    def pool(
+        self,
+        capacity: int = 64,
+        *,
+        bind: Optional[Mapping[str, str]] = None,
+        freeze: Optional[Mapping[str, npt.ArrayLike]] = None,
+    ) -> Pool:
+        """Make a pool: many independent streams, stepped in any subset as one batch.
+
+        Every stream gives the bits it would give alone, opened by `stream`.
+
+        Parameters
+        ----------
+        capacity : int, default 64
+            How many streams can be open at once.
+        bind : mapping of str to str, optional
+            Input name to output name, in place of `bindings`.
+        freeze : mapping of str to array_like, optional
+            Inputs that stay the same at every step. Needed for `control_inputs`.
+
+        Returns
+        -------
+        Pool
+            A pool with no stream open.
+
+        Raises
+        ------
+        UnsupportedModelError
+            If the model cannot be streamed, or an input, output or state has no batch axis; the message says which.
+        ArgumentError
+            If a name is unknown or bound twice, a control input is not frozen, or the capacity is out of range.
+
+        Examples
+        --------
+        >>> pool = model.pool(capacity=8, freeze={"sr": 16000})  # doctest: +SKIP
+        >>> ids = [pool.open() for _ in range(3)]  # doctest: +SKIP
+        >>> y = pool.step(ids, frames)  # doctest: +SKIP
+        """
+        if not 1 <= capacity <= _MAX_POOL:
+            raise ArgumentError(f"the capacity of a pool is {capacity}, wanted 1 to {_MAX_POOL}")
+        return open_pool(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), capacity)
+
+    def _pairs(self, bind: Optional[Mapping[str, str]]) -> Optional[list[tuple[int, int]]]:
+        if bind is None:
+            return None
+        inputs, outputs = ([info.name for info in infos] for infos in (self._inputs, self._outputs))
+        return [(_index(inputs, i, "input"), _index(outputs, o, "output")) for i, o in bind.items()]
+
+    def _frozen(self, freeze: Optional[Mapping[str, npt.ArrayLike]]) -> dict[int, Array]:
         names = [info.name for info in self._inputs]
-        pairs = None
-        if bind is not None:
-            outputs = [info.name for info in self._outputs]
-            pairs = [(_index(names, i, "input"), _index(outputs, o, "output")) for i, o in bind.items()]
-        frozen = {
+        return {
             _index(names, name, "input"): _as_array(value, self._info(name)) for name, value in (freeze or {}).items()
         }
-        return open_stream(self, self._core.handle(), pairs, frozen, batch)
 
     def verify(self) -> int:
         """Replay the self-tests held in the file: the same inputs must give the same bytes.

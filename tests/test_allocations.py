@@ -57,6 +57,24 @@ COUNT = textwrap.dedent(
 )
 
 
+COUNT_POOL = COUNT.replace(
+    """stream = lstm_rt.load(path).stream(freeze={name: np.array(value) for name, value in freeze.items()})
+frames = [np.ones(shape, np.float32) for shape in shapes]
+first = stream.step(*frames)
+""",
+    """pool = lstm_rt.load(path).pool(16, freeze={name: np.array(value) for name, value in freeze.items()})
+frames = [np.ones(shape, np.float32) for shape in shapes]
+rows = shapes[0][-2]  # their batch axis
+ids = [pool.open() for _ in range(rows)]
+ids = ids if steps % 2 else np.array(ids)
+first = pool.step(ids, *frames)
+""",
+).replace(
+    "step = stream.step",
+    "step = lambda *frames, out: pool.step(ids, *frames, out=out)",
+)
+
+
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     source = pathlib.Path(__file__).parent / "malloc_count.c"
@@ -77,9 +95,11 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return library
 
 
-def allocations(shim: pathlib.Path, path: pathlib.Path, shapes: list[Any], steps: int, freeze: str = "{}") -> int:
+def allocations(
+    shim: pathlib.Path, path: pathlib.Path, shapes: list[Any], steps: int, freeze: str = "{}", count: str = COUNT
+) -> int:
     environment = {**os.environ, "LD_PRELOAD": str(shim)}
-    command = [sys.executable, "-c", COUNT, str(path), repr(shapes), str(steps), freeze]
+    command = [sys.executable, "-c", count, str(path), repr(shapes), str(steps), freeze]
     done = subprocess.run(command, cwd=path.parent, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
@@ -124,6 +144,21 @@ def test_nsnet2(shim: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "model.gguf"
     lstm_rt.convert(fetch.model("nsnet2"), path)
     assert allocations(shim, path, [[1, 1, 161]], 500) == 0
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5, 16])
+@pytest.mark.parametrize("steps", [20_000, 20_001], ids=["array of ids", "list of ids"])
+def test_pool(rows: int, steps: int, shim: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    layers = [Recurrent("LSTM", 7, 20), Recurrent("GRU", 20, 33)]
+    lstm_rt.convert(models.stack(layers), path)
+    assert allocations(shim, path, [[1, rows, 7]], steps, count=COUNT_POOL) == 0
+
+
+def test_pool_of_silero(shim: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    lstm_rt.convert(fetch.model("silero_vad"), path, bind={"state": "stateN"})
+    assert allocations(shim, path, [[5, 576]], 501, '{"sr": 16000}', COUNT_POOL) == 0
 
 
 def test_runs_after_the_first_keep_their_memory() -> None:

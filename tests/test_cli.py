@@ -164,10 +164,15 @@ def test_inspect() -> None:
     assert report["stream"]["streams"] is True
     assert report["step"]["macs"] == sum(call["macs"] for call in report["step"]["calls"]) > 100_000
     assert {"LSTM", "MatMul"} <= {call["type"] for call in report["step"]["calls"]}
+    memory = report["memory"]
+    assert memory["packed_weights"] == report["step"]["weight_bytes"] > 0
+    assert memory["peak"] >= memory["packed_weights"]
+    assert memory["resident"] is None or memory["resident"] <= memory["peak"]
     said = run("inspect", "model.gguf")
     assert "[batch, time, 5]" in said
     assert "✓ streams" in said
     assert "/recurrent/LSTM_1" in said
+    assert "packed weights" in said
 
 
 def test_inspect_says_why_a_model_does_not_stream() -> None:

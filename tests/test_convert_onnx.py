@@ -16,6 +16,7 @@ from lstm_rt.converters.onnx import from_onnx
 from lstm_rt.converters.onnx.node import handler, handlers
 from onnx import TensorProto, helper, numpy_helper
 from onnx_of_gguf import Array, Tables, build, floats, info, one_node, relu, same
+from versions import skip_before
 
 import lstm_rt
 
@@ -93,6 +94,8 @@ def test_op_computes_what_the_source_does(
     make: Callable[[], onnx.ModelProto], x: Array, tmp_path: pathlib.Path
 ) -> None:
     model = make()
+    if any(attribute.name == "noop_with_empty_axes" for attribute in model.graph.node[0].attribute):
+        skip_before("onnxruntime", (1, 24), "fails in a ReduceMean that has nothing to do")
     for output in model.graph.output:
         output.ClearField("type")
     for output, inferred in zip(model.graph.output, onnx.shape_inference.infer_shapes(model).graph.output):

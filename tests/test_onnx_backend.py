@@ -13,6 +13,7 @@ import onnx.backend.test.loader
 import onnx.version_converter
 import pytest
 from onnx import TensorProto, numpy_helper
+from versions import skip_before
 
 import lstm_rt
 
@@ -152,5 +153,6 @@ def test_case(case: Any) -> None:
 
 def test_all_recurrent_cases_are_there_and_none_is_refused() -> None:
     recurrent = [c for c in CASES if ops_of(model_of(c).graph) & {"LSTM", "GRU", "RNN"}]
-    assert len(recurrent) >= RECURRENT
     assert not [c.name for c in recurrent if reason_to_refuse(c, model_of(c)) is not None]
+    skip_before("onnx", (1, 20), f"brings {len(recurrent)} of these {RECURRENT} cases")
+    assert len(recurrent) >= RECURRENT

@@ -15,6 +15,7 @@ from cases import Case
 from close import assert_same_bytes
 from models import Array
 from onnx import helper, numpy_helper
+from versions import skip_before
 
 import lstm_rt
 
@@ -64,6 +65,9 @@ def test_like_numpy(op: str) -> None:
 
 @pytest.mark.parametrize("op", OPS)
 def test_cases_like_onnxruntime(op: str) -> None:
+    if op == "Sqrt":
+        skip_before("onnxruntime", (1, 20), "rounds square roots wrongly, by one unit in the last place")
+
     def run(case: Case) -> None:
         compare(case, list(models.run_onnxruntime(case.model(), case.inputs).values()), "onnxruntime")
 

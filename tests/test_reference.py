@@ -10,6 +10,7 @@ import pytest
 import reference
 from models import Array, Recurrent
 from onnx.reference import ReferenceEvaluator
+from versions import skip_before
 
 try:
     import torch
@@ -66,6 +67,8 @@ def test_activations_like_onnxruntime(name: str, given: bool) -> None:
         return  # neither has a default
     if not given and name == "ThresholdedRelu":
         return  # onnxruntime takes 0 for alpha; the operator of that name says 1.0
+    if not given and name in ("LeakyRelu", "HardSigmoid", "Elu"):
+        skip_before("onnxruntime", (1, 24), f"takes other defaults for {name} than ONNX")
     alpha = (0.3,) if given and name in reference.ALPHA else None
     beta = (0.7,) if given and name in reference.BETA else None
     for kind, cell in reference.CELLS.items():
@@ -115,6 +118,8 @@ def test_length_zero_gives_the_initial_state() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_like_onnx_reference_evaluator(kind: str, direction: str, layout: int) -> None:
     # The evaluator knows neither clip, sequence_lens nor input_forget; layout=1 only it knows.
+    if kind == "LSTM" or direction != "forward" or layout == 1:
+        skip_before("onnx", (1, 20), "has an evaluator that refuses or gets wrong this direction, layout or Y_c")
     for options in ({}, {"initial_h": True}, {"peephole": True} if kind == "LSTM" else {"linear_before_reset": 1}):
         if kind == "RNN" and "linear_before_reset" in options:
             continue

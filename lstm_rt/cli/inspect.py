@@ -10,6 +10,7 @@ from rich.text import Text
 
 import lstm_rt
 from lstm_rt.cli import options, ui
+from lstm_rt.cli.memory import Watch
 from lstm_rt.cli.options import FreezeOption, IsaOption, JsonOption, ShapeOption
 
 NAME = "inspect"
@@ -51,7 +52,12 @@ def command(
 def _inspect(
     path: str, shapes: dict[str, tuple[Any, ...]], frozen: dict[str, Any], isa: Optional[str]
 ) -> dict[str, Any]:
-    model = lstm_rt.load(path, isa=isa)
+    load = lstm_rt.load  # imported now, not while watched
+    watch = Watch()
+    model = load(path, isa=isa)
+    streaming = _streaming(model, frozen)
+    step = _step(model, shapes, frozen)
+    memory = {"peak": watch.peak(), "resident": watch.resident(), "packed_weights": model.packed_bytes}
     return {
         "model": path,
         "file_bytes": Path(path).stat().st_size,
@@ -62,8 +68,9 @@ def _inspect(
         "inputs": [_port(port, model) for port in model.inputs],
         "outputs": [_port(port, model) for port in model.outputs],
         "bindings": model.bindings,
-        "stream": _streaming(model, frozen),
-        "step": _step(model, shapes, frozen),
+        "stream": streaming,
+        "step": step,
+        "memory": memory,
     }
 
 
@@ -131,6 +138,7 @@ def _show(report: dict[str, Any]) -> None:
     _show_ports(report)
     _show_streaming(report["stream"])
     _show_step(report["step"])
+    _show_memory(report["memory"])
 
 
 def _show_ports(report: dict[str, Any]) -> None:
@@ -175,6 +183,16 @@ def _show_step(step: dict[str, Any]) -> None:
         "[bold]in all", "", "", "", f"[bold]{ui.count(step['macs'])}", f"[bold]{ui.size(step['weight_bytes'])}"
     )
     ui.console.print(layers)
+
+
+def _show_memory(memory: dict[str, Any]) -> None:
+    rows = [("packed weights", f"{ui.size(memory['packed_weights'])}, once for all streams of the model")]
+    if memory["resident"] is not None:
+        rows.append(("resident", f"{ui.size(memory['resident'])} after loading it and planning what is above"))
+    rows.append(("peak", f"{ui.size(memory['peak'])} meanwhile"))
+    ui.console.print()
+    ui.console.print("[bold]Memory[/]")
+    ui.console.print(ui.facts(rows))
 
 
 def _show_ops(json: bool) -> None:

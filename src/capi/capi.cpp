@@ -5,6 +5,7 @@
 
 #include "lstm_rt.h"
 #include "session/flush.h"
+#include "session/pool.h"
 #include "session/stream.h"
 
 #ifndef LRT_VERSION
@@ -23,6 +24,11 @@ struct lrt_plan {
 struct lrt_stream {
   std::shared_ptr<lrt::Model> model;
   std::unique_ptr<lrt::Stream> stream;
+};
+
+struct lrt_pool {
+  std::shared_ptr<lrt::Model> model;
+  std::unique_ptr<lrt::Pool> pool;
 };
 
 namespace {
@@ -67,6 +73,8 @@ lrt_shape to_c(const Shape& shape) {
   for (int axis = 0; axis < shape.rank(); ++axis) result.dims[axis] = shape[axis];
   return result;
 }
+
+constexpr size_t kMaxPool = size_t{1} << 20;
 
 DType dtype_of(int32_t code) {
   require(code >= 0 && code < lrt::kDTypes, "unknown dtype");
@@ -120,6 +128,22 @@ lrt_port planned_port(const lrt::Graph& graph, const lrt::Port& port, const lrt:
   result.dtype = static_cast<int32_t>(value.dtype);
   result.shape = to_c(value.shape);
   return result;
+}
+
+template <class State>
+lrt_port state_port(const State& state) {
+  lrt_port port{};
+  port.name = state.name.c_str();
+  port.dtype = static_cast<int32_t>(state.dtype);
+  port.shape = to_c(state.shape);
+  for (const char*& name : port.dim_names) name = "";
+  return port;
+}
+
+std::vector<lrt::PlanInput> frames_of(const lrt_array* inputs, size_t count) {
+  std::vector<lrt::PlanInput> frames;
+  for (size_t i = 0; i < count; ++i) frames.push_back(described(inputs[i]));
+  return frames;
 }
 
 lrt_status load(lrt_model** model, lrt_error* error, const char* isa, const std::function<lrt::Graph()>& read) {
@@ -228,6 +252,7 @@ const char* lrt_model_metadata(const lrt_model* model, size_t index, const char*
 
 uint64_t lrt_model_parameter_count(const lrt_model* model) { return model->model->parameters(); }
 uint64_t lrt_model_weight_bytes(const lrt_model* model) { return model->model->weight_bytes(); }
+uint64_t lrt_model_packed_bytes(const lrt_model* model) { return model->model->packed_bytes(); }
 
 lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error) {
   return guarded(error, [&] {
@@ -302,25 +327,21 @@ lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_err
 
 void lrt_stream_free(lrt_stream* stream) { delete stream; }
 
-size_t lrt_stream_input_count(const lrt_stream* stream) { return stream->stream->inputs().size(); }
-size_t lrt_stream_output_count(const lrt_stream* stream) { return stream->stream->outputs().size(); }
-size_t lrt_stream_input(const lrt_stream* stream, size_t index) { return stream->stream->inputs().at(index); }
-size_t lrt_stream_output(const lrt_stream* stream, size_t index) { return stream->stream->outputs().at(index); }
-int lrt_stream_time_axis(const lrt_stream* stream, size_t index) { return stream->stream->time_axis(index); }
+size_t lrt_stream_input_count(const lrt_stream* stream) { return stream->stream->setup().inputs().size(); }
+size_t lrt_stream_output_count(const lrt_stream* stream) { return stream->stream->setup().outputs().size(); }
+size_t lrt_stream_input(const lrt_stream* stream, size_t index) { return stream->stream->setup().inputs().at(index); }
+size_t lrt_stream_output(const lrt_stream* stream, size_t index) { return stream->stream->setup().outputs().at(index); }
+int lrt_stream_time_axis(const lrt_stream* stream, size_t index) { return stream->stream->setup().time_axis(index); }
 
 lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error) {
-  return guarded(error, [&] {
-    std::vector<lrt::PlanInput> frames;
-    for (size_t i = 0; i < count; ++i) frames.push_back(described(inputs[i]));
-    stream->stream->prepare(frames);
-  });
+  return guarded(error, [&] { stream->stream->prepare(frames_of(inputs, count)); });
 }
 
 lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port) {
   const lrt::Plan* plan = stream->stream->plan();
   if (!plan) return LRT_ERROR_STATE;
-  if (index >= stream->stream->outputs().size()) return LRT_ERROR_ARGUMENT;
-  const size_t output = stream->stream->outputs()[index];
+  if (index >= stream->stream->setup().outputs().size()) return LRT_ERROR_ARGUMENT;
+  const size_t output = stream->stream->setup().outputs()[index];
   const lrt::Graph& graph = stream->model->graph();
   *port = planned_port(graph, graph.outputs[output], plan->outputs[output]);
   return LRT_OK;
@@ -344,13 +365,8 @@ lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* po
                             lrt_error* error) {
   return guarded(error, [&] {
     require(index < stream->stream->states().size(), "there is no such state");
-    const lrt::Stream::State& state = stream->stream->states()[index];
-    *port = lrt_port{};
-    port->name = state.name.c_str();
-    port->dtype = static_cast<int32_t>(state.dtype);
-    port->shape = to_c(state.shape);
-    for (const char*& name : port->dim_names) name = "";
-    *data = state.now.as<void>();
+    *port = state_port(stream->stream->states()[index]);
+    *data = stream->stream->state_data(index);
   });
 }
 
@@ -358,6 +374,92 @@ lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_arra
   return guarded(error, [&] {
     require(index < stream->stream->states().size(), "there is no such state");
     stream->stream->set_state(index, dtype_of(value->dtype), shape_of(value->shape), value->data);
+  });
+}
+
+lrt_status lrt_pool_create(lrt_model* model, const lrt_stream_options* options, size_t capacity, lrt_pool** pool,
+                           lrt_error* error) {
+  return guarded(error, [&] {
+    *pool = nullptr;
+    require(capacity >= 1 && capacity <= kMaxPool, "a pool's capacity must be 1 to 1048576");
+    require(!options || options->batch == 1, "a stream of a pool has batch 1");
+    auto made = std::make_unique<lrt::Pool>(model->model, stream_options(*model->model, options), capacity);
+    *pool = new lrt_pool{model->model, std::move(made)};
+  });
+}
+
+void lrt_pool_free(lrt_pool* pool) { delete pool; }
+
+size_t lrt_pool_capacity(const lrt_pool* pool) { return pool->pool->capacity(); }
+size_t lrt_pool_size(const lrt_pool* pool) { return pool->pool->size(); }
+
+lrt_status lrt_pool_open(lrt_pool* pool, int64_t* id, lrt_error* error) {
+  return guarded(error, [&] { *id = pool->pool->open(); });
+}
+
+lrt_status lrt_pool_close(lrt_pool* pool, int64_t id, lrt_error* error) {
+  return guarded(error, [&] { pool->pool->close(id); });
+}
+
+lrt_status lrt_pool_reset(lrt_pool* pool, int64_t id, lrt_error* error) {
+  return guarded(error, [&] { pool->pool->reset(id); });
+}
+
+size_t lrt_pool_input_count(const lrt_pool* pool) { return pool->pool->setup().inputs().size(); }
+size_t lrt_pool_output_count(const lrt_pool* pool) { return pool->pool->setup().outputs().size(); }
+size_t lrt_pool_input(const lrt_pool* pool, size_t index) { return pool->pool->setup().inputs().at(index); }
+size_t lrt_pool_output(const lrt_pool* pool, size_t index) { return pool->pool->setup().outputs().at(index); }
+
+lrt_status lrt_pool_prepare(lrt_pool* pool, const lrt_array* inputs, size_t count, size_t rows, lrt_error* error) {
+  return guarded(error, [&] { pool->pool->prepare(frames_of(inputs, count), rows); });
+}
+
+lrt_status lrt_pool_output_port(const lrt_pool* pool, size_t index, lrt_port* port) {
+  const lrt::PoolBatches* prepared = pool->pool->prepared();
+  if (!prepared) return LRT_ERROR_STATE;
+  if (index >= prepared->outputs().size()) return LRT_ERROR_ARGUMENT;
+  const lrt::RowLayout& layout = prepared->outputs()[index];
+  const lrt::Graph& graph = pool->model->graph();
+  *port = planned_port(graph, graph.outputs[lrt_pool_output(pool, index)], {layout.dtype, layout.row, -1});
+  return LRT_OK;
+}
+
+int lrt_pool_input_axis(const lrt_pool* pool, size_t index) {
+  const std::vector<int>& axes = pool->pool->input_axes();
+  return index < axes.size() ? axes[index] : -1;
+}
+
+int lrt_pool_output_axis(const lrt_pool* pool, size_t index) {
+  const lrt::PoolBatches* prepared = pool->pool->prepared();
+  return prepared && index < prepared->outputs().size() ? prepared->outputs()[index].axis : -1;
+}
+
+uint64_t lrt_pool_macs(const lrt_pool* pool) {
+  const lrt::PoolBatches* prepared = pool->pool->prepared();
+  return prepared ? prepared->macs() : 0;
+}
+
+lrt_status lrt_pool_step(lrt_pool* pool, const int64_t* ids, size_t rows, const void* const* inputs,
+                         void* const* outputs, lrt_error* error) {
+  if (!pool->pool->prepared()) return fail(error, LRT_ERROR_STATE, "the pool is not prepared for any frames");
+  return guarded(error, [&] { pool->pool->step(ids, rows, inputs, outputs); });
+}
+
+size_t lrt_pool_state_count(const lrt_pool* pool) { return pool->pool->states().size(); }
+
+lrt_status lrt_pool_state(const lrt_pool* pool, int64_t id, size_t index, lrt_port* port, const void** data,
+                          lrt_error* error) {
+  return guarded(error, [&] {
+    require(index < pool->pool->states().size(), "there is no such state");
+    *data = pool->pool->state_data(id, index);
+    *port = state_port(pool->pool->states()[index]);
+  });
+}
+
+lrt_status lrt_pool_set_state(lrt_pool* pool, int64_t id, size_t index, const lrt_array* value, lrt_error* error) {
+  return guarded(error, [&] {
+    require(index < pool->pool->states().size(), "there is no such state");
+    pool->pool->set_state(id, index, dtype_of(value->dtype), shape_of(value->shape), value->data);
   });
 }
 

@@ -107,6 +107,8 @@ LRT_API lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_
 LRT_API const char* lrt_model_metadata(const lrt_model* model, size_t index, const char** value);
 LRT_API uint64_t lrt_model_parameter_count(const lrt_model* model);
 LRT_API uint64_t lrt_model_weight_bytes(const lrt_model* model);
+/* Bytes of weights packed so far, which all plans, streams and pools of the model share. */
+LRT_API uint64_t lrt_model_packed_bytes(const lrt_model* model);
 
 /* Replays the self-tests held in the file: *count of them, *failed whose bytes differ. On failure `error` says which
    output, where and by how much, and the status is LRT_ERROR_STATE. */
@@ -186,6 +188,55 @@ LRT_API size_t lrt_stream_state_count(const lrt_stream* stream);
 LRT_API lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* port, const void** data,
                                     lrt_error* error);
 LRT_API lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_array* value, lrt_error* error);
+
+/* ---- Pools: many streams of one model stepped as one batch --------------------------------------------------------- */
+
+/* For one thread at a time. Every stream keeps its own state and gives the bits of an lrt_stream stepped alone. A row is
+   one stream's part of the frames, along the batch axis of each. */
+typedef struct lrt_pool lrt_pool;
+
+/* options: as for lrt_stream_create, batch being 1. capacity: how many streams can be open at once. Fails with
+   LRT_ERROR_UNSUPPORTED where the model cannot be streamed or has no batch axis. */
+LRT_API lrt_status lrt_pool_create(lrt_model* model, const lrt_stream_options* options, size_t capacity,
+                                   lrt_pool** pool, lrt_error* error);
+LRT_API void lrt_pool_free(lrt_pool* pool);
+LRT_API size_t lrt_pool_capacity(const lrt_pool* pool);
+LRT_API size_t lrt_pool_size(const lrt_pool* pool); /* streams that are open */
+
+/* A stream before its first step. Ids are not negative and none is given twice; LRT_ERROR_STATE where all are open. */
+LRT_API lrt_status lrt_pool_open(lrt_pool* pool, int64_t* id, lrt_error* error);
+LRT_API lrt_status lrt_pool_close(lrt_pool* pool, int64_t id, lrt_error* error);
+LRT_API lrt_status lrt_pool_reset(lrt_pool* pool, int64_t id, lrt_error* error);
+
+/* What a step takes and gives, as for a stream. */
+LRT_API size_t lrt_pool_input_count(const lrt_pool* pool);
+LRT_API size_t lrt_pool_output_count(const lrt_pool* pool);
+LRT_API size_t lrt_pool_input(const lrt_pool* pool, size_t index);  /* index among the model's inputs */
+LRT_API size_t lrt_pool_output(const lrt_pool* pool, size_t index); /* index among the model's outputs */
+
+/* Plans for frames of these shapes, which have `rows` rows; afterwards any number of rows can be stepped. Allocates; step
+   does not. The first frames say which axes are the batch, and fail with LRT_ERROR_UNSUPPORTED where rows turn out not to
+   be independent. */
+LRT_API lrt_status lrt_pool_prepare(lrt_pool* pool, const lrt_array* inputs, size_t count, size_t rows,
+                                    lrt_error* error);
+/* As prepared; the shape is that of one row. */
+LRT_API lrt_status lrt_pool_output_port(const lrt_pool* pool, size_t index, lrt_port* port);
+/* The axis along which rows lie: n of them are n times as long. -1 before anything was prepared. */
+LRT_API int lrt_pool_input_axis(const lrt_pool* pool, size_t index);
+LRT_API int lrt_pool_output_axis(const lrt_pool* pool, size_t index);
+LRT_API uint64_t lrt_pool_macs(const lrt_pool* pool); /* of one row, as prepared */
+
+/* One step of the streams `ids`, row i being that of ids[i]. An output may be NULL. Where an id is not open
+   (LRT_ERROR_STATE) or is there twice (LRT_ERROR_ARGUMENT) nothing has changed. Allocates nothing and takes no lock. */
+LRT_API lrt_status lrt_pool_step(lrt_pool* pool, const int64_t* ids, size_t rows, const void* const* inputs,
+                                 void* const* outputs, lrt_error* error);
+
+/* The state of one stream, as for lrt_stream_state. `data` stays valid until that stream is closed. */
+LRT_API size_t lrt_pool_state_count(const lrt_pool* pool);
+LRT_API lrt_status lrt_pool_state(const lrt_pool* pool, int64_t id, size_t index, lrt_port* port, const void** data,
+                                  lrt_error* error);
+LRT_API lrt_status lrt_pool_set_state(lrt_pool* pool, int64_t id, size_t index, const lrt_array* value,
+                                      lrt_error* error);
 
 /* ---- For tests and measurements --------------------------------------------------------------------------------- */
 

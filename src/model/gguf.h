@@ -37,8 +37,11 @@ struct Bytes {
   std::shared_ptr<const void> owner;
   const uint8_t* data = nullptr;
   size_t size = 0;
+  bool mapped = false;
 };
 Bytes map_file(const std::string& path);
+// Gives the whole pages of a part of a mapped file back to the system; read again, they come from the file.
+void drop_pages(const void* data, size_t size);
 Bytes copy_bytes(const void* data, size_t size);  // aligned to 64
 
 // Throws Error(file). The result points into bytes. A file of another general.architecture is refused before its tensors

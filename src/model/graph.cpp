@@ -1,7 +1,8 @@
-// An op in words, and its attributes as ops ask for them.
+// An op in words, and its attributes as ops ask for them; what need not be kept in memory.
 #include "model/graph.h"
 
 #include "model/error.h"
+#include "model/gguf.h"
 #include "model/text.h"
 
 namespace lrt {
@@ -89,6 +90,12 @@ int Op::block(const char* attribute) const {
   const Attribute* found = find_kind(*this, attribute, Kind::block);
   if (found == nullptr) refuse_attribute(*this, attribute, "is left out");
   return static_cast<int>(only(*this, attribute, found->ints));
+}
+
+void Graph::forget(const void* data, size_t size) const {
+  const auto* const file = static_cast<const uint8_t*>(bytes.get());
+  const auto* const at = static_cast<const uint8_t*>(data);
+  if (mapped && at >= file && at + size <= file + file_size) drop_pages(data, size);
 }
 
 }  // namespace lrt

@@ -85,6 +85,10 @@ struct Graph {
   int op_count = 0;
   std::shared_ptr<const void> bytes;  // keeps the mapped file, or the copy in memory, alive
   size_t file_size = 0;
+  bool mapped = false;
+
+  // These bytes need not stay in memory, where they are the file's: read again, they come from there.
+  void forget(const void* data, size_t size) const;
 };
 
 // Both throw Error(file) with what is wrong and where. The second copies the bytes.

@@ -56,7 +56,7 @@ Bytes copy_bytes(const void* data, size_t size) {
   std::shared_ptr<void> copy = allocate(size);
   if (size > 0) std::memcpy(copy.get(), data, size);
   const auto* bytes = static_cast<const uint8_t*>(copy.get());
-  return {std::move(copy), bytes, size};
+  return {std::move(copy), bytes, size, false};
 }
 
 #if LRT_HAS_MMAP
@@ -74,10 +74,20 @@ Bytes map_file(const std::string& path) {
   void* data = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, file.number(), 0);
   if (data == MAP_FAILED) refuse_file(path, std::strerror(errno));
   std::shared_ptr<const void> owner(data, [size](void* start) { ::munmap(start, size); });
-  return {std::move(owner), static_cast<const uint8_t*>(data), size};
+  return {std::move(owner), static_cast<const uint8_t*>(data), size, true};
+}
+
+void drop_pages(const void* data, size_t size) {
+  static const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(data);
+  const uintptr_t first = (begin + page - 1) / page * page, last = (begin + size) / page * page;
+  if (first >= last) return;
+  ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);  // where it fails they stay: no harm
 }
 
 #else
+
+void drop_pages(const void*, size_t) {}
 
 Bytes map_file(const std::string& path) {
   const std::filesystem::path native = std::filesystem::u8path(path);
@@ -96,7 +106,7 @@ Bytes map_file(const std::string& path) {
     refuse_file(path, "reading it failed");
   }
   const auto* bytes = static_cast<const uint8_t*>(data.get());
-  return {std::move(data), bytes, size};
+  return {std::move(data), bytes, size, false};
 }
 
 #endif

@@ -381,6 +381,7 @@ Graph read_graph(const Bytes& bytes) {
   Graph graph;
   graph.bytes = bytes.owner;
   graph.file_size = bytes.size;
+  graph.mapped = bytes.mapped;
   graph.values = tables.names("lstm_rt.graph.values").limit(kMaxValues).release();
   read_blocks(tables, graph);
   graph.inputs = read_ports(tables, kInputKeys, tables.ints("lstm_rt.graph.inputs"));

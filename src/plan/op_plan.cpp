@@ -51,6 +51,7 @@ class OpPlanner final : public OpPlan {
 
   void plan() {
     entry_.plan(*this);
+    if (packed_now_) planner_.packs_.add_bytes(info_.weight_bytes);
     if (known_) {
       if (run_) run_(Frame(planner_.table_.data(), false));
     } else if (run_) {
@@ -168,7 +169,13 @@ class OpPlanner final : public OpPlan {
     if (!shared) return make();
     const PackCache::Key key{op_.id, slot};
     auto found = planner_.packs_.find(key);
-    if (!found) planner_.packs_.put(key, found = make());
+    if (found) return found;
+    planner_.packs_.put(key, found = make());
+    packed_now_ = true;
+    for (const int i : reads) {
+      const ValueState& plain = planner_.value(op_.inputs[static_cast<size_t>(i)]);
+      planner_.graph_.forget(plain.known.get(), plain.bytes());
+    }
     return found;
   }
 
@@ -298,7 +305,7 @@ class OpPlanner final : public OpPlan {
   std::vector<BufferId> reads_, writes_;
   Run run_;
   PlannedCall info_;
-  bool known_ = true, static_ = true, from_time_ = false, has_time_ = false;
+  bool known_ = true, static_ = true, from_time_ = false, has_time_ = false, packed_now_ = false;
 };
 
 void Planner::plan_op(const Op& op) {

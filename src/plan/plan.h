@@ -77,8 +77,12 @@ class PackCache {
   using Key = std::pair<int, int>;
   std::shared_ptr<const void> find(Key key) const;
   void put(Key key, std::shared_ptr<const void> packed);
+  // Of all that was ever put: each is made once and stays, so this grows no more once the model has run.
+  uint64_t bytes() const { return bytes_; }
+  void add_bytes(uint64_t bytes) { bytes_ += bytes; }
 
  private:
+  uint64_t bytes_ = 0;
   std::vector<std::pair<Key, std::shared_ptr<const void>>> entries_;
 };
 

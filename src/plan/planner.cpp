@@ -51,6 +51,7 @@ std::shared_ptr<const Plan> Planner::plan() {
   finish_calls();
   finish_constants();
   finish_arena();
+  forget_weights();
   plan_->buffers = buffers_.size();
   return plan_;
 }
@@ -270,6 +271,15 @@ void Planner::finish_arena() {
     lifetimes.push_back({static_cast<BufferId>(id), state.bytes, state.first, state.last});
   }
   plan_->arena_bytes = lay_out(std::move(lifetimes), &plan_->arena);
+}
+
+// What was packed, or computed with while planning, is not read again by what was planned.
+void Planner::forget_weights() const {
+  std::set<const void*> read;
+  for (const auto& [id, data] : plan_->constants) read.insert(data);
+  for (const Weight& weight : graph_.weights) {
+    if (read.count(weight.data) == 0) graph_.forget(weight.data, weight.bytes());
+  }
 }
 
 std::shared_ptr<const Plan> make_plan(const Graph& graph, const Kernels& kernels, PackCache& packs,

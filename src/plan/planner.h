@@ -59,6 +59,7 @@ class Planner {
   void finish_calls();
   void finish_constants();
   void finish_arena();
+  void forget_weights() const;
 
   BufferId new_buffer(BufferState::Kind kind, size_t bytes);
   BufferId new_constant(std::shared_ptr<const void> data, size_t bytes);

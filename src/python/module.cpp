@@ -8,6 +8,10 @@
 #include <tuple>
 #include <vector>
 
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
+
 #include "lstm_rt.h"
 
 namespace py = pybind11;
@@ -235,6 +239,7 @@ class Model {
 
   uint64_t parameters() const { return lrt_model_parameter_count(get()); }
   uint64_t weight_bytes() const { return lrt_model_weight_bytes(get()); }
+  uint64_t packed_bytes() const { return lrt_model_packed_bytes(get()); }
 
   size_t verify() const {
     size_t count = 0, failed = 0;
@@ -286,6 +291,13 @@ py::array_t<float> evaluate(const std::string& function, const py::array_t<float
   return y;
 }
 
+// Converting leaves freed arrays of the size of the model with the C library, which may keep them for later.
+void give_back_free_memory() {
+#if defined(__GLIBC__)
+  malloc_trim(0);
+#endif
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
@@ -294,6 +306,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.def("available_isas", &available_isas);
   m.def("default_isa", &default_isa);
   m.def("supported_ops", &supported_ops);
+  m.def("give_back_free_memory", &give_back_free_memory);
   m.def("evaluate", &evaluate, py::arg("function"), py::arg("x"), py::arg("alpha") = 1.0f, py::arg("beta") = 1.0f,
         py::arg("isa") = py::none());
 
@@ -314,6 +327,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("metadata", &Model::metadata)
       .def("parameters", &Model::parameters)
       .def("weight_bytes", &Model::weight_bytes)
+      .def("packed_bytes", &Model::packed_bytes)
       .def("verify", &Model::verify)
       .def("plan", &Model::plan)
       .def("handle", &Model::handle);

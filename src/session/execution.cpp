@@ -1,39 +1,72 @@
 #include "session/execution.h"
 
+#include <numeric>
+
 #include "session/flush.h"
 
 namespace lrt {
 
+namespace {
+
+std::vector<size_t> all(size_t count) {
+  std::vector<size_t> indices(count);
+  std::iota(indices.begin(), indices.end(), size_t{0});
+  return indices;
+}
+
+}  // namespace
+
 Execution::Execution(std::shared_ptr<const Plan> plan)
-    : plan_(std::move(plan)), arena_(plan_->arena_bytes), table_(plan_->buffers, nullptr) {
-  for (const auto& [buffer, offset] : plan_->arena) set(buffer, arena_.as<char>() + offset);
-  for (const auto& [buffer, data] : plan_->constants) set(buffer, const_cast<void*>(data));  // calls only read them
+    : Execution(plan, all(plan->inputs.size()), all(plan->outputs.size())) {}
+
+Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>& inputs,
+                     const std::vector<size_t>& outputs, bool turn, std::shared_ptr<const AlignedBuffer> arena)
+    : plan_(std::move(plan)), arena_(std::move(arena)), turn_(turn) {
+  if (!arena_) arena_ = std::make_shared<AlignedBuffer>(plan_->arena_bytes);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (const BufferId buffer = plan_->inputs[inputs[i]]; buffer >= 0) inputs_.push_back({buffer, i});
+  }
+  for (size_t i = 0; i < outputs.size(); ++i) {
+    if (const BufferId buffer = plan_->outputs[outputs[i]].buffer; buffer >= 0) outputs_.push_back({buffer, i});
+  }
+  for (auto& table : tables_) {
+    table.assign(plan_->buffers, nullptr);
+    const auto point = [&table](BufferId buffer, void* data) { table[static_cast<size_t>(buffer)] = data; };
+    for (const auto& [buffer, offset] : plan_->arena) point(buffer, arena_->as<char>() + offset);
+    for (const auto& [buffer, data] : plan_->constants) point(buffer, const_cast<void*>(data));  // calls only read them
+  }
+  spares_.assign(outputs.size(), nullptr);
 }
 
 void Execution::spare_outputs() {
-  if (!spares_.empty()) return;
+  if (spare_.size() > 0) return;
+  const auto bytes_of = [this](const Port& port) {
+    for (const PlannedValue& output : plan_->outputs) {
+      if (output.buffer == port.buffer) return align_up(output.bytes());
+    }
+    return size_t{0};
+  };
   size_t bytes = 0;
-  for (const PlannedValue& output : plan_->outputs) bytes += align_up(output.bytes());
+  for (const Port& port : outputs_) bytes += bytes_of(port);
   spare_ = AlignedBuffer(bytes);
   bytes = 0;
-  for (const PlannedValue& output : plan_->outputs) {
-    spares_.push_back(spare_.as<char>() + bytes);
-    bytes += align_up(output.bytes());
+  for (const Port& port : outputs_) {
+    spares_[port.index] = spare_.as<char>() + bytes;
+    bytes += bytes_of(port);
   }
 }
 
 void Execution::run(const void* const* inputs, void* const* outputs) {
-  const Plan& plan = *plan_;
-  for (size_t i = 0; i < plan.inputs.size(); ++i) {
-    if (plan.inputs[i] >= 0) set(plan.inputs[i], const_cast<void*>(inputs[i]));  // calls only read them
-  }
-  for (size_t i = 0; i < plan.outputs.size(); ++i) {
-    if (plan.outputs[i].buffer >= 0) set(plan.outputs[i].buffer, outputs[i] ? outputs[i] : spares_[i]);
+  void** const table = tables_[turn_].data();
+  for (const Port& port : inputs_) table[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
+  for (const Port& port : outputs_) {
+    void* const given = outputs[port.index];
+    table[port.buffer] = given ? given : spares_[port.index];
   }
   const FlushDenormals flush;
-  const Frame frame(table_.data(), backwards_);
-  for (const Run& call : plan.calls) call(frame);
-  backwards_ = !backwards_;
+  const Frame frame(table, turn_);
+  for (const Run& call : plan_->calls) call(frame);
+  turn_ = !turn_;
 }
 
 }  // namespace lrt

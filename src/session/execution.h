@@ -1,4 +1,4 @@
-// The memory of one running plan: an arena and the table that says where each buffer is.
+// The memory of one running plan: an arena, and tables that say where each buffer is.
 #pragma once
 
 #include <memory>
@@ -9,26 +9,39 @@
 
 namespace lrt {
 
+// Runs alternate between two turns, each with a table of its own: what changes places from one run to the next, as the two
+// buffers of a state do, is pointed at once for each turn and never again.
 class Execution {
  public:
+  // All inputs and outputs of the graph are the caller's.
   explicit Execution(std::shared_ptr<const Plan> plan);
+  // Those of these indices are, in this order; the first run has turn `turn`. Executions that never run at the same time
+  // may share an arena, which then is as large as the largest needs.
+  Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>& inputs, const std::vector<size_t>& outputs,
+            bool turn = false, std::shared_ptr<const AlignedBuffer> arena = nullptr);
 
   const Plan& plan() const { return *plan_; }
-  // One pointer per input and output of the graph. Inputs that are not read and outputs that are bound are passed over;
-  // an output may be null once spare_outputs() was called.
+  // One pointer per input and output of the caller's. An output may be null once spare_outputs() was called.
   void run(const void* const* inputs, void* const* outputs);
   // Memory for outputs that the caller may not want.
   void spare_outputs();
 
-  void set(BufferId buffer, void* data) { table_[static_cast<size_t>(buffer)] = data; }
+  bool turn() const { return turn_; }  // of the next run
+  void set(bool turn, BufferId buffer, void* data) { tables_[turn][static_cast<size_t>(buffer)] = data; }
 
  private:
+  struct Port {
+    BufferId buffer;
+    size_t index;  // among the caller's
+  };
+
   std::shared_ptr<const Plan> plan_;
-  AlignedBuffer arena_;
+  std::shared_ptr<const AlignedBuffer> arena_;
   AlignedBuffer spare_;
-  std::vector<void*> spares_;  // per output
-  std::vector<void*> table_;
-  bool backwards_ = false;
+  std::vector<void*> spares_;           // per output of the caller's
+  std::vector<Port> inputs_, outputs_;  // those that are read at run time, those that are written
+  std::vector<void*> tables_[2];
+  bool turn_ = false;  // also which way weights are walked
 };
 
 }  // namespace lrt

@@ -143,6 +143,11 @@ uint64_t Model::weight_bytes() const {
   return total;
 }
 
+uint64_t Model::packed_bytes() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return packs_.bytes();
+}
+
 std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
   const std::lock_guard<std::mutex> lock(mutex_);
   const auto found = std::find_if(cache_.begin(), cache_.end(),
@@ -157,6 +162,11 @@ std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
     if (cache_.size() > kCachedPlans) cache_.pop_back();
   }
   return made;
+}
+
+std::shared_ptr<const Plan> Model::plan_once(const PlanRequest& request) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return make_plan(graph_, kernels_, packs_, request);
 }
 
 size_t Model::verify(size_t* failed, std::string* difference) {

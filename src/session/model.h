@@ -41,9 +41,12 @@ class Model {
   bool is_control(size_t input) const { return control_[input]; }
   uint64_t parameters() const;
   uint64_t weight_bytes() const;
+  uint64_t packed_bytes();
 
   // The plan for these inputs, from the cache or made now.
   std::shared_ptr<CachedPlan> plan(const PlanRequest& request);
+  // One that its caller keeps: the cache is for plans that come again by their shapes.
+  std::shared_ptr<const Plan> plan_once(const PlanRequest& request);
   // Replays the self-tests. Returns how many there are; describes the first difference.
   size_t verify(size_t* failed, std::string* difference);
 
