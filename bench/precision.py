@@ -1,4 +1,4 @@
-"""The precisions a model can be run in: what a weight costs to read, what it costs to multiply, how far off it may be."""
+"""The precisions of a model: what a weight costs to read and to multiply, and how far off answers may be."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def measure() -> dict[str, Any]:
-    """Bandwidth by footprint, peaks, and where they meet: the multiply-adds per byte above which the peak is the limit."""
+    """Bandwidth by footprint, and the peak of each precision."""
     reads = {size: limits.bandwidth(size) for size in FOOTPRINTS}
     peaks = {name: limits.multiply_adds(p.unit) / p.products for name, p in PRECISIONS.items()}
     return {
