@@ -44,7 +44,7 @@ def command(
     threads: Annotated[
         Optional[int], typer.Option("--threads", min=1, help="Threads that share the work of one step.")
     ] = None,
-    seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="How long to measure.")] = 3.0,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="How long to measure.")] = 2.0,
     frame_ms: Annotated[
         Optional[float],
         typer.Option("--frame-ms", min=1e-6, help="Signal that a step stands for, in ms.", show_default=False),

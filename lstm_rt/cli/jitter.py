@@ -68,7 +68,7 @@ class Jitter:
     """
 
     def __init__(self, nanoseconds: Array, clock_ns: float) -> None:
-        self._us = np.sort(nanoseconds) / 1000
+        self._us = np.maximum(np.sort(nanoseconds), 1) / 1000  # a clock that does not move between two readings
         self._clock_us = clock_ns / 1000
 
     @property
@@ -139,12 +139,11 @@ class Jitter:
             pyplot.close(figure)
 
     def _ends(self) -> tuple[float, float]:
-        low = max(float(self._us[0]), 1e-3)
-        return 0.999 * low, 1.001 * max(float(self._us[-1]), low)
+        return 0.999 * float(self._us[0]), 1.001 * float(self._us[-1])
 
     def _bins(self) -> tuple[Array, Array]:
         edges = np.geomspace(*self._ends(), _BINS + 1)
-        counts, _ = np.histogram(np.maximum(self._us, 1e-3), edges)
+        counts, _ = np.histogram(self._us, edges)
         return edges, counts
 
 
