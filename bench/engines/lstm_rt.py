@@ -57,23 +57,17 @@ def _stream(case: Case, model: lstm_rt.Model) -> Session:
 
 
 def _pool(case: Case, model: lstm_rt.Model) -> Session:
-    """Every stream's frame lies behind the other's: the memory is that of the batch which the others are given."""
     pool = model.pool(capacity=case.batch)
-    ids = [pool.open() for _ in range(case.batch)]
+    ids = np.array([pool.open() for _ in range(case.batch)])
     frame = case.frames[0].copy()
-    frames = frame.reshape(case.batch, 1, 1, -1)
-    output: Array = frame
-
-    def call() -> None:
-        nonlocal output
-        output = pool.step(ids, frames)
+    output = np.zeros(case.output_shape, np.float32)
+    step = pool.step
 
     def reset() -> None:
-        for number, stream in enumerate(ids):
-            pool.close(stream)
-            ids[number] = pool.open()
+        for stream in ids:
+            pool.reset(stream)
 
-    return Session(frame, call, lambda: output.reshape(case.output_shape), reset)
+    return Session(frame, lambda: step(ids, frame, out=output), lambda: output, reset)
 
 
 def _whole(case: Case, model: lstm_rt.Model) -> Session:
