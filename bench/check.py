@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from onnx.reference import ReferenceEvaluator
 
 from .engines.engine import Session
+from .precision import FLOAT32, Precision
 from .workloads.workload import Array, Case
 
-TOLERANCE = 1e-4
+
+class Error(NamedTuple):
+    """How far answers are from the reference.
+
+    `largest` is the largest difference, `rms` the root mean square of all differences over that of the reference.
+    """
+
+    largest: float
+    rms: float
+
+    def allowed(self, precision: Precision) -> bool:
+        """Whether a model of this precision may be so far off. float32 is bound at every single value."""
+        return (self.largest if precision is FLOAT32 else self.rms) <= precision.tolerance
+
+
+WRONG = Error(float("inf"), float("inf"))
 
 
 def reference(case: Case) -> Array:
@@ -27,10 +43,17 @@ def reference(case: Case) -> Array:
     return np.stack(outputs)
 
 
-def error(session: Session, frames: Array, expected: Array) -> float:
-    """Largest difference from the expected outputs; infinite where shapes differ or values are not numbers."""
-    found = session.answer(frames)
+def error(found: Array, expected: Array) -> Error:
+    """Compare answers; WRONG where shapes differ or values are not numbers."""
     if found.shape != expected.shape:
-        return float("inf")
-    largest = float(np.max(np.abs(found - expected)))
-    return largest if np.isfinite(largest) else float("inf")
+        return WRONG
+    difference = found.astype(np.float64) - expected
+    largest = float(np.max(np.abs(difference)))
+    scale = float(np.sqrt(np.mean(np.square(expected, dtype=np.float64))))
+    rms = float(np.sqrt(np.mean(difference**2))) / (scale or 1.0)
+    return Error(largest, rms) if np.isfinite(largest) else WRONG
+
+
+def session_error(session: Session, frames: Array, expected: Array) -> Error:
+    """Feed a session frames from a zero state and compare what it answers."""
+    return error(session.answer(frames), expected)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
-import hashlib
 import mmap
-import platform
-import subprocess
 from pathlib import Path
 
 import numpy as np
 
-from .packages import CACHE
+from .compiled import CompileError, compiled
+from .precision import FLOAT32, Precision
 from .workloads.workload import Array, Cost
 
 SOURCE = Path(__file__).parent / "native" / "limits.c"
@@ -23,15 +21,20 @@ HUGE_PAGE = 2 << 20
 GRAIN = 512  # the native loop reads whole blocks of this many bytes
 PASS_NS = 100_000  # a round of passes lasts about this long
 ROUNDS = 200
+SLOW_ROUNDS = 30  # where one pass takes longer than a round should
+UNITS = ("float32", "int8")
 
 
 class LimitsError(Exception):
     """The limits cannot be measured here; the message says why."""
 
 
-def floor_us(cost: Cost) -> float:
+def floor_us(cost: Cost, precision: Precision = FLOAT32) -> float:
     """The least microseconds one call can take: its reads or its multiply-adds, whichever takes longer."""
-    return 1e6 * max(cost.bytes / bandwidth(int(cost.footprint)), cost.macs / multiply_adds())
+    size = precision.bits / FLOAT32.bits  # costs are those of float32
+    reading = cost.bytes * size / bandwidth(int(cost.footprint * size))
+    multiplying = cost.macs * precision.products / multiply_adds(precision.unit)
+    return 1e6 * max(reading, multiplying)
 
 
 @functools.cache
@@ -40,7 +43,8 @@ def bandwidth(footprint: int) -> float:
     size = max(GRAIN, footprint // GRAIN * GRAIN)
     memory = _memory(size)
     passes = max(1, PASS_NS // max(1, size // 100))
-    return size / float(_library().limits_read(ctypes.c_void_p(memory.ctypes.data), size, passes, ROUNDS))
+    rounds = ROUNDS if size < 100 * PASS_NS else SLOW_ROUNDS
+    return size / float(_library().limits_read(ctypes.c_void_p(memory.ctypes.data), size, passes, rounds))
 
 
 def _memory(size: int) -> Array:
@@ -57,30 +61,28 @@ def _memory(size: int) -> Array:
 
 
 @functools.cache
-def multiply_adds() -> float:
-    """float32 multiply-adds per second of one core."""
-    return float(_library().limits_multiply(ROUNDS))
+def multiply_adds(unit: str = "float32") -> float:
+    """Multiply-adds per second of one core; `unit` is one of UNITS. int8 is float32's where it has no instruction."""
+    if unit == "float32":
+        return float(_library().limits_multiply(ROUNDS))
+    return float(_library().limits_multiply_int8(ROUNDS)) or multiply_adds("float32")
+
+
+def int8_instruction() -> str:
+    """The instructions that products of int8 were measured with; empty where there are none."""
+    name: bytes = _library().limits_int8_instruction()
+    return name.decode()
 
 
 @functools.cache
 def _library() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(_compiled()))
+    try:
+        library = ctypes.CDLL(str(compiled(SOURCE, COMPILE, ".so")))
+    except CompileError as error:
+        raise LimitsError(str(error)) from error
     library.limits_read.restype = library.limits_multiply.restype = ctypes.c_double
     library.limits_read.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int]
-    library.limits_multiply.argtypes = [ctypes.c_int]
-    return library
-
-
-def _compiled() -> Path:
-    """The native part, compiled for this CPU the first time; kept by what was compiled, how and for which machine."""
-    key = hashlib.sha256(SOURCE.read_bytes() + repr((COMPILE, platform.machine(), platform.node())).encode())
-    library = CACHE / "bench" / f"limits-{key.hexdigest()[:16]}.so"
-    if not library.exists():
-        library.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            done = subprocess.run([*COMPILE, "-o", library, SOURCE], capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise LimitsError(f"the limits need gcc: {error}") from error
-        if done.returncode:
-            raise LimitsError(f"gcc: {done.stderr.strip()}")
+    library.limits_multiply_int8.restype = ctypes.c_double
+    library.limits_multiply.argtypes = library.limits_multiply_int8.argtypes = [ctypes.c_int]
+    library.limits_int8_instruction.restype = ctypes.c_char_p
     return library

@@ -16,7 +16,7 @@ CPUINFO = Path("/proc/cpuinfo")
 def describe(engines: Iterable[Engine], core: int | None) -> dict[str, Any]:
     """CPU, system, load and the versions of every package measured."""
     return {
-        "cpu": _cpu(),
+        "cpu": cpu(),
         "cpus": os.cpu_count(),
         "core": core,
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -35,7 +35,8 @@ def headline(facts: dict[str, Any]) -> str:
     return f"{facts['cpu']}{where}{load}, Python {facts['python']}; {versions}"
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """The processor, as the system calls it."""
     if CPUINFO.exists():
         for line in CPUINFO.read_text().splitlines():
             if line.startswith(("model name", "Model")):

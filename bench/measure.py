@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import repeat
@@ -22,13 +22,17 @@ LEAST_SAMPLES = 3
 
 @dataclass(frozen=True)
 class Timing:
-    """Microseconds per call. Where a sample holds several calls, p99 is of the samples' means."""
+    """Microseconds per call. Where a sample holds several calls, p99 is of the samples' means.
+
+    `spread` is the noise of this timing: the interquartile range of the medians of its rounds.
+    """
 
     median: float
     p99: float
     fastest: float
     samples: int
     calls_per_sample: int
+    spread: float
 
 
 def pin(core: int | None) -> int | None:
@@ -42,13 +46,13 @@ def pin(core: int | None) -> int | None:
 
 def interleaved(calls: Mapping[str, Call], seconds: float) -> dict[str, Timing]:
     """Time calls for `seconds` each, in rounds A B C A B C, so that a change of the machine's pace meets all alike."""
-    samples: dict[str, list[float]] = {name: [] for name in calls}
+    samples: dict[str, list[list[float]]] = {name: [] for name in calls}
     with _no_collection():
         batch = {name: _calls_per_sample(call) for name, call in calls.items()}
         for _ in range(ROUNDS):
             for name, call in calls.items():
-                samples[name] += _round(call, batch[name], int(seconds * 1e9 / ROUNDS))
-    return {name: _timing(samples[name], batch[name]) for name in calls}
+                samples[name].append(_round(call, batch[name], int(seconds * 1e9 / ROUNDS)))
+    return {name: timing(samples[name], batch[name]) for name in calls}
 
 
 def _round(call: Call, batch: int, budget_ns: int) -> list[float]:
@@ -76,13 +80,17 @@ def _calls_per_sample(call: Call) -> int:
     return max(1, int(SAMPLE_NS / 1e3 / fastest))
 
 
-def _timing(samples: list[float], batch: int) -> Timing:
+def timing(rounds: Sequence[Sequence[float]], batch: int) -> Timing:
+    """Sum up the samples of all rounds, each of `batch` calls."""
+    samples = np.concatenate([np.asarray(each) for each in rounds])
+    low, high = np.percentile([np.median(each) for each in rounds], (25, 75))
     return Timing(
         median=float(np.median(samples)),
         p99=float(np.percentile(samples, 99)),
-        fastest=min(samples),
+        fastest=float(samples.min()),
         samples=len(samples),
         calls_per_sample=batch,
+        spread=float(high - low),
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from . import check, limits
-from .engines import OURS, Engine
+from .check import Error
+from .engines import Engine
 from .engines.engine import CannotError, Session
 from .measure import Timing, interleaved
 from .packages import FetchError
+from .precision import Precision
 from .workloads.workload import Array, Case, Workload
 
 
@@ -19,35 +21,14 @@ class Result:
 
     workload: Workload
     timings: dict[str, Timing] = field(default_factory=dict)
+    errors: dict[str, Error] = field(default_factory=dict)  # of engines that are in timings
     cannot: dict[str, str] = field(default_factory=dict)  # why, by engine
     wrong: dict[str, str] = field(default_factory=dict)  # how, by engine
-    limit_us: float | None = None
+    limits_us: dict[str, float] = field(default_factory=dict)  # by precision
     statistic: str = "median"  # which field of Timing engines are compared by
 
     def us(self, name: str) -> float:
         return float(getattr(self.timings[name], self.statistic))
-
-    @property
-    def fastest(self) -> str | None:
-        return min(self.timings, key=self.us, default=None)
-
-    @property
-    def best_peer(self) -> str | None:
-        return min((name for name in self.timings if not name.startswith(OURS)), key=self.us, default=None)
-
-    @property
-    def lead(self) -> float | None:
-        """How many times longer the best peer takes."""
-        if self.best_peer is None or OURS not in self.timings:
-            return None
-        return self.us(self.best_peer) / self.us(OURS)
-
-    @property
-    def share_of_limit(self) -> float | None:
-        """1 where lstm_rt is as fast as the machine can be."""
-        if self.limit_us is None or OURS not in self.timings:
-            return None
-        return self.limit_us / self.us(OURS)
 
 
 def run(workload: Workload, engines: Sequence[Engine], seconds: float, statistic: str) -> Result:
@@ -62,24 +43,29 @@ def run(workload: Workload, engines: Sequence[Engine], seconds: float, statistic
     sessions = {engine.name: _ready(engine, case, expected, result) for engine in engines}
     calls = {name: session.call for name, session in sessions.items() if session is not None}
     result.timings = interleaved(calls, seconds)
-    try:
-        result.limit_us = limits.floor_us(case.cost)
-    except limits.LimitsError:
-        result.limit_us = None
+    result.limits_us = _limits(case, {engine.precision.name: engine.precision for engine in engines})
     return result
+
+
+def _limits(case: Case, precisions: dict[str, Precision]) -> dict[str, float]:
+    try:
+        return {name: limits.floor_us(case.cost, precision) for name, precision in precisions.items()}
+    except limits.LimitsError:
+        return {}
 
 
 def _ready(engine: Engine, case: Case, expected: Array, result: Result) -> Session | None:
     """A session whose answers are right; None where there is none, and then the result says why."""
     try:
         session = engine.prepare(case)
-        error = check.error(session, case.frames, expected)
+        error = check.session_error(session, case.frames, expected)
     except CannotError as problem:
         result.cannot[engine.name] = str(problem)
     except Exception as problem:  # an engine may fail in any way it likes; the others go on
         result.wrong[engine.name] = f"{type(problem).__name__}: {str(problem).splitlines()[0] if str(problem) else ''}"
     else:
-        if error <= check.TOLERANCE:
+        if error.allowed(engine.precision):
+            result.errors[engine.name] = error
             return session
-        result.wrong[engine.name] = f"answer off by {error:.2g}"
+        result.wrong[engine.name] = f"answer off by {error.largest:.2g} at most, {error.rms:.2g} in the mean"
     return None

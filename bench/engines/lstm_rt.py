@@ -1,4 +1,4 @@
-"""lstm_rt: streams that keep the state inside, whole sequences in one call, and run with the state carried by hand."""
+"""lstm_rt: streams and pools that keep the state inside, whole sequences in one call, run with the state by hand."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import numpy as np
 import lstm_rt
 
 from ..workloads.workload import Array, Case
-from .engine import Session, nothing
+from .engine import CannotError, Session, nothing
 
 
-def prepare(case: Case) -> Session:
-    return _stream(case) if case.state else _whole(case)
+def prepare(case: Case, **options: object) -> Session:
+    """By the shape of the case: a pool, a stream or whole calls. `options` are those of `lstm_rt.load`."""
+    if case.pool_onnx:
+        return _pool(case, _load(case.pool_onnx, options))
+    if case.state:
+        return _stream(case, _load(case.stateless_onnx or case.onnx, options))
+    return _whole(case, _load(case.onnx, options))
 
 
 def prepare_run(case: Case) -> Session:
@@ -35,8 +40,14 @@ def prepare_run(case: Case) -> Session:
     return Session(frame, call, lambda: result[case.output], reset)
 
 
-def _stream(case: Case) -> Session:
-    model = lstm_rt.load(case.stateless_onnx or case.onnx)
+def _load(source: bytes, options: dict[str, object]) -> lstm_rt.Model:
+    try:
+        return lstm_rt.load(source, **options)  # type: ignore[arg-type]
+    except TypeError as error:
+        raise CannotError(f"this lstm_rt has no such option: {error}") from error
+
+
+def _stream(case: Case, model: lstm_rt.Model) -> Session:
     bind = None if case.stateless_onnx else {s.input: s.output for s in case.state}
     stream = model.stream(batch=case.batch, bind=bind, freeze=dict(case.fixed))
     frame = case.frames[0].copy()
@@ -45,8 +56,21 @@ def _stream(case: Case) -> Session:
     return Session(frame, lambda: step(frame, out=output), lambda: output, stream.reset)
 
 
-def _whole(case: Case) -> Session:
-    model = lstm_rt.load(case.onnx)
+def _pool(case: Case, model: lstm_rt.Model) -> Session:
+    pool = model.pool(capacity=case.batch)
+    ids = np.array([pool.open() for _ in range(case.batch)])
+    frame = case.frames[0].copy()
+    output = np.zeros(case.output_shape, np.float32)
+    step = pool.step
+
+    def reset() -> None:
+        for stream in ids:
+            pool.reset(stream)
+
+    return Session(frame, lambda: step(ids, frame, out=output), lambda: output, reset)
+
+
+def _whole(case: Case, model: lstm_rt.Model) -> Session:
     frame = case.frames[0].copy()
     output: Array = frame
 

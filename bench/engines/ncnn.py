@@ -22,6 +22,8 @@ RAW_FLOAT32 = b"\0\0\0\0"  # the tag before the weights of a layer's products
 def prepare(case: Case) -> Session:
     if not case.layers:
         raise CannotError("reads no ONNX")
+    if any(isinstance(layer, Recurrent) and not layer.linear_before_reset for layer in case.layers):
+        raise CannotError("has no GRU with linear_before_reset = 0")
     if case.batch > 1:
         raise CannotError("has no batch")
     net = _load(case.layers, bool(case.state))

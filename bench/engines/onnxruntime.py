@@ -1,14 +1,20 @@
-"""onnxruntime on one thread: plain calls, and IOBinding with every buffer bound once."""
+"""onnxruntime on one thread: plain calls, IOBinding with every buffer bound once, and that in int8."""
 
 from __future__ import annotations
 
+import logging
+import os
+import tempfile
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
+from onnxruntime.quantization import quantize_dynamic
 
 from ..workloads.workload import Array, Case
-from .engine import Session
+from .engine import CannotError, Session
 
 
 def prepare(case: Case) -> Session:
@@ -51,6 +57,27 @@ def prepare_bound(case: Case) -> Session:
             state[...] = 0
 
     return Session(frame, call, lambda: output, reset)
+
+
+def prepare_int8(case: Case) -> Session:
+    """What quantize_dynamic makes of the model: weights in int8, a scale for each output, activations as they come."""
+    return prepare_bound(replace(case.static, onnx=_quantised(case.static.onnx)))
+
+
+def _quantised(model: bytes) -> bytes:
+    logging.disable(logging.WARNING)  # it recommends a preparation that changes nothing here
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "int8.onnx")
+        try:
+            quantize_dynamic(onnx.load_from_string(model), path, per_channel=True)
+        except ValueError as error:
+            raise CannotError("quantize_dynamic cannot read it") from error
+        finally:
+            logging.disable(logging.NOTSET)
+        made = onnx.load(path)
+    if not any("Quantize" in node.op_type for node in made.graph.node):
+        raise CannotError("quantize_dynamic has nothing for it")
+    return bytes(made.SerializeToString())
 
 
 def _session(model: bytes) -> Any:

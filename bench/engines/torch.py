@@ -22,6 +22,8 @@ def prepare(case: Case) -> Session:
         return _script(case)
     if not case.layers:
         raise CannotError("reads no ONNX")
+    if any(isinstance(layer, Recurrent) and not layer.linear_before_reset for layer in case.layers):
+        raise CannotError("has no GRU with linear_before_reset = 0")
     return _stream(case) if case.state else _whole(case)
 
 

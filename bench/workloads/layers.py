@@ -11,16 +11,24 @@ from .workload import Case, Cost, Recurrent, State, random_frames
 
 GATES = {"LSTM": 4, "GRU": 3}
 STATES = {"LSTM": ("h", "c"), "GRU": ("h",)}
+# GRU0: a GRU with linear_before_reset = 0. Every family of workloads has it; it is measured where asked for.
+CELLS = ("LSTM", "GRU", "GRU0")
+SIZES = (16, 32, 64, 128, 256, 512, 1024)
+FRAMES = 32  # enough for the error of a quantised layer to build up in its state
 
 
-def layer_case(cell: str, size: int, *, steps: int = 1, batch: int = 1, stream: bool = True) -> Case:
+def layer_case(
+    cell: str, size: int, *, steps: int = 1, batch: int = 1, stream: bool = True, pool: bool = False
+) -> Case:
     """A layer with I = H = size. With stream, state goes from call to call; else each call starts from zeros."""
     layer = random_layer(cell, size)
+    cell = layer.cell
     state = tuple(State(n, f"{n}_n", (1, batch, size)) for n in STATES[cell]) if stream else ()
     return Case(
         onnx=layer_onnx(layer, steps, batch, state),
         stateless_onnx=layer_onnx(layer, steps, batch, ()),
-        frames=random_frames(8 if stream else 1, steps, batch, size),
+        pool_onnx=layer_onnx(layer, steps, "batch", ()) if pool else None,
+        frames=random_frames(FRAMES if stream else 1, steps, batch, size),
         output_shape=(steps, 1, batch, size),
         cost=layer_cost(layer, steps, batch),
         batch=batch,
@@ -32,15 +40,16 @@ def layer_case(cell: str, size: int, *, steps: int = 1, batch: int = 1, stream: 
 def random_layer(cell: str, size: int) -> Recurrent:
     """Weights of the spread that training leaves (1/sqrt(H)): the gates work, and neither saturate nor stay at half."""
     random = np.random.default_rng(size)
+    cell, before_reset = cell.rstrip("0"), not cell.endswith("0")
     rows = GATES[cell] * size
     W, R = (random.standard_normal((rows, size), dtype=np.float32) / np.sqrt(size, dtype=np.float32) for _ in "WR")
-    return Recurrent(cell, W, R, 0.1 * random.standard_normal(2 * rows, dtype=np.float32))
+    return Recurrent(cell, W, R, 0.1 * random.standard_normal(2 * rows, dtype=np.float32), before_reset)
 
 
-def layer_onnx(layer: Recurrent, steps: int, batch: int, state: tuple[State, ...]) -> bytes:
-    """The layer as an ONNX model of fixed shapes: x, and its states where given, to y and the next states."""
+def layer_onnx(layer: Recurrent, steps: int, batch: int | str, state: tuple[State, ...]) -> bytes:
+    """The layer as an ONNX model: x, and its states where given, to y and the next states. A batch by name is free."""
     weights = {"W": layer.W[None], "R": layer.R[None], "B": layer.b[None]}
-    options: dict[str, Any] = {"linear_before_reset": 1} if layer.cell == "GRU" else {}
+    options: dict[str, Any] = {"linear_before_reset": int(layer.linear_before_reset)} if layer.cell == "GRU" else {}
     node = helper.make_node(
         layer.cell,
         ["x", *weights, *([""] if state else []), *(s.input for s in state)],
@@ -68,5 +77,5 @@ def layer_cost(layer: Recurrent, steps: int, batch: int) -> Cost:
     )
 
 
-def _info(name: str, shape: tuple[int, ...]) -> Any:
+def _info(name: str, shape: tuple[int | str, ...]) -> Any:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))

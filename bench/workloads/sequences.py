@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from .layers import GATES, layer_case
+from .layers import CELLS, SIZES, layer_case
 from .workload import Workload
 
-SIZES = (16, 32, 64, 128, 256, 512, 1024)
 QUICK = (128,)
 STEPS = 100
 
@@ -17,4 +16,4 @@ def workloads() -> list[Workload]:
         case = partial(layer_case, cell, size, steps=STEPS, stream=False)
         return Workload(f"{cell.lower()}/seq{STEPS}/{size}", f"{STEPS} steps of {cell} {size}", case, size in QUICK)
 
-    return [make(cell, size) for cell in GATES for size in SIZES]
+    return [make(cell, size) for cell in CELLS for size in SIZES]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 
-from .layers import GATES, layer_case
+from .layers import CELLS, SIZES, layer_case
 from .workload import Workload
 
-SIZES = (16, 32, 64, 128, 256, 512, 1024)
 QUICK = (32, 128, 512)
 
 
 def workloads() -> list[Workload]:
     return [
         Workload(f"{c.lower()}/step/{n}", f"one step of {c} {n}, state kept", partial(layer_case, c, n), n in QUICK)
-        for c in GATES
+        for c in CELLS
         for n in SIZES
     ]

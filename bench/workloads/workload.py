@@ -12,6 +12,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+ASKED_FOR = ("gru0",)
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -24,15 +26,17 @@ class Dense:
 
 @dataclass(frozen=True)
 class Recurrent:
-    """A forward LSTM, or a GRU with linear_before_reset = 1, in ONNX's layout and gate order.
+    """A forward LSTM or GRU in ONNX's layout and gate order.
 
-    W is [G*H, I], R [G*H, H], b [2*G*H]; gates are i, o, f, c for LSTM and z, r, h for GRU.
+    linear_before_reset is the GRU's: the reset gate scales the recurrent product, as in torch and Keras, or the state
+    before it. W is [G*H, I], R [G*H, H], b [2*G*H]; gates are i, o, f, c for LSTM and z, r, h for GRU.
     """
 
     cell: str
     W: Array
     R: Array
     b: Array
+    linear_before_reset: bool = True
 
     @property
     def inputs(self) -> int:
@@ -83,6 +87,7 @@ class Case:
     fixed: Mapping[str, Array] = field(default_factory=dict)  # inputs that never change, such as a sample rate
     layers: tuple[Layer, ...] = ()  # the same model, for engines that do not read ONNX; frames are [T, B, I]
     stateless_onnx: bytes | None = None  # the same model without its initial states, for engines that keep state
+    pool_onnx: bytes | None = None  # the same model for any batch, where the batch is streams that come and go
     static_onnx: bytes | None = None  # the same model without control flow or fixed inputs
     torchscript: Path | None = None  # the same model; it keeps its state, and the first `context` samples
     context: int = 0
@@ -95,12 +100,24 @@ class Case:
 
 @dataclass(frozen=True)
 class Workload:
-    """A named case, made when it is needed. Those that are `quick` are run by --quick too."""
+    """A named case, made when it is needed. Those that are `quick` are run by --quick too.
+
+    Names are ``cell/shape/size`` or ``model/shape``. Families whose cell is in ASKED_FOR are run only where named.
+    """
 
     name: str
     what: str
     make: Callable[[], Case]
     quick: bool = True
+
+    @property
+    def asked_for(self) -> bool:
+        return self.name.split("/")[0] in ASKED_FOR
+
+    @property
+    def family(self) -> str:
+        """What means are taken over: lstm/step of lstm/step/128."""
+        return "/".join(self.name.split("/")[:2])
 
 
 def random_frames(count: int, *shape: int) -> Array:

@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import lstm_rt
-from lstm_rt.cli import convert, demo, inspect, isa, run, stream, ui, verify
+from lstm_rt.cli import bench, convert, demo, inspect, isa, run, stream, ui, verify
 
-_MODULES = (demo, convert, inspect, run, stream, verify, isa)
+_MODULES = (demo, convert, inspect, run, stream, bench, verify, isa)
 _EXAMPLES = {module.NAME: module.EXAMPLES for module in _MODULES}
 _PROGRAM_EXAMPLES = (
     ("lstm-rt demo", "See it work, now"),

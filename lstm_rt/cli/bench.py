@@ -1,0 +1,167 @@
+"""``lstm-rt bench``."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Optional
+
+import numpy as np
+import typer
+from rich.text import Text
+
+import lstm_rt
+from lstm_rt.cli import jitter, options, ui
+from lstm_rt.cli.jitter import Jitter
+from lstm_rt.cli.options import Array, BindOption, FreezeOption, IsaOption, JsonOption, PlotOption, ShapeOption
+from lstm_rt.errors import ArgumentError
+from lstm_rt.model import TensorInfo
+
+NAME = "bench"
+EXAMPLES = (
+    ("lstm-rt bench model.gguf", "How long a step takes, and how evenly"),
+    ("lstm-rt bench model.gguf --frame-ms 10 --plot jitter.png", "And how much faster than its signal it is"),
+    ("lstm-rt bench silero_vad.onnx --shape input=1x576 --freeze sr=16000 --frame-ms 32", "Where shapes are free"),
+)
+
+
+class _Work(NamedTuple):
+    """What is timed: a call that keeps nothing from the last but the state, and what one call is."""
+
+    call: Callable[[], object]
+    what: str
+    shapes: dict[str, tuple[int, ...]]
+    why_whole: Optional[str]
+
+
+def command(
+    model: options.ModelArgument,
+    shape: ShapeOption = None,
+    bind: BindOption = None,
+    freeze: FreezeOption = None,
+    quantize: Annotated[
+        Optional[str],
+        typer.Option("--quantize", metavar="NAME", help="Precision to convert to first: int8, int8x16, int4 or bf16."),
+    ] = None,
+    threads: Annotated[
+        Optional[int], typer.Option("--threads", min=1, help="Threads that share the work of one step.")
+    ] = None,
+    seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="How long to measure.")] = 2.0,
+    frame_ms: Annotated[
+        Optional[float],
+        typer.Option("--frame-ms", min=1e-6, help="Signal that a step stands for, in ms.", show_default=False),
+    ] = None,
+    plot: PlotOption = None,
+    isa: IsaOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Time a model on this machine: one step if it streams, else one whole run.
+
+    Free dims are taken as 1 unless --shape says otherwise; inputs are random numbers. Every call is timed by itself, as
+    called from Python, after a tenth of the time has gone by to warm up. Nothing is subtracted: what reading the clock
+    adds is reported. Steps that took long are as a rule those in which the system ran something else.
+    """
+    wanted: dict[str, Any] = {"quantize": quantize, "threads": threads}
+    given = {name: value for name, value in wanted.items() if value is not None}
+    loaded = lstm_rt.load(model, isa=isa, **given)
+    frozen = options.values(freeze, "--freeze") or {}
+    work = _work(loaded, options.shapes(shape) or {}, options.pairs(bind, "--bind"), frozen)
+    jitter.measure(work.call, 0.1 * seconds)
+    found = Jitter(jitter.measure(work.call, seconds), jitter.clock_cost())
+    report = {
+        "model": model,
+        "isa": loaded.isa,
+        **given,
+        "timed": work.what,
+        "whole_because": work.why_whole,
+        "shapes": work.shapes,
+        **found.facts(),
+        "frame_ms": frame_ms,
+        "times_real_time": None if frame_ms is None else frame_ms * 1e3 / found.mean,
+        "plot": plot,
+    }
+    if plot:
+        found.draw(plot, f"{Path(model).name}: {work.what}", f"{found.text()}, on {loaded.isa}")
+    if json:
+        ui.print_json(report)
+    else:
+        _show(report, found)
+
+
+# ---- What is timed ----
+
+
+def _work(
+    model: lstm_rt.Model,
+    shapes: dict[str, tuple[Optional[int], ...]],
+    bind: Optional[dict[str, str]],
+    frozen: dict[str, Array],
+) -> _Work:
+    _check_names(model, [*shapes, *frozen])
+    unknown = [name for name in model.control_inputs if name not in frozen]
+    if unknown:
+        wanted = " ".join(f"--freeze {name}=VALUE" for name in unknown)
+        raise ArgumentError(f"{' and '.join(unknown)} must be known before a step. Add {wanted}")
+    try:
+        stream = model.stream(bind=bind, freeze=frozen)
+    except lstm_rt.UnsupportedModelError as error:
+        if bind:
+            raise
+        return _whole(model, shapes, frozen, str(error))
+    ports = [port for name in stream.inputs for port in model.inputs if port.name == name]
+    frames = [_random(port, shapes.get(port.name)) for port in ports]
+    out = stream.step(*frames)  # plans, and gives arrays of the right shape to write to from now on
+    step = stream.step
+    return _Work(lambda: step(*frames, out=out), "one step", _shapes_of(ports, frames), None)
+
+
+def _whole(
+    model: lstm_rt.Model, shapes: dict[str, tuple[Optional[int], ...]], frozen: dict[str, Array], why: str
+) -> _Work:
+    made = {port.name: _random(port, shapes.get(port.name)) for port in model.inputs if port.name not in frozen}
+    inputs = {**made, **frozen}
+    model.run(inputs)  # what does not fit is said before anything is timed
+    return _Work(lambda: model.run(inputs), "one whole run", _shapes_of(model.inputs, list(inputs.values())), why)
+
+
+def _check_names(model: lstm_rt.Model, names: Sequence[str]) -> None:
+    known = [port.name for port in model.inputs]
+    for name in names:
+        if name not in known:
+            raise ArgumentError(f"the model has no input '{name}'. It has {', '.join(known)}")
+
+
+def _random(port: TensorInfo, shape: Optional[tuple[Optional[int], ...]]) -> Array:
+    """Numbers that a layer sees in earnest; zeros where they are tokens, lengths or flags."""
+    dims = tuple(1 if dim is None else dim for dim in shape or port.shape or ())
+    dtype = port.dtype or np.dtype(np.float32)
+    if dtype.kind != "f":
+        return np.zeros(dims, dtype)
+    return np.random.default_rng(1).standard_normal(dims).astype(dtype)
+
+
+def _shapes_of(ports: Sequence[TensorInfo], arrays: Sequence[Array]) -> dict[str, tuple[int, ...]]:
+    return {port.name: np.shape(array) for port, array in zip(ports, arrays)}
+
+
+# ---- What is shown ----
+
+
+def _show(report: dict[str, Any], found: Jitter) -> None:
+    if report["whole_because"]:
+        ui.note(f"note: timed whole, since it does not stream. {report['whole_because']}")
+    took, shapes = report["latency_us"], ", ".join(f"{n} {ui.dims(s)}" for n, s in report["shapes"].items())
+    ui.console.print(f"[bold]{report['timed']}[/] of {Path(report['model']).name}", Text(f"with {shapes}"))
+    ui.console.print()
+    times = ui.table(*(f">{name}" for name in took))
+    times.add_row(*(jitter.microseconds(value) for value in took.values()))
+    ui.console.print(times)
+    ui.console.print()
+    for line in found.histogram(ui.shows_blocks()):
+        ui.console.print(Text(line))
+    ui.console.print()
+    rows = [("steps", f"{report['steps']:,} timed; {report['steps_per_second']:,.0f} a second")]
+    if report["times_real_time"] is not None:
+        rows.append(("real time", f"{report['times_real_time']:,.0f}× faster than frames of {report['frame_ms']:g} ms"))
+    rows.append(("clock", f"{report['clock_us'] * 1000:.0f} ns of each time is reading it; nothing is subtracted"))
+    rows.append(("on", ", ".join(str(report[key]) for key in ("isa", "quantize", "threads") if report.get(key))))
+    rows.append(("picture", str(report["plot"] or "")))
+    ui.console.print(ui.facts(rows))
