@@ -7,7 +7,7 @@ the packages it needs only when it runs. docs/file-format.md is what they all wr
 from __future__ import annotations
 
 from . import onnx as _onnx  # noqa: F401  (registers itself)
-from .graph import ABSENT, Block, DType, Graph, Op, Port, SelfTest, Source, Value
+from .graph import ABSENT, Block, DType, Graph, Op, Packed, PackedDType, Port, SelfTest, Source, Value
 from .options import Options
 from .registry import converter, converter_for, extensions
 
@@ -18,6 +18,8 @@ __all__ = [
     "Graph",
     "Op",
     "Options",
+    "Packed",
+    "PackedDType",
     "Port",
     "SelfTest",
     "Source",

@@ -6,12 +6,12 @@ import os
 import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import gguf
 import numpy as np
 
-from .graph import Array, Attribute, Block, DType, Graph, Port
+from .graph import Array, Attribute, Block, DType, Graph, Packed, PackedDType, Port
 
 FORMAT_VERSION = 1
 ALIGNMENT = 32
@@ -24,6 +24,12 @@ _STRING = gguf.GGUFValueType.STRING
 _KIND_INTS, _KIND_FLOATS, _KIND_STRINGS, _KIND_BLOCK = range(4)
 _NAME_BYTES = 63  # GGUF's limit is 64 with the final zero
 _GGUF_RANKS = range(1, 5)
+_PACKED = {
+    PackedDType.BFLOAT16: gguf.GGMLQuantizationType.BF16,
+    PackedDType.INT4: gguf.GGMLQuantizationType.Q4_0,
+}
+
+_Tensor = Union[Array, Packed]
 
 
 def write(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -83,7 +89,7 @@ def _add_source(writer: gguf.GGUFWriter, graph: Graph) -> None:
 def _add_ports(writer: gguf.GGUFWriter, graph: Graph) -> None:
     _add_array(writer, "graph.values", graph.values, _STRING)
     _add_array(writer, "graph.inputs", [port.value for port in graph.inputs], _INT32)
-    _add_array(writer, "graph.weights", list(graph.weights), _INT32)
+    _add_array(writer, "graph.weights", [*graph.weights, *graph.packed], _INT32)
     for key, ports in (("input", graph.inputs), ("output", graph.outputs)):
         _add_port_table(writer, key, ports)
     _add_array(writer, "bindings", [v for pair in graph.bindings for v in pair], _INT32)
@@ -157,18 +163,24 @@ def _pooled(attribute: Attribute, blocks: dict[int, int]) -> tuple[int, list[Any
 
 def _add_tensors(writer: gguf.GGUFWriter, graph: Graph) -> None:
     tensors = _named_tensors(graph)
-    _add_array(writer, "tensor.dtypes", [int(DType.of(a.dtype)) for _, a in tensors], _INT32)
-    _add_array(writer, "tensor.ranks", [a.ndim for _, a in tensors], _INT32)
+    _add_array(writer, "tensor.dtypes", [_dtype_code(a) for _, a in tensors], _INT32)
+    _add_array(writer, "tensor.ranks", [len(a.shape) for _, a in tensors], _INT32)
     _add_array(writer, "tensor.dims", [d for _, a in tensors for d in a.shape], _INT64)
     writer.add_uint32("lstm_rt.selftest.count", len(graph.selftests))
     names: set[str] = set()
     for name, array in tensors:
-        writer.add_tensor(_tensor_name(name, names), _as_gguf(array))
+        kind = _PACKED[array.dtype] if isinstance(array, Packed) else None
+        writer.add_tensor(_tensor_name(name, names), _as_gguf(array), raw_dtype=kind)
 
 
-def _named_tensors(graph: Graph) -> list[tuple[str, Array]]:
+def _dtype_code(tensor: _Tensor) -> int:
+    return int(tensor.dtype) if isinstance(tensor, Packed) else int(DType.of(tensor.dtype))
+
+
+def _named_tensors(graph: Graph) -> list[tuple[str, _Tensor]]:
     """Every tensor of the file, in its order: the weights, then each self-test's inputs and outputs."""
-    tensors = [(graph.values[value], array) for value, array in graph.weights.items()]
+    tensors: list[tuple[str, _Tensor]] = [(graph.values[v], array) for v, array in graph.weights.items()]
+    tensors += [(graph.values[v], packed) for v, packed in graph.packed.items()]
     for i, test in enumerate(graph.selftests):
         for ports, arrays in ((graph.inputs, test.inputs), (graph.outputs, test.outputs)):
             tensors += [(f"selftest.{i}.{graph.name(p)}", a) for p, a in zip(ports, arrays)]
@@ -190,8 +202,9 @@ def _cut(name: str, size: int) -> str:
     return name.encode()[:size].decode(errors="ignore")
 
 
-def _as_gguf(array: Array) -> Array:
+def _as_gguf(tensor: _Tensor) -> Array:
     """The same bytes as an array GGUF can name: 1 to 4 dims, bool and uint8 as int8."""
-    if array.dtype in (np.bool_, np.uint8):
+    array = tensor.data if isinstance(tensor, Packed) else tensor
+    if array is tensor and array.dtype in (np.bool_, np.uint8):
         array = array.view(np.int8)
     return array if array.ndim in _GGUF_RANKS else array.reshape(-1)

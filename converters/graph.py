@@ -71,6 +71,32 @@ class DType(IntEnum):
         return cls[np.dtype(dtype).name.upper()]
 
 
+class PackedDType(IntEnum):
+    """The dtypes that only weights of layers have, with their codes in the file. NumPy has neither."""
+
+    BFLOAT16 = 6
+    INT4 = 7
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A weight of a dtype that NumPy does not have.
+
+    Attributes
+    ----------
+    dtype : PackedDType
+        Of its elements.
+    shape : tuple of int
+        Of its elements; the last dim of an int4 weight is a multiple of 32.
+    data : numpy.ndarray
+        uint8, [..., bytes of the last axis], as it stands in the file.
+    """
+
+    dtype: PackedDType
+    shape: tuple[int, ...]
+    data: Array
+
+
 @dataclass
 class Block:
     """Ops that run together: the model, or one branch of an If."""
@@ -148,6 +174,7 @@ class Graph:
         self.inputs: list[Port] = []
         self.outputs: list[Port] = []
         self.weights: dict[Value, Array] = {}
+        self.packed: dict[Value, Packed] = {}  # quantised weights
         self.main = Block()
         self.bindings: list[tuple[Value, Value]] = []
         self.selftests: list[SelfTest] = []
@@ -248,6 +275,25 @@ class Graph:
         self.weights[value] = np.require(array, dtype.numpy, "C")  # not big endian
         return value
 
+    def add_packed(self, name: str, packed: Packed) -> Value:
+        """Add a weight of a dtype that only weights have.
+
+        Parameters
+        ----------
+        name : str
+            Unlike that of any other value.
+        packed : Packed
+            Kept as it is.
+
+        Returns
+        -------
+        Value
+            The weight.
+        """
+        value = self.add_value(name)
+        self.packed[value] = packed
+        return value
+
     def add_op(
         self,
         block: Block,
@@ -335,6 +381,7 @@ class Graph:
         number[ABSENT] = ABSENT
         self.values = [self.values[old] for old in kept]
         self.weights = {number[v]: array for v, array in self.weights.items() if v in number}
+        self.packed = {number[v]: packed for v, packed in self.packed.items() if v in number}
         self.bindings = [(number[i], number[o]) for i, o in self.bindings]
         for port in self.inputs + self.outputs:
             port.value = number[port.value]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from lstm_rt.converters import Graph, Port, SelfTest
     from lstm_rt.model import Model
+    from lstm_rt.quantize import Choice
 
     Source = Union[str, "os.PathLike[str]", bytes, "ModelProto"]
 
@@ -44,6 +45,7 @@ def convert(
     bind: Mapping[str, str] | None = None,
     freeze: Mapping[str, npt.ArrayLike] | None = None,
     shapes: Mapping[str, Sequence[int | None]] | None = None,
+    quantize: Choice | None = None,
     selftest: bool = True,
 ) -> Model:
     """Convert a model of another framework, and load it.
@@ -61,6 +63,11 @@ def convert(
         Inputs that are fixed to a value for good (``{"sr": 16000}``) and stop being inputs.
     shapes : mapping of str to sequence of (int or None), optional
         Shapes of inputs, None where free. A named dim that is fixed is fixed in every input that has it.
+    quantize : str or mapping of str to str, optional
+        Weights as ``"int8"``, ``"int8x16"`` (with 16-bit activations), ``"int4"`` or ``"bf16"``, in every layer where that
+        is possible and worth it; or one of these, or ``"float32"``, for each pattern of layer names, as in
+        ``{"*": "int8", "head*": "float32"}``: the last that matches a layer counts. The model's `Model.quantization` says
+        what was done.
     selftest : bool, default True
         Run the model on a few inputs and keep inputs and outputs in the file, for ``lstm-rt verify``.
 
@@ -81,6 +88,8 @@ def convert(
         If an option names what the model does not have.
     ShapeError
         If an option contradicts the shapes that the model declares.
+    QuantizationError
+        If a layer cannot be quantised as asked.
 
     Warns
     -----
@@ -91,9 +100,10 @@ def convert(
     --------
     >>> model = lstm_rt.convert("vad.onnx", "vad.gguf")  # doctest: +SKIP
     >>> model = lstm_rt.convert("vad.onnx", freeze={"sr": 16000})  # doctest: +SKIP
+    >>> model = lstm_rt.convert("vad.onnx", quantize={"*": "int8", "head*": "bf16"})  # doctest: +SKIP
     """
     graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
-    return _finish(graph, path, selftest=selftest, isa=None)
+    return _quantized(graph, quantize, path, selftest=selftest, isa=None)
 
 
 def load(
@@ -103,6 +113,7 @@ def load(
     bind: Mapping[str, str] | None = None,
     freeze: Mapping[str, npt.ArrayLike] | None = None,
     shapes: Mapping[str, Sequence[int | None]] | None = None,
+    quantize: Choice | None = None,
 ) -> Model:
     """Load a model; one that is not a ``.gguf`` file is converted on the way.
 
@@ -112,7 +123,7 @@ def load(
         A ``.gguf`` file or its bytes, or anything that `convert` takes.
     isa : str, optional
         The instruction set to use; the best of this machine when left out.
-    bind, freeze, shapes : mapping, optional
+    bind, freeze, shapes, quantize : optional
         As for `convert`. Not for a ``.gguf`` file, which has them in it.
 
     Returns
@@ -123,7 +134,7 @@ def load(
     Raises
     ------
     ArgumentError
-        If `bind`, `freeze` or `shapes` are given for a ``.gguf`` file.
+        If `bind`, `freeze`, `shapes` or `quantize` is given for a ``.gguf`` file.
     Error
         Whatever `convert` and `Model` raise.
 
@@ -133,10 +144,10 @@ def load(
     """
     if not _is_gguf(source):
         graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
-        return _finish(graph, None, selftest=False, isa=isa)
-    if bind is not None or freeze is not None or shapes is not None:
+        return _quantized(graph, quantize, None, selftest=False, isa=isa)
+    if any(option is not None for option in (bind, freeze, shapes, quantize)):
         raise ArgumentError(
-            "bind, freeze and shapes are for models that are converted; a .gguf file has been. "
+            "bind, freeze, shapes and quantize are for models that are converted; a .gguf file has been. "
             "Give them to lstm_rt.convert."
         )
     return _model(source, isa)
@@ -169,6 +180,25 @@ def _graph(
     graph = converter_for(kind)(source)
     Options(bind=bind, freeze=freeze, shapes=shapes).apply(graph)
     return graph
+
+
+def _quantized(
+    graph: Graph,
+    quantize: Choice | None,
+    path: str | os.PathLike[str] | None,
+    *,
+    selftest: bool,
+    isa: str | None,
+) -> Model:
+    """Quantise a graph if that is wanted, and finish it."""
+    if quantize is None:
+        return _finish(graph, path, selftest=selftest, isa=isa)
+    from lstm_rt.quantize import quantize_graph
+
+    report = quantize_graph(graph, quantize)
+    model = _finish(graph, path, selftest=selftest, isa=isa)
+    model._quantization = report
+    return model
 
 
 def _finish(
@@ -229,7 +259,7 @@ def _add_selftests(graph: Graph, model: Model) -> None:
     warnings.warn(
         "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
         f"as in shapes={{'x': (1, 16, 40)}}. The last try: {failures[-1]}",
-        stacklevel=4,
+        stacklevel=5,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Optional, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,9 @@ import numpy.typing as npt
 from lstm_rt import _core
 from lstm_rt._step import Stream, open_stream
 from lstm_rt.errors import ArgumentError, ShapeError
+
+if TYPE_CHECKING:
+    from lstm_rt.quantize import Report
 
 Array = npt.NDArray[Any]
 
@@ -63,6 +66,7 @@ class Model:
         self._core = _core.Model(bytes(source) if isinstance(source, (bytearray, memoryview)) else source, isa)
         self._inputs = tuple(map(_tensor_info, self._core.inputs()))
         self._outputs = tuple(map(_tensor_info, self._core.outputs()))
+        self._quantization: Optional[Report] = None
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -96,13 +100,18 @@ class Model:
 
     @property
     def parameters(self) -> int:
-        """Number of float weights in the file."""
+        """Number of float and quantised weights in the file."""
         return self._core.parameters()
 
     @property
     def weight_bytes(self) -> int:
         """Bytes of all weights in the file."""
         return self._core.weight_bytes()
+
+    @property
+    def quantization(self) -> Optional[Report]:
+        """What quantising did to each layer, where this model was just converted with it. Files do not keep it."""
+        return self._quantization
 
     def __call__(self, *arrays: npt.ArrayLike) -> Any:
         """Run the model on whole inputs.

@@ -25,6 +25,49 @@ void check_attribute_names(const Op& op) {
   if (twice.data() != nullptr) refuse_damaged(describe(op) + ": it has two attributes " + quoted(twice));
 }
 
+// Where a weight of a dtype that only weights have may go: to the layers that know it, which keeps every other op from
+// having to.
+bool takes_packed(const Op& op, size_t input) {
+  if (op.type == "LSTM" || op.type == "GRU" || op.type == "RNN") return input == 1 || input == 2;
+  if (op.type == "MatMul" || op.type == "Gemm" || op.type == "Conv") return input == 1;
+  return false;
+}
+
+class PackedUses {
+ public:
+  explicit PackedUses(const Graph& graph) : graph_(graph), dtypes_(graph.values.size(), DType::f32) {
+    for (const Weight& weight : graph.weights) dtypes_[static_cast<size_t>(weight.value)] = weight.dtype;
+  }
+
+  void check() const {
+    for (const Block& block : graph_.blocks) {
+      for (const Op& op : block.ops) check(op);
+      for (const int value : block.outputs) {
+        if (is_packed(value)) refuse_use("an output of a block", value);
+      }
+    }
+  }
+
+ private:
+  void check(const Op& op) const {
+    for (size_t i = 0; i < op.inputs.size(); ++i) {
+      if (!is_packed(op.inputs[i]) || takes_packed(op, i)) continue;
+      refuse_use(describe(op) + ": input " + std::to_string(i), op.inputs[i]);
+    }
+  }
+
+  bool is_packed(int value) const { return value != kAbsent && lrt::is_packed(dtypes_[static_cast<size_t>(value)]); }
+
+  [[noreturn]] void refuse_use(const std::string& where, int value) const {
+    const auto at = static_cast<size_t>(value);
+    refuse_damaged(where + " is weight " + quoted(graph_.values[at]) + " of " + name_of(dtypes_[at]) +
+                   ", which only the weights of LSTM, GRU, RNN, MatMul, Gemm and Conv may be");
+  }
+
+  const Graph& graph_;
+  std::vector<DType> dtypes_;
+};
+
 // Every block but the first belongs to one op of a block before it: that makes a tree, with block 0 as its root.
 class BlockTree {
  public:
@@ -184,6 +227,7 @@ void check_graph(const Graph& graph) {
   check_value_names(graph);
   BlockTree(graph).check();
   Scopes(graph).check();
+  PackedUses(graph).check();  // after every value is known to be one
 }
 
 }  // namespace lrt

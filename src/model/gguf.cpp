@@ -24,6 +24,7 @@ constexpr uint64_t kMaxKeys = 4096;
 constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
 constexpr size_t kMaxTensorName = 63;  // as ggml has it
 constexpr uint32_t kMaxTensorDims = 4;
+constexpr uint32_t kQ4_0 = 2;
 // The least bytes a key, a string and a tensor description can take.
 constexpr size_t kLeastKey = 8 + 1 + 4 + 1;
 constexpr size_t kLeastString = 8;
@@ -251,8 +252,11 @@ size_t item_size(const Reader& reader, uint32_t type) {
       return 4;  // I32
     case 27:
       return 8;  // I64
+    case 30:
+      return 2;  // BF16
     default:
-      reader.fail("tensors of GGUF type " + std::to_string(type) + " are not known; F32, I8, I32 and I64 are");
+      reader.fail("tensors of GGUF type " + std::to_string(type) +
+                  " are not known; F32, Q4_0, I8, I32, I64 and BF16 are");
   }
 }
 
@@ -269,6 +273,15 @@ uint64_t count_elements(const Reader& reader, const std::vector<uint64_t>& dims)
   return elements;
 }
 
+uint64_t count_bytes(const Reader& reader, const GgufTensor& tensor) {
+  const uint64_t elements = count_elements(reader, tensor.dims);
+  if (tensor.type != kQ4_0) return item_size(reader, tensor.type) * elements;
+  if (tensor.dims.empty() || tensor.dims[0] % uint64_t{kQ4Block} != 0) {
+    reader.fail("it is Q4_0, but its rows do not make whole blocks of 32");
+  }
+  return elements / uint64_t{kQ4Block} * uint64_t{kQ4BlockBytes};
+}
+
 GgufTensor read_tensor(Reader& reader) {
   GgufTensor tensor;
   tensor.name = reader.string(kMaxTensorName);
@@ -278,7 +291,7 @@ GgufTensor read_tensor(Reader& reader) {
   if (rank > kMaxTensorDims) reader.fail(std::to_string(rank) + " dims; GGUF has at most 4");
   read_numbers<uint64_t>(reader, rank, tensor.dims);
   tensor.type = reader.number<uint32_t>();
-  const uint64_t bytes = item_size(reader, tensor.type) * count_elements(reader, tensor.dims);
+  const uint64_t bytes = count_bytes(reader, tensor);
   if (bytes > reader.size()) {
     reader.fail("it takes " + std::to_string(bytes) + " bytes, more than the whole file has (" +
                 std::to_string(reader.size()) + ")");

@@ -21,7 +21,7 @@ struct GgufValue {
 
 struct GgufTensor {
   std::string name;
-  uint32_t type = 0;           // ggml type code: 0 F32, 24 I8, 26 I32, 27 I64
+  uint32_t type = 0;           // ggml type code: 0 F32, 2 Q4_0, 24 I8, 26 I32, 27 I64, 30 BF16
   std::vector<uint64_t> dims;  // GGUF order: fastest first
   const uint8_t* data = nullptr;
   size_t bytes = 0;

@@ -63,7 +63,7 @@ struct Constant {
   DType dtype = DType::f32;
   Shape shape;
   const void* data = nullptr;
-  size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
+  size_t bytes() const { return static_cast<size_t>(bytes_of(dtype, shape)); }
 };
 
 struct Weight : Constant {

@@ -179,10 +179,10 @@ void check_dims(const std::vector<int64_t>& dims, int64_t least, const std::stri
   }
 }
 
-// least: -1 where it may be left open, else 0.
-int32_t next_dtype(Column<int>& dtypes, int least) {
+// From least (-1 where it may be left open, else 0) to below end.
+int32_t next_dtype(Column<int>& dtypes, int least, int end) {
   const int code = dtypes.next();
-  if (code < least || code >= kDTypes) refuse_damaged(dtypes.place() + "there is no dtype " + std::to_string(code));
+  if (code < least || code >= end) refuse_damaged(dtypes.place() + "there is no dtype " + std::to_string(code));
   return code;
 }
 
@@ -219,7 +219,7 @@ std::vector<Port> read_ports(Tables& tables, const PortKeys& keys, Column<int> v
   std::vector<Port> ports(values.size());
   for (Port& port : ports) {
     port.value = values.next();
-    port.dtype = next_dtype(dtypes, keys.least);
+    port.dtype = next_dtype(dtypes, keys.least, kDTypes);
     port.rank = next_rank(ranks, keys.least);
     const auto count = static_cast<size_t>(std::max(port.rank, 0));
     port.dims = dims.take(count, ranks);
@@ -272,8 +272,28 @@ uint32_t gguf_type(DType dtype) {
       return 26;
     case DType::i64:
       return 27;
+    case DType::bf16:
+      return 30;
+    case DType::q4:
+      return 2;
     default:
       return 24;  // I8 holds every type of one byte
+  }
+}
+
+void check_blocks(const Constant& constant, const std::string& place) {
+  const Shape& shape = constant.shape;
+  if (shape.rank() == 0 || shape[shape.rank() - 1] % kQ4Block != 0) {
+    refuse_damaged(place + "the last dim of an int4 tensor is a multiple of 32, but its shape is " + shape.text());
+  }
+}
+
+// A scale that is infinite or no number has all bits of its exponent set.
+void check_scales(const GgufTensor& tensor, const std::string& place) {
+  for (size_t at = 0; at < tensor.bytes; at += size_t{kQ4BlockBytes}) {
+    if ((tensor.data[at + 1] & 0x7C) == 0x7C) {
+      refuse_damaged(place + "block " + std::to_string(at / size_t{kQ4BlockBytes}) + " has a scale that is not finite");
+    }
   }
 }
 
@@ -285,8 +305,9 @@ Constant make_constant(const GgufTensor& tensor, DType dtype, const std::vector<
     refuse_damaged(place + "it is stored as GGUF type " + std::to_string(tensor.type) + ", which cannot hold " +
                    name_of(dtype));
   }
+  if (dtype == DType::q4) check_blocks(constant, place);
   // In 64 bits, so that it is also right where size_t is not.
-  if (static_cast<uint64_t>(constant.shape.elements()) * size_of(dtype) != tensor.bytes) {
+  if (bytes_of(dtype, constant.shape) != tensor.bytes) {
     refuse_damaged(place + "shape " + constant.shape.text() + " of " + name_of(dtype) + " does not make the " +
                    plural(tensor.bytes, "byte") + " it has");
   }
@@ -295,6 +316,7 @@ Constant make_constant(const GgufTensor& tensor, DType dtype, const std::vector<
       std::any_of(tensor.data, tensor.data + tensor.bytes, [](uint8_t byte) { return byte > 1; })) {
     refuse_damaged(place + "a bool that is neither 0 nor 1");
   }
+  if (dtype == DType::q4) check_scales(tensor, place);
   return constant;
 }
 
@@ -310,12 +332,19 @@ std::vector<Constant> read_tensors(Tables& tables, const std::vector<GgufTensor>
   std::vector<Constant> constants;
   constants.reserve(tensors.size());
   for (const GgufTensor& tensor : tensors) {
-    const auto dtype = static_cast<DType>(next_dtype(dtypes, 0));
+    const auto dtype = static_cast<DType>(next_dtype(dtypes, 0, kWeightDTypes));
     const int rank = next_rank(ranks, 0);
     constants.push_back(make_constant(tensor, dtype, dims.take(static_cast<size_t>(rank), ranks)));
   }
   dims.finish();
   return constants;
+}
+
+const Constant& selftest_tensor(const Constant& tensor) {
+  if (is_packed(tensor.dtype)) {
+    refuse_damaged(std::string("a self-test holds a tensor of ") + name_of(tensor.dtype) + ", which only weights may be");
+  }
+  return tensor;
 }
 
 void share_out(const std::vector<Constant>& tensors, Tables& tables, Graph& graph) {
@@ -338,8 +367,8 @@ void share_out(const std::vector<Constant>& tensors, Tables& tables, Graph& grap
   }
   graph.selftests.resize(test_count);
   for (SelfTest& test : graph.selftests) {
-    for (size_t i = 0; i < graph.inputs.size(); ++i) test.inputs.push_back(*next++);
-    for (size_t i = 0; i < graph.outputs.size(); ++i) test.outputs.push_back(*next++);
+    for (size_t i = 0; i < graph.inputs.size(); ++i) test.inputs.push_back(selftest_tensor(*next++));
+    for (size_t i = 0; i < graph.outputs.size(); ++i) test.outputs.push_back(selftest_tensor(*next++));
   }
 }
 

@@ -14,10 +14,14 @@ size_t size_of(DType dtype) {
     case DType::f32:
     case DType::i32:
       return 4;
+    case DType::bf16:
+      return 2;
     case DType::boolean:
     case DType::u8:
     case DType::i8:
       return 1;
+    case DType::q4:
+      throw Error(Status::internal, "an element of int4 was asked for; only blocks of them have a size");
   }
   throw Error(Status::internal, "there is no dtype " + std::to_string(static_cast<int32_t>(dtype)));
 }
@@ -36,6 +40,10 @@ const char* name_of(DType dtype) {
       return "uint8";
     case DType::i8:
       return "int8";
+    case DType::bf16:
+      return "bfloat16";
+    case DType::q4:
+      return "int4";
   }
   throw Error(Status::internal, "there is no dtype " + std::to_string(static_cast<int32_t>(dtype)));
 }
@@ -86,6 +94,12 @@ int64_t Shape::product(int first, int last) const {
 }
 
 bool Shape::operator==(const Shape& other) const { return std::equal(begin(), end(), other.begin(), other.end()); }
+
+uint64_t bytes_of(DType dtype, const Shape& shape) {
+  const auto elements = static_cast<uint64_t>(shape.elements());
+  if (dtype == DType::q4) return elements / uint64_t{kQ4Block} * uint64_t{kQ4BlockBytes};
+  return elements * size_of(dtype);
+}
 
 std::string Shape::text() const {
   std::string result = "[";

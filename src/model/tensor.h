@@ -10,15 +10,20 @@
 
 namespace lrt {
 
-// The codes are those of the file format and of the C API.
-enum class DType : int32_t { f32 = 0, i64 = 1, i32 = 2, boolean = 3, u8 = 4, i8 = 5 };
+// The codes are those of the file format and, for dtypes that values may have, of the C API. Only weights are bf16 or q4.
+enum class DType : int32_t { f32 = 0, i64 = 1, i32 = 2, boolean = 3, u8 = 4, i8 = 5, bf16 = 6, q4 = 7 };
 
-inline constexpr int kDTypes = 6;
+inline constexpr int kDTypes = 6;        // of values
+inline constexpr int kWeightDTypes = 8;  // of weights
+// q4 (int4) is blocks along the last axis: a float16 scale d, then 16 bytes with elements 0..15 in their low halves and
+// 16..31 in their high ones; an element is d * (half - 8). The last dim is a multiple of the block.
+inline constexpr int64_t kQ4Block = 32;
+inline constexpr int64_t kQ4BlockBytes = 18;
 inline constexpr int kMaxRank = 8;
 // No tensor may hold more elements than this, so that products of dims and byte counts never overflow.
 inline constexpr int64_t kMaxElements = int64_t{1} << 40;
 
-size_t size_of(DType dtype);
+size_t size_of(DType dtype);  // of one element; int4 has none
 const char* name_of(DType dtype);
 
 // Row-major dims, at most kMaxRank of them. Rank 0 is a scalar.
@@ -48,5 +53,9 @@ class Shape {
   std::array<int64_t, kMaxRank> dims_{};
   int rank_ = 0;
 };
+
+uint64_t bytes_of(DType dtype, const Shape& shape);
+// Whether only weights may be of a dtype.
+inline bool is_packed(DType dtype) { return static_cast<int>(dtype) >= kDTypes; }
 
 }  // namespace lrt

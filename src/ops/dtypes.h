@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 #include <type_traits>
 
+#include "model/error.h"
 #include "model/tensor.h"
 
 namespace lrt {
@@ -35,6 +37,9 @@ auto visit_dtype(DType dtype, const F& f) {
       return f(Type<int8_t>{});
     case DType::f32:
       break;
+    case DType::bf16:
+    case DType::q4:
+      throw Error(Status::internal, std::string(name_of(dtype)) + " is for weights of layers only");
   }
   return f(Type<float>{});
 }

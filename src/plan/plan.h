@@ -37,7 +37,7 @@ struct PlannedValue {
   DType dtype = DType::f32;
   Shape shape;
   BufferId buffer = -1;
-  size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
+  size_t bytes() const { return static_cast<size_t>(bytes_of(dtype, shape)); }
 };
 
 // State that every run reads from one buffer and writes to another; a stream swaps the two after each step.
@@ -47,7 +47,7 @@ struct PlannedState {
   Shape shape;
   BufferId in = -1, out = -1;
   std::shared_ptr<const void> initial;  // null: zeros
-  size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
+  size_t bytes() const { return static_cast<size_t>(bytes_of(dtype, shape)); }
 };
 
 struct Plan {

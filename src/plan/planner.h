@@ -22,7 +22,7 @@ struct ValueState {
   bool is_static = false;
   bool from_time = false;  // known, but computed from the length of the time axis
   int time_axis = -1;
-  size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
+  size_t bytes() const { return static_cast<size_t>(bytes_of(dtype, shape)); }
 };
 
 struct BufferState {

@@ -14,7 +14,7 @@ constexpr size_t kCachedPlans = 16;
 
 bool same_known(const PlanInput& a, const PlanInput& b) {
   if (!a.known || !b.known) return !a.known && !b.known;
-  return std::memcmp(a.known.get(), b.known.get(), static_cast<size_t>(a.shape.elements()) * size_of(a.dtype)) == 0;
+  return std::memcmp(a.known.get(), b.known.get(), static_cast<size_t>(bytes_of(a.dtype, a.shape))) == 0;
 }
 
 bool same_input(const PlanInput& a, const PlanInput& b) {
@@ -131,7 +131,8 @@ void Model::find_control_inputs() {
 uint64_t Model::parameters() const {
   uint64_t total = 0;
   for (const Weight& weight : graph_.weights) {
-    if (weight.dtype == DType::f32) total += static_cast<uint64_t>(weight.shape.elements());
+    const bool counts = weight.dtype == DType::f32 || weight.dtype == DType::i8 || is_packed(weight.dtype);
+    if (counts) total += static_cast<uint64_t>(weight.shape.elements());
   }
   return total;
 }

@@ -38,7 +38,7 @@ class Stream {
     Shape shape;
     AlignedBuffer now, next;
     std::shared_ptr<const void> initial;
-    size_t bytes() const { return static_cast<size_t>(shape.elements()) * size_of(dtype); }
+    size_t bytes() const { return static_cast<size_t>(bytes_of(dtype, shape)); }
     void reset();
   };
   void reset();
