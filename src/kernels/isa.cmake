@@ -28,12 +28,20 @@ function(lrt_add_kernels target)
   if(CMAKE_OSX_ARCHITECTURES)
     set(LRT_PROCESSOR "${CMAKE_OSX_ARCHITECTURES}")
   endif()
+  if(LRT_PROCESSOR MATCHES "^(aarch64|arm64)$" AND CMAKE_SIZEOF_VOID_P EQUAL 4)
+    set(LRT_PROCESSOR "armv7l") # a 32-bit system on a 64-bit kernel
+  endif()
   set(x86 "x86_64|AMD64|amd64")
   set(arm64 "aarch64|arm64|ARM64")
+  set(arm32 "arm|armhf|armv[678].*") # a build for ARMv6 runs on ARMv7 too, and finds NEON there
 
   lrt_isa(${target} x86_avx512 x86_avx512.h "${x86}" -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
   lrt_isa(${target} x86_avx2 x86_avx2.h "${x86}" -mavx2 -mfma)
+  lrt_isa(${target} x86_sse41 x86_sse41.h "${x86}" -msse4.1)
+  lrt_isa(${target} arm64_dotprod arm64_dotprod.h "${arm64}" -march=armv8.2-a+dotprod)
   lrt_isa(${target} arm64_neon arm64_neon.h "${arm64}")
+  lrt_isa(${target} armv7_vfpv4 armv7_vfpv4.h "${arm32}" -march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard)
+  lrt_isa(${target} armv7_neon armv7_neon.h "${arm32}" -march=armv7-a -mfpu=neon -mfloat-abi=hard)
   lrt_isa(${target} portable portable.h ".*")
 
   target_sources(${target} PRIVATE "${LRT_KERNELS_DIR}/dispatch.cpp")
