@@ -65,10 +65,10 @@ def convert(
     shapes : mapping of str to sequence of (int or None), optional
         Shapes of inputs, None where free. A named dim that is fixed is fixed in every input that has it.
     quantize : str or mapping of str to str, optional
-        Weights as ``"int8"``, ``"int8x16"`` (with 16-bit activations), ``"int4"`` or ``"bf16"``, in every layer where that
-        is possible and worth it; or one of these, or ``"float32"``, for each pattern of layer names, as in
-        ``{"*": "int8", "head*": "float32"}``: the last that matches a layer counts. The model's `Model.quantization` says
-        what was done.
+        Weights as ``"int8"``, ``"int8x16"`` (with 16-bit activations), ``"int4"`` or ``"bf16"``, in every layer where
+        that is possible and worth it; or one of these, or ``"float32"``, for each pattern of layer names, as in
+        ``{"*": "int8", "head*": "float32"}``: the last that matches a layer counts. `Model.quantization` says what was
+        done.
     selftest : bool, default True
         Run the model on a few inputs and keep inputs and outputs in the file, for ``lstm-rt verify``.
 

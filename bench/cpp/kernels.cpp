@@ -95,7 +95,7 @@ struct Case {
         h(rows * panels_of(size) * 16),
         out(rows * vectors * 16),
         c(rows * panels_of(size) * 16),
-        panels{weights.get(), size, vectors, group} {}
+        panels{weights.get(), nullptr, nullptr, size, vectors, group, LRT_FORMAT_F32} {}
   double weight_count() const { return static_cast<double>(size * vectors * 16); }
 };
 
@@ -109,16 +109,16 @@ void bench_read(int64_t size, int64_t vectors) {
 void bench_gemm(const Kernels& kernels, int64_t size, int64_t rows) {
   const Case t(size, rows, panels_of(size) * 4, kernels.max_group);
   const int64_t cols = t.vectors * 16;
-  const GemmF32 gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols, cols, 0};
-  print(rows == 1 ? "gemv" : "gemm", size, rows, nanoseconds([&] { kernels.gemm_f32(&gemm); }), t.weight_count());
+  const Gemm gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols, cols, 0, nullptr};
+  print(rows == 1 ? "gemv" : "gemm", size, rows, nanoseconds([&] { kernels.gemm(&gemm); }), t.weight_count());
 }
 
 void bench_lstm(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
   Case t(size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
-  LstmStepF32 step{&t.panels,   t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
-                   t.out.get(), size,         t.c.get(),      size,      size, rows,      0};
+  LstmStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
+                   t.out.get(), size,         t.c.get(),      size,      size, rows,      0, nullptr};
   const double ns = nanoseconds([&] {
-    kernels.lstm_step_f32(&step);
+    kernels.lstm_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
     if (alternate) step.backwards ^= 1;
   });
@@ -127,10 +127,10 @@ void bench_lstm(const Kernels& kernels, int64_t size, int64_t rows, bool alterna
 
 void bench_gru(const Kernels& kernels, int64_t size, int64_t rows, bool alternate) {
   Case t(size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
-  GruStepF32 step{&t.panels,   t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size,
-                  t.out.get(), size,         size,           rows,      0};
+  GruStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size,
+                  t.out.get(), size,         size,           rows,      0, nullptr};
   const double ns = nanoseconds([&] {
-    kernels.gru_step_f32(&step);
+    kernels.gru_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
     if (alternate) step.backwards ^= 1;
   });

@@ -2,19 +2,25 @@
 
 import errno
 import warnings
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
+from rich.text import Text
 
 import lstm_rt
 from lstm_rt.cli import options, ui
-from lstm_rt.cli.options import BindOption, FreezeOption, JsonOption, ShapeOption
+from lstm_rt.cli.options import BindOption, FreezeOption, JsonOption, QuantizeOption, ShapeOption
+
+if TYPE_CHECKING:
+    from lstm_rt.quantize import Report
 
 NAME = "convert"
 EXAMPLES = (
     ("lstm-rt convert model.onnx", "Write model.gguf beside it"),
     ("lstm-rt convert silero_vad.onnx vad.gguf --freeze sr=16000", "Fix an input for good"),
+    ("lstm-rt convert model.onnx small.gguf --quantize int8 --quantize '/scores/*=bf16'", "One byte a weight, or two"),
     ("lstm-rt convert gru.onnx --shape X=?x1x40 --bind h0=h0_out", "Fix a batch; name what carries state"),
 )
 
@@ -28,6 +34,7 @@ def command(
     bind: BindOption = None,
     freeze: FreezeOption = None,
     shape: ShapeOption = None,
+    quantize: QuantizeOption = None,
     selftest: Annotated[
         bool, typer.Option(help="Keep a few inputs and outputs in the file, for `lstm-rt verify`.")
     ] = True,
@@ -49,6 +56,7 @@ def command(
             bind=options.pairs(bind, "--bind"),
             freeze=options.values(freeze, "--freeze"),
             shapes=options.shapes(shape),
+            quantize=options.quantize(quantize),
             selftest=selftest,
         )
         result = _describe(model, source, path)
@@ -68,6 +76,15 @@ def _describe(model: lstm_rt.Model, source: str, path: Path) -> dict[str, Any]:
         "parameters": model.parameters,
         "bindings": model.bindings,
         "selftests": model.verify(),
+        "quantization": None if model.quantization is None else _describe_report(model.quantization),
+    }
+
+
+def _describe_report(report: "Report") -> dict[str, Any]:
+    return {
+        "bytes_before": report.bytes_before,
+        "bytes_after": report.bytes_after,
+        "layers": [asdict(layer) for layer in report.layers],
     }
 
 
@@ -83,5 +100,27 @@ def _show(result: dict[str, Any]) -> None:
     )
     ui.console.print(f"[bold green]✓[/] {result['target']}", soft_wrap=True)
     ui.console.print(ui.facts(rows))
+    if result["quantization"]:
+        _show_report(result["quantization"])
     for warning in result["warnings"]:
         ui.note(f"note: {warning}")
+
+
+def _show_report(report: dict[str, Any]) -> None:
+    if not report["layers"]:
+        ui.note("note: the model has no layers with weights, so there was nothing to quantise")
+        return
+    shown = ui.table("layer", "operation", "precision", ">before", ">after", ">error of weights")
+    for layer in report["layers"]:
+        sizes = [ui.size(layer[key]) for key in ("bytes_before", "bytes_after")] if layer["bytes_before"] else ["", ""]
+        error = f"{layer['error']:.2%}" if layer["error"] else ""
+        shown.add_row(Text(ui.tail(layer["name"], 32), no_wrap=True), layer["op"], layer["precision"], *sizes, error)
+    shown.add_section()
+    sizes = [f"[bold]{ui.size(report[key])}" for key in ("bytes_before", "bytes_after")]
+    shown.add_row("[bold]in all", "", "", *sizes, "")
+    ui.console.print()
+    ui.console.print(shown)
+    for layer in report["layers"]:
+        if layer["note"]:
+            said = f"{layer['name']} stays {layer['precision']}: {layer['note']}"
+            ui.console.print(Text(said, "dim"), soft_wrap=True)

@@ -38,6 +38,15 @@ ShapeOption = Annotated[
     Optional[list[str]],
     typer.Option("--shape", metavar="NAME=DIMS", help="Shape of an input, as x=1x100x40; ? where free. Repeatable."),
 ]
+QuantizeOption = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--quantize",
+        metavar="[PATTERN=]PRECISION",
+        help="Weights as int8, int8x16 (16-bit activations), int4 or bf16; of layers whose name matches PATTERN, or of "
+        "all. PATTERN=float32 leaves some as they are. Repeatable; the last that matches counts.",
+    ),
+]
 
 
 def _picture_path(path: Optional[Path]) -> Optional[Path]:
@@ -97,6 +106,23 @@ def _shape(text: str) -> tuple[Optional[int], ...]:
         return tuple(None if dim == "?" else int(dim) for dim in text.split("x"))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no shape: write 1x100x40, ? where free", param_hint="--shape") from None
+
+
+def quantize(given: Optional[list[str]]) -> Optional[Union[str, dict[str, str]]]:
+    """Read ``PRECISION`` and ``PATTERN=PRECISION`` options; the patterns are exceptions to the other."""
+    if not given:
+        return None
+    plain = [text for text in given if "=" not in text]
+    if len(plain) > 1:
+        raise typer.BadParameter(f"{' and '.join(plain)}: one precision for all layers", param_hint="--quantize")
+    if len(given) == len(plain):
+        return plain[0]
+    choice = dict(zip("*", plain))
+    for text in given:
+        pattern, equals, precision = text.rpartition("=")  # names of layers may hold a "="
+        if equals:
+            choice[pattern] = precision
+    return choice
 
 
 def load_npy(path: Union[str, Path]) -> Array:

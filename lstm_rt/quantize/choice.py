@@ -27,7 +27,8 @@ def choose(layers: Sequence[Layer], choice: Choice) -> list[str]:
         Those of the graph.
     choice : str or mapping of str to str
         A precision for all; or patterns of names, with ``*`` and ``?``, and the precision of what they match, of which
-        the last that matches a layer counts. A layer that is best left float is quantised where its whole name is given.
+        the last that matches a layer counts. A layer that is best left float is quantised where its whole name is
+        given.
 
     Returns
     -------

@@ -83,8 +83,8 @@ def quantize_graph(graph: Graph, choice: Choice) -> Report:
         It must not be used again if this raises.
     choice : str or mapping of str to str
         ``"int8"``, ``"int8x16"``, ``"int4"`` or ``"bf16"`` for every LSTM, GRU, RNN, MatMul, Gemm and Conv with plain
-        weights; or patterns of layer names (``"encoder/*"``) and the precision, or ``"float32"``, of what they match, of
-        which the last that matches a layer counts.
+        weights; or patterns of layer names (``"encoder/*"``) and the precision, or ``"float32"``, of what they match,
+        of which the last that matches a layer counts.
 
     Returns
     -------

@@ -89,7 +89,7 @@ def find_layers(graph: Graph) -> list[Layer]:
     return layers
 
 
-_WEIGHT_INPUTS = {**{kind: (1, 2) for kind in _RECURRENT}, **{kind: (1,) for kind in ("MatMul", "Gemm", "Conv")}}
+_WEIGHT_INPUTS = {**dict.fromkeys(_RECURRENT, (1, 2)), **dict.fromkeys(("MatMul", "Gemm", "Conv"), (1,))}
 
 
 def _constants(graph: Graph) -> set[Value]:
@@ -162,7 +162,7 @@ def _gemm_weight(op: Op) -> Weight:
 
     def scaled(array: Array) -> Array:
         with np.errstate(over="ignore"):
-            return turn(array) * alpha
+            return np.asarray(turn(array) * alpha, np.float32)
 
     return Weight(op.inputs[1], 1, 3, form, turn if alpha == 1 else scaled, turn)
 
@@ -175,7 +175,7 @@ def _conv_weight(op: Op, array: Array) -> Weight:
         return np.moveaxis(weights, 1, -1).reshape(filters, -1)
 
     def from_rows(rows: Array) -> Array:
-        return np.moveaxis(rows.reshape(filters, *kernel, channels), -1, 1)
+        return np.asarray(np.moveaxis(rows.reshape(filters, *kernel, channels), -1, 1))
 
     return Weight(op.inputs[1], 1, 3, ("filters",), to_rows, from_rows)
 

@@ -98,7 +98,7 @@ def int4_blocks(weights: Array) -> Array:
         best_steps = np.where(better, steps, best_steps)
     best_scales = np.where(np.isfinite(least), best_scales, np.float16(np.inf))
     halves = best_steps[..., : BLOCK // 2] | best_steps[..., BLOCK // 2 :] << 4
-    return np.concatenate([best_scales.astype("<f2").view(np.uint8), halves], axis=-1)
+    return np.asarray(np.concatenate([best_scales.astype("<f2").view(np.uint8), halves], axis=-1))
 
 
 def _blocks(weights: Array) -> Array:
@@ -112,7 +112,7 @@ def _steps(blocks: Array, scales: Array) -> Array:
     """The nibble nearest to each weight; 8, which is zero, where there is no scale."""
     usable = np.isfinite(scales) & (scales != 0)
     divisors = np.where(usable, scales.astype(np.float32), np.float32(np.inf))
-    return np.clip(np.rint(blocks / divisors) + 8, 0, 15).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(blocks / divisors) + 8, 0, 15), np.uint8)
 
 
 def from_int4_blocks(packed: Array) -> Array:
@@ -167,7 +167,7 @@ def bfloat16(weights: Array) -> Array:
         The bits, uint16. What is too large becomes infinite.
     """
     bits = np.ascontiguousarray(weights, np.float32).view(np.uint32)
-    return ((bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16).astype(np.uint16).reshape(weights.shape)
+    return np.asarray((bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16, np.uint16).reshape(weights.shape)
 
 
 def from_bfloat16(bits: Array) -> Array:

@@ -53,19 +53,20 @@ constexpr int64_t kBlockRows = 24;
 
 // The recurrent product of one step, group by group, with the cell behind it while the sums are still in L1.
 // start(group, row, rows, sums, &stride) says where the sums of those rows begin; cell(sums, units) ends them.
-template <int Gates, class Step, class Start, class Cell>
+template <class F, int Gates, class Step, class Start, class Cell>
 LRT_INLINE void step(const Step& s, Start start, Cell cell) {
   alignas(64) float sums[kBlockRows * kMaxGroup * LRT_LANES];
   const Panels& w = *s.r;
+  const ProductRows h = product_rows(w, s.h_in, s.h_in_stride, s.rows, s.quantized);
   for (int64_t index = 0; index < group_count(w); ++index) {
     const Group group = group_at(w, index, s.backwards != 0);
     const int64_t width = group.vectors * LRT_LANES, panel = group.first / Gates;
     int64_t rows;
     for (int64_t row = 0; row < s.rows; row += rows) {
       rows = even_part(s.rows - row, kBlockRows);
-      Walk walk = {w.k, width, s.h_in_stride, 0, width};
+      Walk walk = walk_group(w, group, h.stride, 0, width);
       const float* from = start(group, row, rows, sums, &walk.start_stride);
-      group_product(walk, group.data, s.h_in + row * s.h_in_stride, from, sums, LRT_LANES, group.vectors, rows);
+      group_product<F>(walk, group, h.data + row * h.stride, from, sums, LRT_LANES, group.vectors, rows);
       for (int64_t r = 0; r < rows; ++r) {
         for (int p = 0; p < group.vectors / Gates; ++p) {
           cell(sums + r * width + p * Gates * LRT_LANES, units_at(row + r, panel + p, s.hidden));
@@ -75,7 +76,7 @@ LRT_INLINE void step(const Step& s, Start start, Cell cell) {
   }
 }
 
-void lstm_step_f32(const LstmStepF32* s) {
+void lstm_step(const LstmStep* s) {
   const auto start = [s](const Group& group, int64_t row, int64_t, float*, int64_t* stride) {
     *stride = s->gate_stride;
     return s->gates + row * s->gate_stride + group.first * LRT_LANES;
@@ -86,10 +87,10 @@ void lstm_step_f32(const LstmStepF32* s) {
     store_lanes(s->c_out + u.row * s->c_out_stride + u.unit, c, u.lanes);
     store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h, u.lanes);
   };
-  step<4>(*s, start, cell);
+  with_format(s->r->format, [&](auto format) { step<decltype(format), 4>(*s, start, cell); });
 }
 
-void gru_step_f32(const GruStepF32* s) {
+void gru_step(const GruStep* s) {
   // The recurrent sum of n stays apart from its input sum: it starts at its own bias.
   const auto start = [s](const Group& group, int64_t row, int64_t rows, float* sums, int64_t* stride) -> const float* {
     *stride = group.vectors * LRT_LANES;
@@ -111,7 +112,7 @@ void gru_step_f32(const GruStepF32* s) {
     const V h_new = gru_unit(load(sum), load(sum + 16), load(x_n), load(sum + 32), h);
     store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h_new, u.lanes);
   };
-  step<3>(*s, start, cell);
+  with_format(s->r->format, [&](auto format) { step<decltype(format), 3>(*s, start, cell); });
 }
 
 // The general cells: each equation as the standard writes it (ONNX LSTM-22, GRU-22, RNN-22).

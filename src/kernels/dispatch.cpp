@@ -11,8 +11,9 @@
 
 namespace lrt {
 
-extern const Kernels kernels_x86_avx512, kernels_x86_avx2, kernels_x86_sse41, kernels_arm64_dotprod, kernels_arm64_neon,
-    kernels_armv7_vfpv4, kernels_armv7_neon, kernels_portable;
+extern const Kernels kernels_x86_avx512vnni, kernels_x86_avx512, kernels_x86_avxvnni, kernels_x86_avx2,
+    kernels_x86_sse41, kernels_arm64_dotprod, kernels_arm64_neon, kernels_armv7_vfpv4, kernels_armv7_neon,
+    kernels_portable;
 
 namespace {
 
@@ -42,10 +43,12 @@ struct Tables {
 #if defined(__x86_64__)
     // These ask the operating system too, whether it saves the registers.
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+    add(kernels_x86_avx512vnni, avx512 && __builtin_cpu_supports("avx512vnni"));
     add(kernels_x86_avx512, avx512);
+    add(kernels_x86_avxvnni, avx2 && __builtin_cpu_supports("avxvnni"));
     add(kernels_x86_avx2, avx2);
     add(kernels_x86_sse41, __builtin_cpu_supports("sse4.1"));
 #elif defined(__aarch64__)

@@ -1,75 +1,30 @@
-// Products x·W on packed panels. Every output is defined as a chain of fused multiply-adds from zero over each block of
-// kBlockK values of k in rising order, added to the sum so far: short chains keep rounding errors small, and the bits
-// do not depend on how rows and vectors are cut into tiles.
+// Products x·W on packed panels: how they are cut into the tiles of products.inl.
 #pragma once
 
 namespace lrt {
 namespace {
 
-LRT_INLINE V load_lanes(const float* p, int n) { return n == LRT_LANES ? load(p) : load_first(p, n); }
-LRT_INLINE void store_lanes(float* p, V a, int n) { n == LRT_LANES ? store(p, a) : store_first(p, a, n); }
-
-// What stays the same from tile to tile. The pointers that move are arguments: copies of a struct that was just written
-// would wait for its stores, which shows where k is small.
-struct Walk {
-  int64_t k, w_step, x_stride, start_stride, out_stride;
-};
-
-// Part of the definition of a sum, not of the blocking: a chain of this length rounds about as well as a pairwise sum.
-constexpr int64_t kBlockK = 64;
-
-// Rows × Vectors sums in registers, the matrix read once. Of the last vector `last` lanes are wanted.
-template <int Rows, int Vectors>
-void run_tile(const Walk& walk, const float* w, const float* x, const float* start, float* out, int last) {
-  constexpr int kLast = (Vectors - 1) * LRT_LANES;
-  const Walk s = walk;
-  int64_t start_stride = s.start_stride, left = s.k;
-  do {
-    V sum[Rows][Vectors];
-    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-      LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
-    }
-    const int64_t block = left < kBlockK ? left : kBlockK;
-    for (const float* end = x + block; x != end; ++x, w += s.w_step) {
-      V xs[Rows];
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) xs[r] = broadcast(x[r * s.x_stride]);
-      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const V wv = load(w + v * LRT_LANES);
-        LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(xs[r], wv, sum[r][v]);
-      }
-    }
-    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-      const float* from = start + r * start_stride;
-      float* to = out + r * s.out_stride;
-      LRT_UNROLL for (int v = 0; v < Vectors - 1; ++v) {
-        store(to + v * LRT_LANES, add(load(from + v * LRT_LANES), sum[r][v]));
-      }
-      store_lanes(to + kLast, add(load_lanes(from + kLast, last), sum[r][Vectors - 1]), last);
-    }
-    start = out;  // the sums go on
-    start_stride = s.out_stride;
-    left -= block;
-  } while (left > 0);
-}
-
 // As many rows as keep the sums in registers, and no more than hide the latency of a multiply-add.
+template <class F>
 constexpr int tile_rows(int vectors) {
-  const int rows = kAccumulators / vectors;
+  const int rows = F::accumulators / vectors;
   return rows < 1 ? 1 : rows > 12 ? 12 : rows;
 }
 
 // rows <= Rows, vectors <= Vectors.
-template <int Rows, int Vectors>
-LRT_INLINE void run_rows(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
-                         int rows) {
-  if (rows == Rows) return run_tile<Rows, Vectors>(s, w, x, start, out, last);
-  if constexpr (Rows > 1) run_rows<Rows - 1, Vectors>(s, w, x, start, out, last, rows);
+template <class F, int Rows, int Vectors>
+LRT_INLINE void run_rows(const Walk& s, const char* w, const char* x, const float* start, float* out, int64_t column,
+                         int last, int rows) {
+  if (rows == Rows) return F::template run<Rows, Vectors>(s, w, x, start, out, column, last);
+  if constexpr (Rows > 1) run_rows<F, Rows - 1, Vectors>(s, w, x, start, out, column, last, rows);
 }
-template <int Vectors>
-LRT_INLINE void run_any(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
-                        int rows, int vectors) {
-  if (vectors == Vectors) return run_rows<tile_rows(Vectors), Vectors>(s, w, x, start, out, last, rows);
-  if constexpr (Vectors > 1) run_any<Vectors - 1>(s, w, x, start, out, last, rows, vectors);
+template <class F, int Vectors>
+LRT_INLINE void run_any(const Walk& s, const char* w, const char* x, const float* start, float* out, int64_t column,
+                        int last, int rows, int vectors) {
+  if (vectors == Vectors) {
+    return run_rows<F, tile_rows<F>(Vectors), Vectors>(s, w, x, start, out, column, last, rows);
+  }
+  if constexpr (Vectors > 1) run_any<F, Vectors - 1>(s, w, x, start, out, column, last, rows, vectors);
 }
 
 // `left` cut into as many parts as parts of at most `limit` would be, but evenly: no part is left with too few chains to
@@ -79,20 +34,42 @@ LRT_INLINE int64_t even_part(int64_t left, int64_t limit) {
   return (left + parts - 1) / parts;
 }
 
+struct Group {
+  const char* data;
+  int64_t first;         // its first vector
+  int64_t vector_bytes;  // from one of its vectors to the next, on the same line
+  int vectors;
+};
+LRT_INLINE int64_t group_count(const Panels& w) { return (w.vectors + w.group - 1) / w.group; }
+LRT_INLINE Group group_at(const Panels& w, int64_t index, bool backwards) {
+  if (backwards) index = group_count(w) - 1 - index;
+  const int64_t first = index * w.group, left = w.vectors - first;
+  return {static_cast<const char*>(w.data) + first * lrt_vector_bytes(w.format, w.k), first,
+          w.format == LRT_FORMAT_INT4 ? 4 * 64 + 32 : 64, static_cast<int>(left < w.group ? left : w.group)};
+}
+LRT_INLINE Walk walk_group(const Panels& w, const Group& group, int64_t x_stride, int64_t start_stride,
+                           int64_t out_stride) {
+  const int64_t column = group.first * LRT_LANES;
+  return {w.k,          group.vectors * group.vector_bytes,      x_stride,
+          start_stride, out_stride,                              w.scales ? w.scales + column : nullptr,
+          w.sums ? w.sums + column : nullptr};
+}
+
 // Tiles as wide as the rows leave registers for.
-LRT_NOINLINE void run_tiles(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
+template <class F>
+LRT_NOINLINE void run_tiles(const Walk& s, const Group& group, const char* x, const float* start, float* out, int last,
                             int vectors, int64_t rows) {
-  const int64_t fit = kAccumulators / rows;
+  const int64_t fit = F::accumulators / rows;
   const int64_t limit = fit < kTileVectors ? kTileVectors : fit < kMaxGroup ? fit : kMaxGroup;
   int64_t width, height;
   for (int64_t v = 0; v < vectors; v += width) {
     width = even_part(vectors - v, limit);
     const int64_t column = v * LRT_LANES;
     for (int64_t row = 0; row < rows; row += height) {
-      height = even_part(rows - row, tile_rows(static_cast<int>(width)));
-      run_any<kMaxGroup>(s, w + column, x + row * s.x_stride, start + row * s.start_stride + column,
-                         out + row * s.out_stride + column, v + width == vectors ? last : LRT_LANES,
-                         static_cast<int>(height), static_cast<int>(width));
+      height = even_part(rows - row, tile_rows<F>(static_cast<int>(width)));
+      run_any<F, kMaxGroup>(s, group.data + v * group.vector_bytes, x + row * s.x_stride,
+                            start + row * s.start_stride + column, out + row * s.out_stride + column, column,
+                            v + width == vectors ? last : LRT_LANES, static_cast<int>(height), static_cast<int>(width));
     }
   }
 }
@@ -100,41 +77,48 @@ LRT_NOINLINE void run_tiles(const Walk& s, const float* w, const float* x, const
 // The `vectors` leading vectors of one group. Where the sums of all rows fit in registers the matrix is walked once, from
 // end to end; else in narrower tiles, each through all rows before the next. (Walking a block of k through all rows, to
 // stay in the first-level cache, was measured slower: the second-level cache keeps up.)
-LRT_INLINE void group_product(const Walk& s, const float* w, const float* x, const float* start, float* out, int last,
-                              int vectors, int64_t rows) {
-  if (vectors <= kMaxGroup && rows <= tile_rows(vectors)) {
-    return run_any<kMaxGroup>(s, w, x, start, out, last, static_cast<int>(rows), vectors);
+template <class F>
+LRT_INLINE void group_product(const Walk& s, const Group& group, const char* x, const float* start, float* out,
+                              int last, int vectors, int64_t rows) {
+  if (vectors <= kMaxGroup && rows <= tile_rows<F>(vectors)) {
+    return run_any<F, kMaxGroup>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
   }
-  run_tiles(s, w, x, start, out, last, vectors, rows);
+  run_tiles<F>(s, group, x, start, out, last, vectors, rows);
 }
 
-struct Group {
-  const float* data;
-  int64_t first;  // its first vector
-  int vectors;
+// The rows of x as the products read them, quantised first where the format wants that.
+struct ProductRows {
+  const char* data;
+  int64_t stride;  // bytes
 };
-LRT_INLINE int64_t group_count(const Panels& w) { return (w.vectors + w.group - 1) / w.group; }
-LRT_INLINE Group group_at(const Panels& w, int64_t index, bool backwards) {
-  if (backwards) index = group_count(w) - 1 - index;
-  const int64_t first = index * w.group, left = w.vectors - first;
-  return {w.data + first * LRT_LANES * w.k, first, static_cast<int>(left < w.group ? left : w.group)};
+LRT_INLINE ProductRows product_rows(const Panels& w, const float* x, int64_t x_stride, int64_t rows, void* quantized) {
+  const int64_t row_bytes = lrt_quantized_row(w.format, w.k);
+  if (row_bytes == 0) return {reinterpret_cast<const char*>(x), x_stride * 4};
+  quantize_rows(w.format, x, x_stride, rows, w.k, quantized);
+  return {static_cast<const char*>(quantized), row_bytes};
 }
 
-void gemm_f32(const GemmF32* g) {
-  if (g->rows == 0) return;
-  const Panels& w = *g->w;
-  const int64_t wanted = (g->cols + LRT_LANES - 1) / LRT_LANES;
-  const int last = static_cast<int>(g->cols - (wanted - 1) * LRT_LANES);
+template <class F>
+LRT_INLINE void product(const Gemm& g) {
+  const Panels& w = *g.w;
+  const ProductRows x = product_rows(w, g.x, g.x_stride, g.rows, g.quantized);
+  const int64_t wanted = (g.cols + LRT_LANES - 1) / LRT_LANES;
+  const int last = static_cast<int>(g.cols - (wanted - 1) * LRT_LANES);
   for (int64_t i = 0; i < group_count(w); ++i) {
-    const Group group = group_at(w, i, g->backwards != 0);
+    const Group group = group_at(w, i, g.backwards != 0);
     const int64_t left = wanted - group.first, column = group.first * LRT_LANES;
     if (left <= 0) continue;
     const bool ends = left <= group.vectors;
-    const Walk s = {w.k, group.vectors * LRT_LANES, g->x_stride, g->bias ? 0 : g->out_stride, g->out_stride};
-    float* out = g->out + column;
-    group_product(s, group.data, g->x, g->bias ? g->bias + column : out, out, ends ? last : LRT_LANES,
-                  ends ? static_cast<int>(left) : group.vectors, g->rows);
+    const Walk s = walk_group(w, group, x.stride, g.bias ? 0 : g.out_stride, g.out_stride);
+    float* out = g.out + column;
+    group_product<F>(s, group, x.data, g.bias ? g.bias + column : out, out, ends ? last : LRT_LANES,
+                     ends ? static_cast<int>(left) : group.vectors, g.rows);
   }
+}
+
+void gemm(const Gemm* g) {
+  if (g->rows == 0) return;
+  with_format(g->w->format, [g](auto format) { product<decltype(format)>(*g); });
 }
 
 }  // namespace

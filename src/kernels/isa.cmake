@@ -6,7 +6,7 @@ set(LRT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}")
 set(LRT_KERNEL_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-exceptions -fno-rtti
                      -fno-asynchronous-unwind-tables -fvisibility=hidden)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  list(APPEND LRT_KERNEL_FLAGS -Wno-maybe-uninitialized) # false alarms inside its own <immintrin.h>
+  list(APPEND LRT_KERNEL_FLAGS -Wno-maybe-uninitialized -Wno-uninitialized) # false alarms inside its own <immintrin.h>
 endif()
 
 function(lrt_isa target name header processors)
@@ -35,8 +35,13 @@ function(lrt_add_kernels target)
   set(arm64 "aarch64|arm64|ARM64")
   set(arm32 "arm|armhf|armv[678].*") # a build for ARMv6 runs on ARMv7 too, and finds NEON there
 
-  lrt_isa(${target} x86_avx512 x86_avx512.h "${x86}" -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma)
-  lrt_isa(${target} x86_avx2 x86_avx2.h "${x86}" -mavx2 -mfma)
+  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl ${avx2})
+
+  lrt_isa(${target} x86_avx512vnni x86_avx512vnni.h "${x86}" ${avx512} -mavx512vnni)
+  lrt_isa(${target} x86_avx512 x86_avx512.h "${x86}" ${avx512})
+  lrt_isa(${target} x86_avxvnni x86_avxvnni.h "${x86}" ${avx2} -mavxvnni)
+  lrt_isa(${target} x86_avx2 x86_avx2.h "${x86}" ${avx2})
   lrt_isa(${target} x86_sse41 x86_sse41.h "${x86}" -msse4.1)
   lrt_isa(${target} arm64_dotprod arm64_dotprod.h "${arm64}" -march=armv8.2-a+dotprod)
   lrt_isa(${target} arm64_neon arm64_neon.h "${arm64}")

@@ -2,8 +2,8 @@
    so that a file compiled for AVX-512 can never lend a symbol to the rest of the library.
 
    The numbers are defined over a virtual vector of 16 lanes and are the same in every table with fused multiply-add
-   (docs/numerics.md): outputs lie across lanes; each output's sum runs over k in rising order, one chain of fused
-   multiply-adds from zero for each 64 values of k, added to the sum so far. */
+   (docs/numerics.md): outputs lie across lanes; each output's float sum runs over k in rising order, one chain of fused
+   multiply-adds from zero for each 64 values of k, added to the sum so far; sums of integers are exact. */
 #pragma once
 
 #include <stdint.h>
@@ -14,21 +14,65 @@ namespace lrt {
 
 enum { LRT_LANES = 16 };
 
-/* A matrix [K, N] packed for products x·W: its columns in vectors of 16, `group` vectors side by side.
-   Group g starts at data + g*group*16*K; inside it, for each k, the group's vectors stand one after the other (the last
-   group may hold fewer). Columns past N are zero. data is 64-byte aligned. */
+/* How a matrix of weights is kept, and with it what its products are made of (docs/numerics.md). */
+typedef enum WeightFormat {
+  LRT_FORMAT_F32,
+  LRT_FORMAT_BF16,    /* float32 whose low 16 bits are zero and not kept */
+  LRT_FORMAT_INT8,    /* a scale per column; x is brought to 8 bits, row by row */
+  LRT_FORMAT_INT8X16, /* the same weights; x is brought to two bytes */
+  LRT_FORMAT_INT4,    /* a scale per column and 32 values of k; x is brought to 8 bits */
+  LRT_FORMATS
+} WeightFormat;
+
+/* A matrix [K, N] packed for products x·W: its columns in vectors of 16, `group` vectors side by side. A line is 64
+   bytes, lane i at byte 4·i: a float32, two bfloat16 (the even k in the low half), or four int8.
+   Group g starts at data + g·group·(bytes of a vector); inside it, for each line of k, the group's vectors stand one
+   after the other (the last group may hold fewer). In place of lines int4 has blocks of 32 values of k: for each
+   vector four lines whose byte j of lane i holds k = 8·line + j in its low half and k = 8·line + 4 + j in its high half,
+   both with 8 added, then 16 float16 scales.
+   Columns past N and k past K are zero. data is 64-byte aligned. */
 typedef struct Panels {
-  const float* data;
+  const void* data;
+  const float* scales; /* int8: of each column, 16·vectors; else NULL */
+  const int32_t* sums; /* int8: Σ_k w[k, n] of each column; else NULL */
   int64_t k;
   int64_t vectors; /* ceil(N / 16) */
   int32_t group;   /* vectors per group */
+  int32_t format;  /* WeightFormat */
 } Panels;
 
-/* out[m, n] = start + Σ_k x[m, k]·w[k, n], in blocks of 64 values of k, for m < rows, n < cols (cols ≤ 16·vectors).
+/* Bytes of one vector of a matrix, and of a row of x once it is quantised (0 where x stays float). */
+static inline int64_t lrt_vector_bytes(int32_t format, int64_t k) {
+  switch (format) {
+    case LRT_FORMAT_F32:
+      return k * 64;
+    case LRT_FORMAT_BF16:
+      return (k + 1) / 2 * 64;
+    case LRT_FORMAT_INT4:
+      return (k + 31) / 32 * (4 * 64 + 32);
+    default:
+      return (k + 3) / 4 * 64;
+  }
+}
+static inline int64_t lrt_quantized_part(int64_t k) { return (k + 63) / 64 * 64; }
+static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
+  switch (format) {
+    case LRT_FORMAT_INT8:
+      return 64 + lrt_quantized_part(k);
+    case LRT_FORMAT_INT8X16:
+      return 64 + 2 * lrt_quantized_part(k);
+    case LRT_FORMAT_INT4:
+      return 64 + lrt_quantized_part(k) + ((k + 31) / 32 * 4 + 63) / 64 * 64;
+    default:
+      return 0;
+  }
+}
+
+/* out[m, n] = start + Σ_k x[m, k]·w[k, n], for m < rows, n < cols (cols ≤ 16·vectors), as the format defines the sum.
    start is bias[n] where bias is given (at least 16·vectors floats), else what out holds (the sum goes on).
    No alignment is asked of x and out. backwards walks the groups from last to first: the same bits, but a matrix that
    does not quite fit a cache is found there half of the time when the direction alternates. */
-typedef struct GemmF32 {
+typedef struct Gemm {
   const Panels* w;
   const float* x;
   int64_t x_stride;
@@ -38,7 +82,8 @@ typedef struct GemmF32 {
   int64_t out_stride;
   int64_t cols;
   int32_t backwards;
-} GemmF32;
+  void* quantized; /* scratch of rows · lrt_quantized_row(format, k) bytes, 64-byte aligned; NULL where that is 0 */
+} Gemm;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
 typedef enum UnaryKind {
@@ -74,7 +119,7 @@ typedef struct Activation {
 /* Cells. Gate sums lie as [rows, panels, G, 16]: the G gates of 16 units side by side, gate_stride floats a row.
    h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
    Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
-typedef struct LstmStepF32 {
+typedef struct LstmStep {
   const Panels* r;    /* [H, panels*4*16] */
   const float* gates; /* bias + W x; read only */
   int64_t gate_stride;
@@ -89,9 +134,10 @@ typedef struct LstmStepF32 {
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-} LstmStepF32;
+  void* quantized; /* as Gemm's */
+} LstmStep;
 
-typedef struct GruStepF32 { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
+typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
   const Panels* r;          /* [H, panels*3*16] */
   const float* gates;       /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
   int64_t gate_stride;
@@ -103,7 +149,8 @@ typedef struct GruStepF32 { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-} GruStepF32;
+  void* quantized;
+} GruStep;
 
 /* The general cell, after its products: any activations, peepholes, clip, coupled gates. */
 typedef struct LstmCellF32 {
@@ -157,10 +204,9 @@ typedef struct Kernels {
   const char* name;  /* "x86_avx2": a feature, never a CPU */
   int32_t has_fma;   /* tables with fused multiply-add all give the same bits */
   int32_t max_group; /* most vectors a group of Panels may have here; the packer takes a whole number of units' gates */
-  void (*gemm_f32)(const GemmF32*);
-  void (*lstm_step_f32)(
-      const LstmStepF32*);                 /* sigmoid, tanh, tanh; no peephole, no clip: product and cell in one walk */
-  void (*gru_step_f32)(const GruStepF32*); /* sigmoid, tanh; no clip */
+  void (*gemm)(const Gemm*);
+  void (*lstm_step)(const LstmStep*); /* sigmoid, tanh, tanh; no peephole, no clip: product and cell in one walk */
+  void (*gru_step)(const GruStep*);   /* sigmoid, tanh; no clip */
   void (*lstm_cell_f32)(const LstmCellF32*);
   void (*gru_reset_f32)(const GruCellF32*);
   void (*gru_cell_f32)(const GruCellF32*);

@@ -14,6 +14,8 @@
 // clang-format off: each needs those before it
 #include LRT_VEC_HEADER
 #include "kernels/math.inl"
+#include "kernels/quantize.inl"
+#include "kernels/products.inl"
 #include "kernels/gemm.inl"
 #include "kernels/cells.inl"
 #include "kernels/elementwise.inl"
@@ -25,8 +27,8 @@
 namespace lrt {
 
 extern const Kernels LRT_TABLE;
-const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA,   kMaxGroup,     gemm_f32,     lstm_step_f32,
-                           gru_step_f32,      lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
+const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA,   kMaxGroup,     gemm,         lstm_step,
+                           gru_step,          lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
                            unary_f32,         binary_f32,    sum_f32};
 
 }  // namespace lrt

@@ -342,7 +342,8 @@ std::vector<Constant> read_tensors(Tables& tables, const std::vector<GgufTensor>
 
 const Constant& selftest_tensor(const Constant& tensor) {
   if (is_packed(tensor.dtype)) {
-    refuse_damaged(std::string("a self-test holds a tensor of ") + name_of(tensor.dtype) + ", which only weights may be");
+    refuse_damaged(std::string("a self-test holds a tensor of ") + name_of(tensor.dtype) +
+                   ", which only weights may be");
   }
   return tensor;
 }

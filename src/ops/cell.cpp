@@ -16,7 +16,12 @@ size_t Cell::reserve(size_t floats) {
 int Cell::group(int unit) const { return unit * std::max(1, kernels_.max_group / unit); }
 
 Panels Cell::panels(const float* packed, size_t at, int64_t k, int64_t vectors, int group) const {
-  return Panels{packed + at, k, vectors, group};
+  return panels_at(packed + at, options_.format, k, vectors, group);
+}
+
+size_t Cell::quantized_bytes(int64_t x_rows, int64_t h_rows) const {
+  return static_cast<size_t>(std::max(x_rows * lrt_quantized_row(options_.format, options_.inputs),
+                                      h_rows * lrt_quantized_row(options_.format, options_.hidden)));
 }
 
 bool Cell::is_activated(std::initializer_list<int> kinds) const {
@@ -25,10 +30,11 @@ bool Cell::is_activated(std::initializer_list<int> kinds) const {
 }
 
 void Cell::project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates,
-                   int64_t gate_stride, bool backwards) const {
+                   int64_t gate_stride, void* quantized, bool backwards) const {
   const Panels w = panels(packed, w_at_, options_.inputs, gates_ * panels_, w_group_);
-  const GemmF32 gemm{&w, x, x_stride, rows, packed + bias_at_, gates, gate_stride, gate_row(), backwards};
-  kernels_.gemm_f32(&gemm);
+  const Gemm gemm{&w,    x,           x_stride,   rows,      packed + bias_at_,
+                  gates, gate_stride, gate_row(), backwards, quantized};
+  kernels_.gemm(&gemm);
 }
 
 }  // namespace lrt

@@ -14,8 +14,7 @@ namespace lrt {
 
 // Weights of one direction as ONNX lays them: W [G*H, I], R [G*H, H], B [2*G*H] or null, P [3*H] or null.
 struct CellWeights {
-  const float* w = nullptr;
-  const float* r = nullptr;
+  Weights w, r;
   const float* b = nullptr;
   const float* p = nullptr;
 };
@@ -27,6 +26,7 @@ struct CellOptions {
   bool input_forget = false;
   bool linear_before_reset = false;
   bool peephole = false;
+  WeightFormat format = LRT_FORMAT_F32;  // of W and R
   std::vector<Activation> activations;  // of one direction
 };
 
@@ -41,7 +41,8 @@ struct CellStep {
   int64_t gate_stride = 0;
   Rows h_in, c_in, h_out, c_out;
   int64_t rows = 0;
-  float* scratch = nullptr;  // scratch_floats(rows)
+  float* scratch = nullptr;    // scratch_floats(rows)
+  void* quantized = nullptr;  // quantized_bytes(rows)
   bool backwards = false;
 };
 
@@ -56,17 +57,22 @@ class Cell {
   size_t packed_floats() const { return packed_floats_; }            // of one direction
   virtual size_t scratch_floats(int64_t /*rows*/) const { return 0; }
 
+  // Scratch for rows of x or h where the weights want them quantised.
+  size_t quantized_bytes(int64_t x_rows, int64_t h_rows) const;
+
   // Allocates nothing: memory holds packed_floats().
   virtual void pack(float* memory, const CellWeights& weights) const = 0;
   // gates = bias + W x, row by row.
   void project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates, int64_t gate_stride,
-               bool backwards) const;
+               void* quantized, bool backwards) const;
   virtual void step(const float* packed, const CellStep& step) const = 0;
 
  protected:
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
-  size_t reserve_panels(int64_t k, int64_t vectors) { return reserve(panel_floats(k, vectors)); }
+  size_t reserve_panels(int64_t k, int64_t vectors) {
+    return reserve(panel_bytes(options_.format, k, vectors) / sizeof(float));
+  }
   int group(int unit) const;  // vectors per group, a multiple of `unit` that belong together
   Panels panels(const float* packed, size_t at, int64_t k, int64_t vectors, int group) const;
   bool is_activated(std::initializer_list<int> kinds) const;

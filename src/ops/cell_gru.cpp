@@ -27,10 +27,10 @@ class FusedGruCell final : public Cell {
       const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
       return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
     };
-    const MatrixView w{weights.w, options_.inputs, kGates * hidden, 1, options_.inputs};
-    const MatrixView r{weights.r, hidden, kGates * hidden, 1, hidden};
-    pack_panels_into(memory + w_at_, w, vectors(), w_group_, order);
-    pack_panels_into(memory + r_at_, r, vectors(), w_group_, order);
+    const WeightView w = weights.w.view(options_.inputs, kGates * hidden);
+    const WeightView r = weights.r.view(hidden, kGates * hidden);
+    pack_panels_into(memory + w_at_, options_.format, w, vectors(), w_group_, order);
+    pack_panels_into(memory + r_at_, options_.format, r, vectors(), w_group_, order);
     for (int64_t c = 0; c < gate_row(); ++c) {
       const int64_t from = order(c);
       const bool candidate = from >= 2 * hidden;  // its recurrent bias stays apart: the reset gate scales it
@@ -45,7 +45,7 @@ class FusedGruCell final : public Cell {
 
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
-    const GruStepF32 step{&r,
+    const GruStep step{&r,
                           s.gates,
                           s.gate_stride,
                           packed + rbias_at_,
@@ -55,8 +55,9 @@ class FusedGruCell final : public Cell {
                           s.h_out.stride,
                           options_.hidden,
                           s.rows,
-                          s.backwards};
-    kernels_.gru_step_f32(&step);
+                          s.backwards,
+                          s.quantized};
+    kernels_.gru_step(&step);
   }
 
  private:
@@ -88,11 +89,11 @@ class GeneralGruCell final : public Cell {
     };
     const auto n_order = [hidden](int64_t unit) { return unit < hidden ? 2 * hidden + unit : -1; };
     const auto order = [&](int64_t c) { return c < behind ? zr_order(c) : n_order(c - behind); };
-    const MatrixView w{weights.w, options_.inputs, kGates * hidden, 1, options_.inputs};
-    const MatrixView r{weights.r, hidden, kGates * hidden, 1, hidden};
-    pack_panels_into(memory + w_at_, w, kGates * panels_, w_group_, order);
-    pack_panels_into(memory + zr_at_, r, 2 * panels_, zr_group_, zr_order);
-    pack_panels_into(memory + n_at_, r, panels_, w_group_, n_order);
+    const WeightView w = weights.w.view(options_.inputs, kGates * hidden);
+    const WeightView r = weights.r.view(hidden, kGates * hidden);
+    pack_panels_into(memory + w_at_, options_.format, w, kGates * panels_, w_group_, order);
+    pack_panels_into(memory + zr_at_, options_.format, r, 2 * panels_, zr_group_, zr_order);
+    pack_panels_into(memory + n_at_, options_.format, r, panels_, w_group_, n_order);
     pack_bias(memory, weights.b, order);
   }
 
@@ -134,8 +135,8 @@ class GeneralGruCell final : public Cell {
 
   void product(const Panels& panels, const float* x, int64_t x_stride, const CellStep& s, const float* bias, float* out,
                int64_t out_stride, int64_t cols) const {
-    const GemmF32 gemm{&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards};
-    kernels_.gemm_f32(&gemm);
+    const Gemm gemm{&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards, s.quantized};
+    kernels_.gemm(&gemm);
   }
 
   void pack_bias(float* memory, const float* b, const ColumnOrder& order) const {

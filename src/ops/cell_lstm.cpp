@@ -30,10 +30,10 @@ class LstmCell final : public Cell {
       const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
       return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
     };
-    const MatrixView w{weights.w, options_.inputs, kGates * hidden, 1, options_.inputs};
-    const MatrixView r{weights.r, hidden, kGates * hidden, 1, hidden};
-    pack_panels_into(memory + w_at_, w, vectors(), w_group_, order);
-    pack_panels_into(memory + r_at_, r, vectors(), w_group_, order);
+    const WeightView w = weights.w.view(options_.inputs, kGates * hidden);
+    const WeightView r = weights.r.view(hidden, kGates * hidden);
+    pack_panels_into(memory + w_at_, options_.format, w, vectors(), w_group_, order);
+    pack_panels_into(memory + r_at_, options_.format, r, vectors(), w_group_, order);
     for (int64_t c = 0; c < gate_row(); ++c) {
       const int64_t from = order(c);
       memory[bias_at_ + static_cast<size_t>(c)] =
@@ -45,15 +45,15 @@ class LstmCell final : public Cell {
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
     if (fused_) {
-      const LstmStepF32 step{
+      const LstmStep step{
           &r,           s.gates,        s.gate_stride, s.h_in.data,    s.h_in.stride,   s.c_in.data, s.c_in.stride,
-          s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
-      kernels_.lstm_step_f32(&step);
+          s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards, s.quantized};
+      kernels_.lstm_step(&step);
       return;
     }
-    const GemmF32 gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
-                       s.gates, s.gate_stride, gate_row(),    s.backwards};
-    kernels_.gemm_f32(&gemm);
+    const Gemm gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
+                       s.gates, s.gate_stride, gate_row(),    s.backwards, s.quantized};
+    kernels_.gemm(&gemm);
     const auto& activations = options_.activations;
     const LstmCellF32 cell{s.gates,
                            s.gate_stride,

@@ -16,8 +16,8 @@ class RnnCell final : public Cell {
 
   void pack(float* memory, const CellWeights& weights) const override {
     const int64_t hidden = options_.hidden;
-    pack_panels_into(memory + w_at_, MatrixView{weights.w, options_.inputs, hidden, 1, options_.inputs}, w_group_);
-    pack_panels_into(memory + r_at_, MatrixView{weights.r, hidden, hidden, 1, hidden}, w_group_);
+    pack_panels_into(memory + w_at_, options_.format, weights.w.view(options_.inputs, hidden), w_group_);
+    pack_panels_into(memory + r_at_, options_.format, weights.r.view(hidden, hidden), w_group_);
     for (int64_t unit = 0; unit < gate_row(); ++unit) {
       memory[bias_at_ + static_cast<size_t>(unit)] =
           weights.b && unit < hidden ? weights.b[unit] + weights.b[hidden + unit] : 0.0f;
@@ -26,9 +26,9 @@ class RnnCell final : public Cell {
 
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = panels(packed, r_at_, options_.hidden, panels_, w_group_);
-    const GemmF32 gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
-                       s.gates, s.gate_stride, gate_row(),    s.backwards};
-    kernels_.gemm_f32(&gemm);
+    const Gemm gemm{&r,      s.h_in.data,   s.h_in.stride, s.rows,     nullptr,
+                       s.gates, s.gate_stride, gate_row(),    s.backwards, s.quantized};
+    kernels_.gemm(&gemm);
     const RnnCellF32 cell{s.gates,         s.gate_stride, s.h_out.data,  s.h_out.stride,
                           options_.hidden, s.rows,        options_.clip, options_.activations[0]};
     kernels_.rnn_cell_f32(&cell);

@@ -17,10 +17,13 @@ namespace {
 constexpr int64_t kTileFloats = 32768;
 constexpr int64_t kLeastRows = 16, kMostRows = 256;
 
+constexpr int kScales = 3;  // the input with the scales of int8 weights
+
 struct ConvCall {
   ConvShape s;
-  void (*gemm)(const GemmF32*);
+  void (*gemm)(const Gemm*);
   int group;  // vectors of Panels
+  WeightFormat format = LRT_FORMAT_F32;
 
   BufferId x, out;
   // Known weights are packed, one matrix and bias for each group of channels; else they are packed at every run.
@@ -35,7 +38,7 @@ struct ConvCall {
   Walk<1> row_walk;       // from row to row of `items`, in turned
   bool windows = false;   // rows lie evenly spaced in turned: nothing is copied
   int64_t h_pitch = 0, item_pitch = 0;
-  BufferId turned = -1, rows = -1, sums = -1;
+  BufferId turned = -1, rows = -1, sums = -1, quantized = -1;
 
   void operator()(const Frame& frame) const {
     for (int64_t g = 0; g < s.groups; ++g) {
@@ -54,17 +57,18 @@ struct ConvCall {
 
   Panels group_panels(const Frame& frame, int64_t g) const {
     if (!panels.empty()) return panels[static_cast<size_t>(g)]->panels;
-    float* to = frame.at<float>(packed_weights);
-    pack_group(to, frame.at<float>(weights), g);
-    return panels_at(to, s.k(), s.filters, group);
+    void* to = frame.at<void>(packed_weights);
+    pack_panels_into(to, format, group_weights({frame.at<float>(weights)}, g), group);
+    return panels_at(to, format, s.k(), vectors_for(s.filters), group);
   }
 
-  void pack_group(float* to, const float* data, int64_t g) const {
+  // The filters of group g. int4 lies in the order of the sum already.
+  WeightView group_weights(const Weights& all, int64_t g) const {
     const int64_t filter = s.channels * s.h.full_kernel * s.w.full_kernel;
-    data += g * s.filters * filter;
-    pack_panels_with(to, s.k(), vectors_for(s.filters), group, [&](int64_t k, int64_t n) {
-      return n < s.filters ? data[n * filter + k_offsets[static_cast<size_t>(k)]] : 0.0f;
-    });
+    WeightView view = all.from_row(g * s.filters, filter).view(filter, s.filters);
+    view.k = s.k();
+    if (all.dtype != DType::q4) view.k_offsets = k_offsets.data();
+    return view;
   }
 
   const float* group_bias(const Frame& frame, int64_t g) const {
@@ -106,12 +110,13 @@ struct ConvCall {
     const int64_t left_stride = windows ? row_walk.step(0) : s.k();
     if (places == 1) {
       const int64_t stride = s.groups * s.filters;
-      const GemmF32 product{&w,     left,      left_stride,      count, start, to + row * stride,
-                            stride, s.filters, frame.backwards()};
+      const Gemm product{&w,     left,      left_stride,       count,     start, to + row * stride,
+                         stride, s.filters, frame.backwards(), quantized_at(frame, quantized)};
       return gemm(&product);
     }
     float* sum = frame.at<float>(sums);
-    const GemmF32 product{&w, left, left_stride, count, start, sum, s.filters, s.filters, frame.backwards()};
+    const Gemm product{&w,        left,      left_stride,       count,     start, sum,
+                       s.filters, s.filters, frame.backwards(), quantized_at(frame, quantized)};
     gemm(&product);
     store(sum, to, row, count);
   }
@@ -242,30 +247,20 @@ void plan_rows(OpPlan& p, ConvCall& call) {
   if (places > 1) call.sums = floats({rows, s.filters});
 }
 
-void plan_known_weights(OpPlan& p, ConvCall& call) {
-  const ConvShape& s = call.s;
-  const auto* data = static_cast<const float*>(p.in(1).known);
-  for (int64_t g = 0; g < s.groups; ++g) {
-    const auto make = [&]() -> std::shared_ptr<const void> {
-      auto packed = std::make_shared<PackedPanels>();
-      packed->storage = AlignedBuffer(panel_floats(s.k(), vectors_for(s.filters)) * sizeof(float));
-      packed->panels = panels_at(packed->storage.as<float>(), s.k(), s.filters, call.group);
-      call.pack_group(packed->storage.as<float>(), data, g);
-      return packed;
-    };
-    const int slot = static_cast<int>(s.crop_code() * s.groups + g);
-    call.panels.push_back(std::static_pointer_cast<const PackedPanels>(p.packed(slot, {1}, make)));
-  }
-}
-
-void plan_weights(OpPlan& p, ConvCall& call) {
+void plan_weights(OpPlan& p, ConvCall& call, const Weights& weights) {
   const ConvShape& s = call.s;
   call.k_offsets = s.k_offsets();
-  if (p.in(1).known) {
-    plan_known_weights(p, call);
-  } else {
+  if (!weights.data) {
     call.weights = p.in(1).buffer;
-    call.packed_weights = p.scratch(panel_floats(s.k(), vectors_for(s.filters)) * sizeof(float));
+    call.packed_weights = p.scratch(panel_bytes(call.format, s.k(), vectors_for(s.filters)));
+  }
+  for (int64_t g = 0; weights.data && g < s.groups; ++g) {
+    const auto make = [&]() -> std::shared_ptr<const void> {
+      return pack_panels(call.format, call.group_weights(weights, g), call.group);
+    };
+    const int slot = static_cast<int>(s.crop_code() * s.groups + g);
+    call.panels.push_back(
+        std::static_pointer_cast<const PackedPanels>(p.packed(slot, weight_inputs(p, 1, kScales), make)));
   }
   const bool has_bias = p.inputs() > 2 && p.has(2);
   if (!has_bias) {
@@ -275,16 +270,16 @@ void plan_weights(OpPlan& p, ConvCall& call) {
     for (int64_t g = 0; g < s.groups; ++g) call.biases.push_back(pack_bias(data + g * s.filters, s.filters));
   } else {
     call.bias = p.in(2).buffer;
-    call.packed_bias = p.scratch(panel_floats(1, vectors_for(s.filters)) * sizeof(float));
+    call.packed_bias = p.scratch(panel_bytes(LRT_FORMAT_F32, 1, vectors_for(s.filters)));
   }
 }
 
-void tell_cost(OpPlan& p, const ConvShape& s) {
+void tell_cost(OpPlan& p, const ConvShape& s, WeightFormat format) {
   const bool known = p.in(1).known;
   const auto filters = static_cast<uint64_t>(s.groups * s.filters), k = static_cast<uint64_t>(s.k());
-  const auto packed = static_cast<uint64_t>(s.groups) * panel_floats(s.k(), vectors_for(s.filters)) * sizeof(float);
+  const auto packed = static_cast<uint64_t>(s.groups) * panel_bytes(format, s.k(), vectors_for(s.filters));
   p.cost(static_cast<uint64_t>(s.batch * s.positions()) * filters * k, known ? packed : 0,
-         known ? static_cast<uint64_t>(p.in(1).shape.elements()) : 0);
+         known ? filters * k : 0);
 }
 
 }  // namespace
@@ -294,19 +289,25 @@ void plan_conv(OpPlan& p) {
   const BufferId out = p.out(0, DType::f32, s.out);
   keep_conv_time(p, s);
   if (s.out.elements() == 0) return p.run([](const Frame&) {});
-  tell_cost(p, s);
+  const Weights weights = read_weights(p, 1, kScales, Shape{s.groups * s.filters});
+  const WeightFormat format = read_format(p, weights);
+  tell_cost(p, s, format);
   const bool has_bias = p.inputs() > 2 && p.has(2);
-  if (s.channels == 1 && s.filters <= 4) return plan_depthwise(p, s, has_bias ? p.in(2).buffer : -1, out);
+  if (format == LRT_FORMAT_F32 && s.channels == 1 && s.filters <= 4) {
+    return plan_depthwise(p, s, has_bias ? p.in(2).buffer : -1, out);
+  }
 
-  s.crop();
+  if (format != LRT_FORMAT_INT4) s.crop();  // whose blocks cannot be cut
   ConvCall call;
   call.s = s;
-  call.gemm = p.kernels().gemm_f32;
+  call.gemm = p.kernels().gemm;
   call.group = p.kernels().max_group;
+  call.format = format;
   call.x = p.in(0).buffer;
   call.out = out;
   plan_rows(p, call);
-  plan_weights(p, call);
+  plan_weights(p, call, weights);
+  call.quantized = plan_quantized(p, format, call.tile, s.k());
   p.run(call);
 }
 

@@ -2,6 +2,7 @@
 
 #include "ops/checks.h"
 #include "ops/conv.h"
+#include "ops/weights.h"
 
 namespace lrt {
 namespace {
@@ -52,19 +53,37 @@ std::string read_auto_pad(const OpPlan& p) {
   return mode;
 }
 
-void check_shapes(OpPlan& p, int64_t groups) {
+// [filters, channels of a group, kernel...]. int4 weights are [filters, values in whole blocks]: kernel_shape tells the rest.
+Shape read_filters(OpPlan& p, int64_t groups) {
   const Shape &x = p.in(0).shape, &w = p.in(1).shape;
+  const std::vector<int64_t> kernel = p.op().integers("kernel_shape");
+  if (p.in(1).dtype != DType::q4) {
+    if (!kernel.empty() && w.rank() > 2 && !std::equal(kernel.begin(), kernel.end(), w.begin() + 2, w.end())) {
+      p.refuse(Status::shape, "kernel_shape " + Shape(kernel).text() + " is not that of weights " + w.text());
+    }
+    return w;
+  }
+  Shape filters{w.rank() == 2 ? w[0] : 0, x.rank() > 1 ? x[1] / groups : 0};
+  if (kernel.size() + 2 > kMaxRank) p.refuse(Status::unsupported, "kernel_shape has too many values");
+  int64_t values = filters[1];
+  for (const int64_t size : kernel) {
+    want_attribute(p, size >= 1 && size < kLimit, "kernel_shape", size, "1 or more");
+    filters.push_back(size);
+    values = std::min(values * size, kMaxElements);
+  }
+  if (w.rank() != 2 || w[1] != row_elements(DType::q4, values)) {
+    p.refuse(Status::shape, "int4 weights " + w.text() + " do not hold filters " + filters.text());
+  }
+  return filters;
+}
+
+void check_shapes(OpPlan& p, const Shape& w, int64_t groups) {
+  const Shape& x = p.in(0).shape;
   const std::string shapes = "input " + x.text() + ", weights " + w.text();
-  if (x.rank() < 3 || x.rank() > 4) p.refuse(Status::unsupported, shapes + "; wanted [N, C, W] or [N, C, H, W]");
-  want_attribute(p, groups >= 1 && groups < int64_t{1} << 24, "group", groups, "1 or more");
   if (w.rank() != x.rank() || w[0] % groups != 0 || x[1] % groups != 0 || w[1] != x[1] / groups) {
     p.refuse(Status::shape, shapes + " do not fit with group " + std::to_string(groups));
   }
   if (w.product(1, w.rank()) == 0) p.refuse(Status::shape, shapes + ": the filters have no weights");
-  const std::vector<int64_t> kernel = p.op().integers("kernel_shape");
-  if (!kernel.empty() && !std::equal(kernel.begin(), kernel.end(), w.begin() + 2, w.end())) {
-    p.refuse(Status::shape, "kernel_shape " + Shape(kernel).text() + " is not that of weights " + w.text());
-  }
   if (p.inputs() > 2 && p.has(2) && p.in(2).shape != Shape{w[0]}) {
     p.refuse(Status::shape, "bias " + p.in(2).shape.text() + "; wanted " + Shape{w[0]}.text());
   }
@@ -114,13 +133,18 @@ std::vector<int64_t> ConvShape::k_offsets() const {
 }
 
 ConvShape read_conv_shape(OpPlan& p) {
-  for (int input = 0; input < 3; ++input) {
-    if (input < 2 || (p.inputs() > 2 && p.has(2))) want_dtype(p, input, {DType::f32});
+  want_dtype(p, 0, {DType::f32});
+  if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
+  const Shape& x = p.in(0).shape;
+  if (x.rank() < 3 || x.rank() > 4) {
+    p.refuse(Status::unsupported, "input " + x.text() + ", weights " + p.in(1).shape.text() +
+                                      "; wanted [N, C, W] or [N, C, H, W]");
   }
   ConvShape s;
   s.groups = p.op().integer("group", 1);
-  check_shapes(p, s.groups);
-  const Shape &x = p.in(0).shape, &weights = p.in(1).shape;
+  want_attribute(p, s.groups >= 1 && s.groups < int64_t{1} << 24, "group", s.groups, "1 or more");
+  const Shape weights = read_filters(p, s.groups);
+  check_shapes(p, weights, s.groups);
   s.batch = x[0];
   s.channels = weights[1];
   s.filters = weights[0] / s.groups;

@@ -13,62 +13,60 @@ uint64_t unsigned_product(int64_t a, int64_t b, int64_t c = 1) {
 
 // The right side of a product: one matrix [k, n] or several, packed while planning or at run time.
 struct RightSide {
-  MatrixView view;  // of the first; data only where it is known
+  WeightView view;  // of the first; data only where it is known
+  WeightFormat format;
   int group;
-  float scale = 1.0f;
   std::vector<std::shared_ptr<const PackedPanels>> packed;  // empty where the data comes at run time, then:
   BufferId source = -1, scratch = -1;
+  BufferId quantized = -1;  // for rows of the left side
 
   int64_t matrix() const { return view.k * view.n; }
-
-  void pack_into(float* to, const float* data) const {
-    pack_panels_with(to, view.k, vectors_for(view.n), group, [&](int64_t k, int64_t n) {
-      return n < view.n ? scale * data[k * view.k_stride + n * view.n_stride] : 0.0f;
-    });
-  }
 
   // The matrix `index`, packed now if need be.
   Panels panels(const Frame& frame, int64_t index) const {
     if (!packed.empty()) return packed[packed.size() == 1 ? 0 : static_cast<size_t>(index)]->panels;
-    float* to = frame.at<float>(scratch);
-    pack_into(to, frame.at<float>(source) + index * matrix());
-    return panels_at(to, view.k, view.n, group);
+    void* to = frame.at<void>(scratch);
+    pack_panels_into(to, format, at(frame.at<float>(source), index), group);
+    return panels_at(to, format, view.k, vectors_for(view.n), group);
+  }
+
+  WeightView at(const void* data, int64_t index) const {
+    WeightView matrix_view = view;
+    matrix_view.data = static_cast<const float*>(data) + index * matrix();
+    return matrix_view;
   }
 };
 
-RightSide plan_right_side(OpPlan& p, int input, MatrixView view, int64_t matrices, float scale) {
-  const Operand& in = p.in(input);
-  RightSide right{view, p.kernels().max_group, scale, {}};
-  const size_t floats = panel_floats(view.k, vectors_for(view.n));
+RightSide plan_right_side(OpPlan& p, const WeightView& view, WeightFormat format, int64_t matrices, int64_t rows,
+                          int scale_input) {
+  const Operand& in = p.in(1);
+  RightSide right{view, format, p.kernels().max_group, {}};
+  right.quantized = plan_quantized(p, format, rows, view.k);
   if (!in.known) {
     right.source = in.buffer;
-    right.scratch = p.scratch(floats * sizeof(float));
+    right.scratch = p.scratch(panel_bytes(format, view.k, vectors_for(view.n)));
     return right;
   }
   for (int64_t matrix = 0; matrix < (right.matrix() == 0 ? 1 : matrices); ++matrix) {
     const auto make = [&]() -> std::shared_ptr<const void> {
-      auto packed = std::make_shared<PackedPanels>();
-      packed->storage = AlignedBuffer(floats * sizeof(float));
-      packed->panels = panels_at(packed->storage.as<float>(), view.k, view.n, right.group);
-      right.pack_into(packed->storage.as<float>(), static_cast<const float*>(in.known) + matrix * right.matrix());
-      return packed;
+      return pack_panels(format, matrix == 0 ? view : right.at(in.known, matrix), right.group);
     };
-    right.packed.push_back(
-        std::static_pointer_cast<const PackedPanels>(p.packed(static_cast<int>(matrix), {input}, make)));
+    right.packed.push_back(std::static_pointer_cast<const PackedPanels>(
+        p.packed(static_cast<int>(matrix), weight_inputs(p, 1, scale_input), make)));
   }
   return right;
 }
 
 void tell_cost(OpPlan& p, const RightSide& right, int64_t rows, int64_t matrices) {
   const bool known = !right.packed.empty();
-  const auto floats = static_cast<uint64_t>(panel_floats(right.view.k, vectors_for(right.view.n)));
+  const auto bytes = static_cast<uint64_t>(panel_bytes(right.format, right.view.k, vectors_for(right.view.n)));
   const auto count = static_cast<uint64_t>(matrices);
-  p.cost(unsigned_product(rows, right.view.k, right.view.n), known ? count * floats * sizeof(float) : 0,
+  p.cost(unsigned_product(rows, right.view.k, right.view.n), known ? count * bytes : 0,
          known ? count * unsigned_product(right.view.k, right.view.n) : 0);
 }
 
 struct MatMulCall {
-  void (*gemm)(const GemmF32*);
+  void (*gemm)(const Gemm*);
   Walk<2> batch;  // over matrices, of the left and the right side
   int64_t m;      // rows of one matrix of the left side
   RightSide right;
@@ -88,9 +86,9 @@ struct MatMulCall {
 
   void multiply(const Frame& frame, const Panels& panels, int64_t from, int64_t to, int64_t rows) const {
     const int64_t k = right.view.k, n = right.view.n;
-    const GemmF32 product{&panels,           frame.at<float>(left) + from * m * k, k, rows,
-                          bias->as<float>(), frame.at<float>(out) + to * m * n,    n, n,
-                          frame.backwards()};
+    const Gemm product{&panels,           frame.at<float>(left) + from * m * k,  k, rows,
+                       bias->as<float>(), frame.at<float>(out) + to * m * n,     n, n,
+                       frame.backwards(), quantized_at(frame, right.quantized)};
     gemm(&product);
   }
 };
@@ -147,7 +145,7 @@ struct Start {
 };
 
 struct GemmCall {
-  void (*gemm)(const GemmF32*);
+  void (*gemm)(const Gemm*);
   int64_t m;
   RightSide right;
   std::shared_ptr<const AlignedBuffer> bias;  // where C is known and the same for every row, or left out; else:
@@ -164,7 +162,8 @@ struct GemmCall {
     float* to = frame.at<float>(out);
     if (!bias) start.fill(frame, to);
     const Panels panels = right.panels(frame, 0);
-    const GemmF32 product{&panels, x, k, m, bias ? bias->as<float>() : nullptr, to, n, n, frame.backwards()};
+    const Gemm product{&panels, x, k, m, bias ? bias->as<float>() : nullptr, to, n, n, frame.backwards(),
+                       quantized_at(frame, right.quantized)};
     gemm(&product);
   }
 };
@@ -208,13 +207,28 @@ void keep_gemm_time(OpPlan& p, bool trans_a, bool trans_b, const Shape& shape) {
   p.time_axis(0, axis);
 }
 
+// The matrix of a layer's quantised weights, [k, n] or, as int4, [n, k in whole blocks].
+Side read_weight_side(const OpPlan& p, const Weights& weights, int64_t k, bool transposed) {
+  const Shape& shape = p.in(1).shape;
+  if (weights.dtype == DType::q4) transposed = true;
+  const int64_t n = shape.rank() == 2 ? shape[transposed ? 0 : 1] : 0;
+  const int64_t lines = row_elements(weights.dtype, k);
+  if (shape.rank() != 2 || shape[transposed ? 1 : 0] != lines) {
+    p.refuse(Status::shape, input_text(p, 1) + " is " + name_of(weights.dtype) + shape.text() + "; wanted a matrix with " +
+                                std::to_string(lines) + " values for each output");
+  }
+  return {k, n, {}};
+}
+
 }  // namespace
 
 void plan_matmul(OpPlan& p) {
   want_dtype(p, 0, {DType::f32});
-  want_dtype(p, 1, {DType::f32});
   const Operand &a = p.in(0), &b = p.in(1);
-  const Side left = read_side(p, 0, true), right = read_side(p, 1, false);
+  const Side left = read_side(p, 0, true);
+  const bool quantized = b.dtype != DType::f32;
+  const Weights weights = read_weights(p, 1, 2, Shape{b.shape.rank() > 0 ? b.shape[b.shape.rank() - 1] : 1});
+  const Side right = quantized ? read_weight_side(p, weights, left.cols, false) : read_side(p, 1, false);
   if (left.cols != right.rows) {
     p.refuse(Status::shape, "shapes " + a.shape.text() + " and " + b.shape.text() + " do not multiply: " +
                                 std::to_string(left.cols) + " columns meet " + std::to_string(right.rows) + " rows");
@@ -228,34 +242,42 @@ void plan_matmul(OpPlan& p) {
 
   if (shape.elements() == 0) return p.run([](const Frame&) {});
 
-  const MatrixView view{nullptr, right.rows, right.cols, right.cols, 1};
+  WeightView view = weights.view(right.rows, right.cols);
+  if (weights.dtype != DType::q4) view.k_stride = right.cols, view.n_stride = 1;
   const Walk<2> walk(batch, {broadcast_strides(left.batch, batch), broadcast_strides(right.batch, batch)});
-  const int64_t matrices = right.batch.elements();
-  const RightSide packed = plan_right_side(p, 1, view, matrices, 1.0f);
-  tell_cost(p, packed, batch.elements() * left.rows, matrices);
-  p.run(MatMulCall{p.kernels().gemm_f32, walk, left.rows, packed, pack_bias(nullptr, right.cols), a.buffer, out});
+  const int64_t matrices = right.batch.elements(), rows = batch.elements() * left.rows;
+  const RightSide packed = plan_right_side(p, view, read_format(p, weights), matrices, rows, 2);
+  tell_cost(p, packed, rows, matrices);
+  p.run(MatMulCall{p.kernels().gemm, walk, left.rows, packed, pack_bias(nullptr, right.cols), a.buffer, out});
 }
 
 void plan_gemm(OpPlan& p) {
   want_dtype(p, 0, {DType::f32});
-  want_dtype(p, 1, {DType::f32});
   const Operand &a = p.in(0), &b = p.in(1);
   if (a.shape.rank() != 2 || b.shape.rank() != 2) {
     p.refuse(Status::shape, "shapes " + a.shape.text() + " and " + b.shape.text() + "; wanted two matrices");
   }
-  const bool trans_a = p.op().integer("transA", 0) != 0, trans_b = p.op().integer("transB", 0) != 0;
+  const bool trans_a = p.op().integer("transA", 0) != 0;
+  const bool trans_b = p.op().integer("transB", 0) != 0 || b.dtype == DType::q4;
   const int64_t m = a.shape[trans_a ? 1 : 0], k = a.shape[trans_a ? 0 : 1];
   const int64_t n = b.shape[trans_b ? 0 : 1];
-  if (b.shape[trans_b ? 1 : 0] != k) {
+  const Weights weights = read_weights(p, 1, 3, Shape{n});
+  if (b.shape[trans_b ? 1 : 0] != row_elements(weights.dtype, k)) {
     p.refuse(Status::shape, "shapes " + a.shape.text() + (trans_a ? " transposed" : "") + " and " + b.shape.text() +
                                 (trans_b ? " transposed" : "") + " do not multiply");
   }
+  const float alpha = p.op().number("alpha", 1.0f);
+  if (weights.dtype != DType::f32 && alpha != 1.0f) {
+    p.refuse(Status::unsupported, "alpha goes with float32 weights only; quantised ones hold it already");
+  }
   const Shape shape{m, n};
-  GemmCall call{p.kernels().gemm_f32, m, {}, nullptr, {}, a.buffer, -1, p.out(0, DType::f32, shape)};
+  GemmCall call{p.kernels().gemm, m, {}, nullptr, {}, a.buffer, -1, p.out(0, DType::f32, shape)};
   keep_gemm_time(p, trans_a, trans_b, shape);
   plan_start(p, call, shape);
-  const MatrixView view{nullptr, k, n, trans_b ? 1 : n, trans_b ? k : 1};
-  call.right = plan_right_side(p, 1, view, 1, p.op().number("alpha", 1.0f));
+  WeightView view = weights.view(k, n);
+  if (!trans_b) view.k_stride = n, view.n_stride = 1;
+  view.factor = alpha;
+  call.right = plan_right_side(p, view, read_format(p, weights), 1, m, 3);
   if (trans_a) call.turned = p.scratch(static_cast<size_t>(m * k) * sizeof(float));
   tell_cost(p, call.right, m, 1);
   p.run(call);

@@ -23,7 +23,7 @@ class Frame {
   T* at(BufferId id) const {
     return static_cast<T*>(table_[id]);
   }
-  // Flips with every step, so that weights are walked to and fro (see GemmF32::backwards).
+  // Flips with every step, so that weights are walked to and fro (see Gemm::backwards).
   bool backwards() const { return backwards_; }
 
  private:

@@ -1,27 +1,142 @@
 #include "ops/panels.h"
 
+#include <cstring>
+
 namespace lrt {
 
-void pack_panels_into(float* to, const MatrixView& w, int64_t vectors, int group, const ColumnOrder& order) {
-  pack_panels_with(to, w.k, vectors, group, [&](int64_t row, int64_t column) {
+namespace {
+
+// Every 32-bit lane of every line, in the order of Panels: word(line, column).
+template <class Word>
+void pack_lines(void* to, int64_t lines, int64_t vectors, int group, const Word& word) {
+  auto* at = static_cast<uint32_t*>(to);
+  for (int64_t first = 0; first < vectors; first += group) {
+    const int64_t begin = first * LRT_LANES, end = std::min(first + group, vectors) * LRT_LANES;
+    for (int64_t line = 0; line < lines; ++line) {
+      for (int64_t column = begin; column < end; ++column) *at++ = word(line, column);
+    }
+  }
+}
+
+uint32_t bits_of(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+
+void pack_f32(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
+  pack_lines(to, w.k, vectors, group, [&](int64_t line, int64_t column) {
     const int64_t from = order(column);
-    return from < 0 ? 0.0f : w.data[row * w.k_stride + from * w.n_stride];
+    return from < 0 ? 0u : bits_of(w.float_at(line, from));
   });
 }
 
-void pack_panels_into(float* to, const MatrixView& w, int group) {
-  const int64_t n = w.n;
-  pack_panels_into(to, w, vectors_for(n), group, [n](int64_t column) { return column < n ? column : -1; });
+void pack_bf16(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
+  pack_lines(to, (w.k + 1) / 2, vectors, group, [&](int64_t line, int64_t column) {
+    const int64_t from = order(column), odd = 2 * line + 1;
+    if (from < 0) return 0u;
+    return bits_of(w.float_at(2 * line, from)) >> 16 | (odd < w.k ? bits_of(w.float_at(odd, from)) : 0u);
+  });
 }
 
-Panels panels_at(const float* data, int64_t k, int64_t n, int group) { return {data, k, vectors_for(n), group}; }
+void pack_int8(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
+  pack_lines(to, (w.k + 3) / 4, vectors, group, [&](int64_t line, int64_t column) {
+    const int64_t from = order(column);
+    uint32_t word = 0;
+    for (int64_t k = 4 * line; from >= 0 && k < std::min(4 * line + 4, w.k); ++k) {
+      word |= static_cast<uint32_t>(static_cast<uint8_t>(w.int8_at(k, from))) << 8 * (k % 4);
+    }
+    return word;
+  });
+  const Panels panels = panels_at(to, LRT_FORMAT_INT8, w.k, vectors, group);
+  auto* scales = const_cast<float*>(panels.scales);
+  auto* sums = const_cast<int32_t*>(panels.sums);
+  for (int64_t column = 0; column < vectors * LRT_LANES; ++column) {
+    const int64_t from = order(column);
+    scales[column] = from < 0 ? 0.0f : w.scales[from];
+    sums[column] = 0;
+    for (int64_t k = 0; from >= 0 && k < w.k; ++k) sums[column] += w.int8_at(k, from);
+  }
+}
 
-std::shared_ptr<const PackedPanels> pack_panels(const MatrixView& w, int group) {
+// One block of 32 values of k of one vector.
+void pack_int4_block(uint8_t* to, const WeightView& w, int64_t first, int64_t column, const ColumnOrder& order) {
+  constexpr uint8_t kZero = 8;
+  for (int64_t lane = 0; lane < LRT_LANES; ++lane) {
+    const int64_t from = order(column + lane);
+    const auto nibble = [&](int64_t k) { return from < 0 || k >= w.k ? kZero : w.nibble_at(k, from); };
+    for (int64_t line = 0; line < 4; ++line) {
+      for (int64_t j = 0; j < 4; ++j) {
+        const int64_t k = first + 8 * line + j;
+        to[line * 64 + lane * 4 + j] = static_cast<uint8_t>(nibble(k) | nibble(k + 4) << 4);
+      }
+    }
+    const uint16_t scale = from < 0 ? 0 : w.half_scale_at(first, from);
+    std::memcpy(to + 4 * 64 + lane * 2, &scale, sizeof scale);
+  }
+}
+
+void pack_int4(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
+  auto* at = static_cast<uint8_t*>(to);
+  for (int64_t first = 0; first < vectors; first += group) {
+    for (int64_t k = 0; k < w.k; k += kQ4Block) {
+      for (int64_t v = first; v < std::min(first + group, vectors); ++v, at += 4 * 64 + 32) {
+        pack_int4_block(at, w, k, v * LRT_LANES, order);
+      }
+    }
+  }
+}
+
+bool has_scales(WeightFormat format) { return format == LRT_FORMAT_INT8 || format == LRT_FORMAT_INT8X16; }
+
+}  // namespace
+
+size_t panel_bytes(WeightFormat format, int64_t k, int64_t vectors) {
+  return static_cast<size_t>(vectors * (lrt_vector_bytes(format, k) + (has_scales(format) ? 2 * 64 : 0)));
+}
+
+void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_t vectors, int group,
+                      const ColumnOrder& order) {
+  switch (format) {
+    case LRT_FORMAT_BF16:
+      return pack_bf16(to, w, vectors, group, order);
+    case LRT_FORMAT_INT8:
+    case LRT_FORMAT_INT8X16:
+      return pack_int8(to, w, vectors, group, order);
+    case LRT_FORMAT_INT4:
+      return pack_int4(to, w, vectors, group, order);
+    default:
+      return pack_f32(to, w, vectors, group, order);
+  }
+}
+
+void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int group) {
+  const int64_t n = w.n;
+  pack_panels_into(to, format, w, vectors_for(n), group, [n](int64_t column) { return column < n ? column : -1; });
+}
+
+Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vectors, int group) {
+  Panels panels{data, nullptr, nullptr, k, vectors, group, format};
+  if (has_scales(format)) {
+    const char* behind = static_cast<const char*>(data) + vectors * lrt_vector_bytes(format, k);
+    panels.scales = reinterpret_cast<const float*>(behind);
+    panels.sums = reinterpret_cast<const int32_t*>(behind + vectors * 64);
+  }
+  return panels;
+}
+
+std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group) {
   auto packed = std::make_shared<PackedPanels>();
-  packed->storage = AlignedBuffer(panel_floats(w.k, vectors_for(w.n)) * sizeof(float));
-  packed->panels = panels_at(packed->storage.as<float>(), w.k, w.n, group);
-  pack_panels_into(packed->storage.as<float>(), w, group);
+  const int64_t vectors = vectors_for(w.n);
+  packed->storage = AlignedBuffer(panel_bytes(format, w.k, vectors));
+  packed->panels = panels_at(packed->storage.as<void>(), format, w.k, vectors, group);
+  pack_panels_into(packed->storage.as<void>(), format, w, group);
   return packed;
+}
+
+BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k) {
+  const int64_t row = lrt_quantized_row(format, k);
+  return row == 0 ? -1 : p.scratch(static_cast<size_t>(rows * row));
 }
 
 void pack_bias_into(float* to, const float* bias, int64_t n) {
@@ -31,7 +146,7 @@ void pack_bias_into(float* to, const float* bias, int64_t n) {
 }
 
 std::shared_ptr<const AlignedBuffer> pack_bias(const float* bias, int64_t n) {
-  auto packed = std::make_shared<AlignedBuffer>(panel_floats(1, vectors_for(n)) * sizeof(float));
+  auto packed = std::make_shared<AlignedBuffer>(panel_bytes(LRT_FORMAT_F32, 1, vectors_for(n)));
   if (n > 0) pack_bias_into(packed->as<float>(), bias, n);
   return packed;
 }

@@ -9,32 +9,14 @@
 
 #include "kernels/kernels.h"
 #include "model/memory.h"
+#include "ops/weights.h"
 
 namespace lrt {
 
-// Element (k, n) of a matrix [k, n] stands at data[k * k_stride + n * n_stride].
-struct MatrixView {
-  const float* data = nullptr;
-  int64_t k = 0, n = 0;
-  int64_t k_stride = 0, n_stride = 0;
-};
-
 inline int64_t vectors_for(int64_t columns) { return (columns + LRT_LANES - 1) / LRT_LANES; }
 
-inline size_t panel_floats(int64_t k, int64_t vectors) { return static_cast<size_t>(k * vectors * LRT_LANES); }
-
-// at(k, column) gives every float of k rows of `vectors` vectors, those that only fill up a vector too. Allocates
-// nothing, so that weights known only at run time can be packed into scratch.
-template <class At>
-void pack_panels_with(float* to, int64_t k, int64_t vectors, int group, const At& at) {
-  for (int64_t first = 0; first < vectors; first += group) {
-    const int64_t begin = first * LRT_LANES;
-    const int64_t end = std::min(first + group, vectors) * LRT_LANES;
-    for (int64_t row = 0; row < k; ++row) {
-      for (int64_t column = begin; column < end; ++column) *to++ = at(row, column);
-    }
-  }
-}
+// Bytes of a packed matrix, a multiple of 32.
+size_t panel_bytes(WeightFormat format, int64_t k, int64_t vectors);
 
 // Says which column of the source goes where: the source's column for a packed one, or -1 for zeros. Borrows the
 // function it is made from, so it never allocates, as std::function may.
@@ -51,19 +33,26 @@ class ColumnOrder {
   int64_t (*call_)(const void*, int64_t);
 };
 
-void pack_panels_into(float* to, const MatrixView& w, int64_t vectors, int group, const ColumnOrder& order);
-void pack_panels_into(float* to, const MatrixView& w, int group);
+// Allocates nothing, so that weights known only at run time can be packed into scratch.
+void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_t vectors, int group,
+                      const ColumnOrder& order);
+void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int group);
+
+// The layout of a matrix that stands, or will stand, packed at data.
+Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vectors, int group);
 
 struct PackedPanels {
   Panels panels;
   AlignedBuffer storage;
 };
+std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group);
 
-// The layout of w in packed floats that stand, or will stand, at data.
-Panels panels_at(const float* data, int64_t k, int64_t n, int group);
-std::shared_ptr<const PackedPanels> pack_panels(const MatrixView& w, int group);
+// Scratch for `rows` rows of x where a format wants them quantised; -1 where it does not.
+BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k);
+// That scratch, or null.
+inline void* quantized_at(const Frame& frame, BufferId scratch) { return scratch < 0 ? nullptr : frame.at<void>(scratch); }
 
-// A bias as gemm_f32 wants it, filled up with zeros to whole vectors. Without data it is all zeros: gemm_f32 goes on
+// A bias as gemm wants it, filled up with zeros to whole vectors. Without data it is all zeros: gemm goes on
 // summing in its output where it is given no bias, so a product without one starts from these.
 void pack_bias_into(float* to, const float* bias, int64_t n);
 std::shared_ptr<const AlignedBuffer> pack_bias(const float* bias, int64_t n);

@@ -22,8 +22,8 @@ constexpr CellType kLstm{4, 3, make_lstm_cell, true};
 constexpr CellType kGru{3, 2, make_gru_cell, false};
 constexpr CellType kRnn{1, 1, make_rnn_cell, false};
 
-// Inputs of the three ops; GRU and RNN stop before c.
-enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole };
+// Inputs of the three ops; GRU and RNN have no c and no peepholes.
+enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale };
 
 int activation_kind(OpPlan& p, std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -83,15 +83,16 @@ SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   s.steps = x.shape[s.batch_first ? 1 : 0];
   s.batch = x.shape[s.batch_first ? 0 : 1];
   s.inputs = x.shape[2];
-  s.hidden = r.shape[2];
+  s.hidden = r.shape[1] / type.gates;
   s.directions = directions;
   const int64_t declared = p.op().integer("hidden_size", s.hidden);
   if (declared != s.hidden || s.hidden < 1) {
     p.refuse(Status::shape, "hidden_size is " + std::to_string(declared) + " but R is " + r.shape.text());
   }
   const int64_t gate_units = type.gates * s.hidden;
-  expect(p, kW, "W", DType::f32, Shape{directions, gate_units, s.inputs});
-  expect(p, kR, "R", DType::f32, Shape{directions, gate_units, s.hidden});
+  const DType dtype = p.in(kW).dtype;
+  expect(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
+  expect(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.hidden)});
   if (p.has(kB)) expect(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
   if (p.has(kLengths)) expect(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
   if (type.cell_state && p.has(kPeephole)) expect(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
@@ -131,8 +132,9 @@ std::vector<SequenceCall::Direction> make_directions(OpPlan& p, const CellType& 
   return directions;
 }
 
-void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type) {
-  std::vector<int> reads = {kW, kR};
+void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type, const Weights& w, const Weights& r) {
+  std::vector<int> reads = weight_inputs(p, kW, kWScale);
+  for (const int input : weight_inputs(p, kR, kRScale)) reads.push_back(input);
   if (p.has(kB)) reads.push_back(kB);
   if (type.cell_state && p.has(kPeephole)) reads.push_back(kPeephole);
   const auto reads_it = [&](int i) { return std::find(reads.begin(), reads.end(), i) != reads.end(); };
@@ -141,7 +143,7 @@ void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type) {
     const auto data = [&](int i) { return reads_it(i) ? static_cast<const float*>(p.in(i).known) : nullptr; };
     call.packed = p.packed(0, reads, [&]() -> std::shared_ptr<const void> {
       auto packed = std::make_shared<AlignedBuffer>(bytes);
-      call.pack(packed->as<float>(), CellWeights{data(kW), data(kR), data(kB), data(kPeephole)});
+      call.pack(packed->as<float>(), CellWeights{w, r, data(kB), data(kPeephole)});
       return packed;
     });
     return;
@@ -194,7 +196,11 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   const std::vector<bool> reversed = read_directions(p);
   const auto directions = static_cast<int64_t>(reversed.size());
   const SequenceShape s = call.shape = read_shape(p, type, directions);
-  call.directions = make_directions(p, type, read_options(p, type, s), reversed);
+  const Shape scale_shape{directions, type.gates * s.hidden};
+  const Weights w = read_weights(p, kW, kWScale, scale_shape), r = read_weights(p, kR, kRScale, scale_shape);
+  CellOptions options = read_options(p, type, s);
+  options.format = read_format(p, w);
+  call.directions = make_directions(p, type, options, reversed);
   const Cell& cell = *call.directions[0].cell;
 
   const bool keeps = plan_time(p, s, directions == 1 && !reversed[0]);
@@ -209,7 +215,7 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
 
   call.x = p.in(kX).buffer;
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
-  plan_weights(p, call, type);
+  plan_weights(p, call, type, w, r);
 
   const int64_t row_bytes = std::max<int64_t>(1, s.batch * cell.gate_row() * static_cast<int64_t>(sizeof(float)));
   call.chunk = std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, s.steps));
@@ -219,6 +225,7 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (type.cell_state) call.c_scratch = p.scratch(floats(s.batch * s.hidden));
   size_t extra = 0;
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
+  if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch)) call.quantized_scratch = p.scratch(bytes);
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
   const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));

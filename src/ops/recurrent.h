@@ -52,7 +52,7 @@ class SequenceCall {
   BufferId x = -1, lengths = -1, h_initial = -1, c_initial = -1;
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes
-  BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1;
+  BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1, quantized_scratch = -1;
   int64_t chunk = 1;  // steps projected at once
 
  private:
@@ -60,7 +60,7 @@ class SequenceCall {
   void run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
                 int64_t length) const;
   void project(const Cell& cell, const float* weights, const float* start, int64_t steps, int64_t rows,
-               float* gate_rows, bool backwards) const;
+               float* gate_rows, void* quantized, bool backwards) const;
   Rows state(float* base, int64_t direction, int64_t first) const;
   void copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
                   int64_t first, int64_t rows) const;

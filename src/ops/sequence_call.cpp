@@ -32,8 +32,8 @@ void SequenceCall::pack(float* memory, const CellWeights& all) const {
     const Cell& cell = *directions[d].cell;
     const int64_t gate_units = cell.gates() * shape.hidden, at = static_cast<int64_t>(d);
     CellWeights own;
-    own.w = all.w + at * gate_units * shape.inputs;
-    own.r = all.r + at * gate_units * shape.hidden;
+    own.w = all.w.from_row(at * gate_units, shape.inputs);
+    own.r = all.r.from_row(at * gate_units, shape.hidden);
     own.b = all.b ? all.b + at * 2 * gate_units : nullptr;
     own.p = all.p ? all.p + at * 3 * shape.hidden : nullptr;
     cell.pack(memory + directions[d].packed_at, own);
@@ -44,7 +44,7 @@ const float* SequenceCall::packed_weights(const Frame& frame) const {
   if (packed) return static_cast<const AlignedBuffer*>(packed.get())->as<float>();
   const auto at = [&frame](BufferId id) -> const float* { return id < 0 ? nullptr : frame.at<float>(id); };
   float* memory = frame.at<float>(packed_scratch);
-  pack(memory, CellWeights{at(w), at(r), at(b), at(p)});
+  pack(memory, CellWeights{{at(w)}, {at(r)}, at(b), at(p)});
   return memory;
 }
 
@@ -75,16 +75,16 @@ void SequenceCall::copy_state(const Rows& from, const Frame& frame, const std::v
 
 // Gate sums of `steps` steps from `start` on, of the rows that are stepped together.
 void SequenceCall::project(const Cell& cell, const float* weights, const float* start, int64_t steps, int64_t rows,
-                           float* gate_rows, bool backwards) const {
+                           float* gate_rows, void* quantized, bool backwards) const {
   const int64_t gate_row = cell.gate_row();
   if (rows == 1) {
-    cell.project(weights, start, shape.x_step(), steps, gate_rows, gate_row, backwards);
+    cell.project(weights, start, shape.x_step(), steps, gate_rows, gate_row, quantized, backwards);
   } else if (steps == 1 || shape.x_step() == rows * shape.x_row()) {
-    cell.project(weights, start, shape.x_row(), steps * rows, gate_rows, gate_row, backwards);
+    cell.project(weights, start, shape.x_row(), steps * rows, gate_rows, gate_row, quantized, backwards);
   } else {
     for (int64_t row = 0; row < rows; ++row) {
       cell.project(weights, start + row * shape.x_row(), shape.x_step(), steps, gate_rows + row * gate_row,
-                   rows * gate_row, backwards);
+                   rows * gate_row, quantized, backwards);
     }
   }
 }
@@ -95,6 +95,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
   const bool reverse = directions[static_cast<size_t>(direction)].reversed, has_cell = cell.has_cell_state();
   const int64_t hidden = shape.hidden, gate_row = cell.gate_row();
   float* gate_rows = frame.at<float>(gates);
+  void* quantized = quantized_at(frame, quantized_scratch);
   // Without Y the new h alternates between two rows, since a step reads all of the old one while it writes.
   float* own = frame.at<float>(h_scratch);
   const Rows h_own[2] = {{own, hidden}, {own + rows * hidden, hidden}};
@@ -126,7 +127,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
     project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, rows,
-            gate_rows, backwards);
+            gate_rows, quantized, backwards);
     for (int64_t s = done; s < done + count; ++s, backwards = !backwards) {
       const int64_t t = reverse ? length - 1 - s : s;
       CellStep step;
@@ -137,6 +138,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
       step.c_out = c_out;
       step.rows = rows;
       step.scratch = cell_scratch < 0 ? nullptr : frame.at<float>(cell_scratch);
+      step.quantized = quantized;
       step.backwards = backwards;
       if (y >= 0) {
         step.h_out = y_rows(t);

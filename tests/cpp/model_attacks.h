@@ -343,4 +343,110 @@ inline const std::vector<Attack>& graph_attacks() {
   return attacks;
 }
 
+// Where weights of dtypes that only weights have are wrong, or stand where they may not.
+inline const std::vector<Attack>& packed_attacks() {
+  static const std::vector<Attack> attacks = {
+      {"dtype 8", [](Image& m) { set(m, "lstm_rt.tensor.dtypes", 0, 8); }, "there is no dtype 8"},
+      {"an input of int4", [](Image& m) { set(m, "lstm_rt.input.dtypes", 0, 7); }, "there is no dtype 7"},
+      {"an output of bfloat16", [](Image& m) { set(m, "lstm_rt.output.dtypes", 0, 6); }, "there is no dtype 6"},
+      {"int4 in rows of 48",
+       [](Image& m) {
+         m = int4_model();
+         m.tensors[0].dims = {48, 2};
+       },
+       "tensor 'w', byte"},
+      {"int4 without dims",
+       [](Image& m) {
+         m = int4_model();
+         m.tensors[0].dims = {};
+       },
+       "its rows do not make whole blocks of 32"},
+      {"int4 whose last dim is 2",
+       [](Image& m) {
+         m = int4_model();
+         set(m, "lstm_rt.tensor.dims", 0, 64);
+         set(m, "lstm_rt.tensor.dims", 1, 2);
+       },
+       "tensor 'w': the last dim of an int4 tensor is a multiple of 32, but its shape is [64, 2]"},
+      {"int4 of rank 0",
+       [](Image& m) {
+         m = int4_model();
+         set(m, "lstm_rt.tensor.ranks", 0, 0);
+         m.ints("lstm_rt.tensor.dims", {3, 1, 2, 1, 2, 1, 2, 1}, I64);
+       },
+       "but its shape is []"},
+      {"int4 of half its shape",
+       [](Image& m) {
+         m = int4_model();
+         set(m, "lstm_rt.tensor.dims", 0, 1);
+       },
+       "shape [1, 64] of int4 does not make the 72 bytes"},
+      {"a block with an infinite scale",
+       [](Image& m) {
+         m = int4_model();
+         m.tensors[0].data[3 * 18] = '\0';
+         m.tensors[0].data[3 * 18 + 1] = '\xFC';
+       },
+       "tensor 'w': block 3 has a scale that is not finite"},
+      {"a block with no number for a scale",
+       [](Image& m) {
+         m = int4_model();
+         m.tensors[0].data[1] = '\x7E';
+       },
+       "tensor 'w': block 0 has a scale that is not finite"},
+      {"int4 stored as bytes",
+       [](Image& m) {
+         m = int4_model();
+         m.tensors[0].type = TENSOR_I8;
+         m.tensors[0].dims = {72};
+       },
+       "it is stored as GGUF type 24, which cannot hold int4"},
+      {"bfloat16 stored as int4",
+       [](Image& m) {
+         m = int4_model();
+         set(m, "lstm_rt.tensor.dtypes", 0, 6);
+       },
+       "it is stored as GGUF type 2, which cannot hold bfloat16"},
+      {"bfloat16 in a self-test",
+       [](Image& m) {
+         m.tensors[4] = {"test.s", TENSOR_BF16, {2, 1}, std::string(4, '\0'), 0};
+         set(m, "lstm_rt.tensor.dtypes", 4, 6);
+       },
+       "a self-test holds a tensor of bfloat16"},
+      {"int4 in a self-test",
+       [](Image& m) {
+         m.tensors[6] = {"test.s2", TENSOR_Q4_0, {32}, std::string(18, '\0'), 0};
+         set(m, "lstm_rt.tensor.dtypes", 6, 7);
+         set(m, "lstm_rt.tensor.dims", 9, 32);
+       },
+       "a self-test holds a tensor of int4"},
+      {"bfloat16 on the left of a product",
+       [](Image& m) {
+         m = bfloat16_model();
+         set(m, "lstm_rt.op.inputs", 0, 1);
+         set(m, "lstm_rt.op.inputs", 1, 0);
+       },
+       "node 'product' (MatMul): input 0 is weight 'w' of bfloat16"},
+      {"int4 for an op inside a branch",
+       [](Image& m) {
+         m = int4_model();
+         set(m, "lstm_rt.op.inputs", 6, 1);
+       },
+       "node 'then/tanh' (Tanh): input 0 is weight 'w' of int4"},
+      {"int4 out of a branch",
+       [](Image& m) {
+         m = int4_model();
+         set(m, "lstm_rt.block.outputs", 2, 1);
+       },
+       "an output of a block is weight 'w' of int4"},
+      {"bfloat16 out of the model",
+       [](Image& m) {
+         m = bfloat16_model();
+         set(m, "lstm_rt.block.outputs", 0, 1);
+       },
+       "an output of a block is weight 'w' of bfloat16"},
+  };
+  return attacks;
+}
+
 }  // namespace lrt_test

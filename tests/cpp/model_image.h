@@ -10,7 +10,14 @@
 namespace lrt_test {
 
 enum GgufType : uint32_t { U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 };
-enum TensorType : uint32_t { TENSOR_F32 = 0, TENSOR_I8 = 24, TENSOR_I32 = 26, TENSOR_I64 = 27 };
+enum TensorType : uint32_t {
+  TENSOR_F32 = 0,
+  TENSOR_Q4_0 = 2,
+  TENSOR_I8 = 24,
+  TENSOR_I32 = 26,
+  TENSOR_I64 = 27,
+  TENSOR_BF16 = 30
+};
 
 template <class T>
 void append(std::string& bytes, T value) {
@@ -242,6 +249,22 @@ inline Image small_model() {
   image.ints("lstm_rt.tensor.ranks", {2, 0, 2, 0, 2, 2, 2});
   image.ints("lstm_rt.tensor.dims", {3, 2, 1, 3, 1, 2, 1, 2, 1, 2}, I64);
   image.integer("lstm_rt.selftest.count", 1);
+  return image;
+}
+
+// The small model with w as int4 [2, 64] or bfloat16 [3, 2].
+inline Image int4_model() {
+  Image image = small_model();
+  image.tensors[0] = {"w", TENSOR_Q4_0, {64, 2}, std::string(4 * 18, '\x11'), 0};
+  image.at("lstm_rt.tensor.dtypes").ints[0] = 7;
+  image.at("lstm_rt.tensor.dims").ints[0] = 2;
+  image.at("lstm_rt.tensor.dims").ints[1] = 64;
+  return image;
+}
+inline Image bfloat16_model() {
+  Image image = small_model();
+  image.tensors[0] = {"w", TENSOR_BF16, {2, 3}, std::string(12, '\x3F'), 0};
+  image.at("lstm_rt.tensor.dtypes").ints[0] = 6;
   return image;
 }
 

@@ -15,7 +15,7 @@ struct Packed {
     storage.resize(static_cast<size_t>(vectors * 16 * k + 16));
     float* at = storage.data();
     while (reinterpret_cast<uintptr_t>(at) % 64) ++at;
-    panels = {at, k, vectors, group};
+    panels = {at, nullptr, nullptr, k, vectors, group, LRT_FORMAT_F32};
     for (int64_t first = 0; first < vectors; first += group) {
       const int64_t end = std::min(first + group, vectors);
       for (int64_t row = 0; row < k; ++row) {
@@ -66,9 +66,9 @@ void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows,
     for (int group = 1; group <= kernels.max_group; ++group) {
       const Packed packed(w, k, n, vectors, group, [n](int64_t c) { return c < n ? c : -1; });
       Floats out = start;
-      const GemmF32 gemm{&packed.panels, x.data(),   x_stride, rows,     biased ? bias.data() : nullptr,
-                         out.data(),     out_stride, n,        group % 2};
-      kernels.gemm_f32(&gemm);
+      const Gemm gemm{&packed.panels, x.data(),   x_stride, rows,      biased ? bias.data() : nullptr,
+                      out.data(),     out_stride, n,        group % 2, nullptr};
+      kernels.gemm(&gemm);
       check(same_bits(out, expected), text("gemm k, n, rows, group, biased", k, n, rows, group, biased));
     }
     hash->add(expected);
@@ -157,15 +157,15 @@ void run_step(const Kernels& kernels, const StepInput& in, const Panels& r, int6
                h_at = static_cast<size_t>(first * in.h_stride());
   const int64_t stride = in.h_stride();
   if (in.gates == 4) {
-    const LstmStepF32 step{&r,     &in.sums[gates_at], in.gate_stride(), &in.h[h_at],   stride, &out->c[h_at],
+    const LstmStep step{&r,     &in.sums[gates_at], in.gate_stride(), &in.h[h_at],   stride, &out->c[h_at],
                            stride, &out->h[h_at],      stride,           &out->c[h_at], stride, in.hidden,
-                           rows,   backwards};
-    kernels.lstm_step_f32(&step);
+                           rows,   backwards, nullptr};
+    kernels.lstm_step(&step);
   } else {
-    const GruStepF32 step{&r,       &in.sums[gates_at], in.gate_stride(), in.rbias.data(), &in.h[h_at],
+    const GruStep step{&r,       &in.sums[gates_at], in.gate_stride(), in.rbias.data(), &in.h[h_at],
                           stride,   &out->h[h_at],      stride,           in.hidden,       rows,
-                          backwards};
-    kernels.gru_step_f32(&step);
+                          backwards, nullptr};
+    kernels.gru_step(&step);
   }
 }
 
@@ -248,9 +248,9 @@ void test_step_extremes(const Kernels& kernels) {
           const float sums[4] = {i, o, f, g};
           Floats gates(64), c(1, 0.5f), h(1);
           for (size_t n = 0; n < 64; ++n) gates[n] = sums[n / 16];
-          const LstmStepF32 step{
-              &packed.panels, gates.data(), 64, &h_in, 1, c.data(), 1, h.data(), 1, c.data(), 1, 1, 1, 0};
-          kernels.lstm_step_f32(&step);
+          const LstmStep step{
+              &packed.panels, gates.data(), 64, &h_in, 1, c.data(), 1, h.data(), 1, c.data(), 1, 1, 1, 0, nullptr};
+          kernels.lstm_step(&step);
           const double c_new = sigmoid(f) * 0.5 + sigmoid(i) * std::tanh(double(g)),
                        h_new = sigmoid(o) * std::tanh(c_new);
           const auto agrees = [](float got, double want) {

@@ -1,6 +1,7 @@
 // The reader of model files: a right file gives the right graph, a wrong one its own message, and no file a crash or
 // more memory than a small multiple of its size. Run it under AddressSanitizer too. Mutations: the first argument.
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -96,6 +97,7 @@ bool keeps_promises(const lrt::Graph& graph) {
   };
   for (const lrt::Port& port : graph.inputs) define(port.value);
   for (const lrt::Weight& weight : graph.weights) touch(weight), define(weight.value);
+  const auto value_dtype = [](lrt::DType dtype) { return static_cast<int>(dtype) < lrt::kDTypes; };
   for (const lrt::Block& block : graph.blocks) {
     right = right && in_range(block.outputs, values, 0);
     for (const lrt::Op& op : block.ops) {
@@ -110,8 +112,9 @@ bool keeps_promises(const lrt::Graph& graph) {
   }
   for (const lrt::SelfTest& test : graph.selftests) {
     right = right && test.inputs.size() == graph.inputs.size() && test.outputs.size() == graph.outputs.size();
-    for (const lrt::Constant& constant : test.inputs) touch(constant);
-    for (const lrt::Constant& constant : test.outputs) touch(constant);
+    for (const auto* constants : {&test.inputs, &test.outputs}) {
+      for (const lrt::Constant& constant : *constants) touch(constant), right = right && value_dtype(constant.dtype);
+    }
   }
   for (const auto& [input, output] : graph.bindings) {
     right =
@@ -214,6 +217,8 @@ void test_variants() {
   });
   reads("names in other alphabets",
         [](Image& m) { m.at("lstm_rt.graph.values").strings[0] = "\xC3\xA9/\xE8\xBE\x93/\xF0\x9F\x8E\xA4"; });
+  reads("an int4 weight", [](Image& m) { m = int4_model(); });
+  reads("a bfloat16 weight", [](Image& m) { m = bfloat16_model(); });
   reads("Ifs 64 deep", [](Image& m) { nest(m, 64); });
   reads("an output that is an input", [](Image& m) { m.at("lstm_rt.block.outputs").ints[0] = 0; });
   std::string unpadded = small_model().bytes();
@@ -353,7 +358,7 @@ class Mutator {
         change(tensor.dims, static_cast<uint64_t>(number()));
         break;
       case 1:
-        tensor.type = 24 + static_cast<uint32_t>(below(4));
+        tensor.type = std::array{0u, 2u, 24u, 26u, 27u, 30u}[below(6)];
         break;
       case 2:
         tensor.shift = static_cast<int64_t>(32 * static_cast<uint64_t>(number()));
@@ -495,6 +500,9 @@ void test_shapes() {
   expect_error(lrt::Status::shape, "[1099511627776, 2] has more elements",
                [] { lrt::Shape({lrt::kMaxElements, 2}).elements(); });
   expect_error(lrt::Status::shape, "more elements", [] { lrt::Shape({INT64_MAX, INT64_MAX}).elements(); });
+  expect(lrt::bytes_of(lrt::DType::q4, {3, 64}) == 108 && lrt::bytes_of(lrt::DType::q4, {0, 32}) == 0, "bytes of int4");
+  expect(lrt::bytes_of(lrt::DType::bf16, {3, 5}) == 30 && lrt::bytes_of(lrt::DType::i64, {}) == 8, "bytes of others");
+  expect_error(lrt::Status::internal, "an element of int4", [] { lrt::size_of(lrt::DType::q4); });
   expect_error(lrt::Status::internal, "negative dim", [] { lrt::Shape({2, -1}).elements(); });
   expect_error(lrt::Status::unsupported, "more than 8 dims", [] { lrt::Shape::filled(9, 1); });
   expect_error(lrt::Status::internal, "no axis 2", [] { lrt::Shape({1, 2}).erase(2); });
@@ -539,12 +547,15 @@ int main(int argc, char** argv) {
   test_attacks(container_attacks());
   test_attacks(table_attacks());
   test_attacks(graph_attacks());
+  test_attacks(packed_attacks());
   test_bytes();
   test_truncation();
   const std::string bytes = small_model().bytes();
   test_mutations("bytes", mutations, [&](Mutator& mutator) { return mutator.mutate_bytes(bytes); });
-  const Image image = small_model();
-  test_mutations("tables", mutations, [&](Mutator& mutator) { return mutator.mutate_tables(image); });
+  for (const auto& [what, image] : {std::pair("tables", small_model()), std::pair("tables with int4", int4_model()),
+                                    std::pair("tables with bfloat16", bfloat16_model())}) {
+    test_mutations(what, mutations, [&, &from = image](Mutator& mutator) { return mutator.mutate_tables(from); });
+  }
   test_memory();
   test_files();
   test_shapes();

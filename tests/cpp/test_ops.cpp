@@ -168,10 +168,10 @@ struct Product {
       wanted += static_cast<double>(x[i]) * static_cast<double>(w[i]);
       size += std::fabs(static_cast<double>(x[i]) * static_cast<double>(w[i]));
     }
-    const Panels panels{column.as<float>(), k, 1, 1};
+    const Panels panels{column.as<float>(), nullptr, nullptr, k, 1, 1, LRT_FORMAT_F32};
     float bias[LRT_LANES] = {start}, out = 0.0f;
-    const GemmF32 product{&panels, x.data(), k, 1, bias, &out, 1, 1, 0};
-    kernels->gemm_f32(&product);
+    const Gemm product{&panels, x.data(), k, 1, bias, &out, 1, 1, 0, nullptr};
+    kernels->gemm(&product);
     if (!(std::fabs(static_cast<double>(out) - wanted) <= 1e-5 * size)) check(false, "a product by the kernel");
     return out;
   }

@@ -57,5 +57,62 @@ LRT_INLINE V split_exponent(V x, V* m) {
   return _mm512_cvtepi32_ps(e);
 }
 
+// Integers, for quantised products. All exact.
+using I = __m512i;      // 16 lanes of int32
+using Bytes = __m512i;  // 16 lanes of 4 bytes
+using Four = __m512i;   // 4 activations, in every lane
+using N = __m512i;      // sums of products with nibbles, on their way
+
+constexpr int kIntAccumulators = 16;  // sums of a tile of integers
+
+LRT_INLINE Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
+LRT_INLINE I zero_ints() { return _mm512_setzero_si512(); }
+LRT_INLINE I broadcast_int(int32_t x) { return _mm512_set1_epi32(x); }
+LRT_INLINE I load_ints(const int32_t* p) { return _mm512_loadu_si512(p); }
+LRT_INLINE void store_ints(int32_t* p, I a) { _mm512_storeu_si512(p, a); }
+LRT_INLINE I add(I a, I b) { return _mm512_add_epi32(a, b); }
+LRT_INLINE I sub(I a, I b) { return _mm512_sub_epi32(a, b); }
+LRT_INLINE I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
+LRT_INLINE I and_int(I a, I b) { return _mm512_and_si512(a, b); }
+LRT_INLINE I bits_of(V a) { return _mm512_castps_si512(a); }
+LRT_INLINE V to_float(I a) { return _mm512_cvtepi32_ps(a); }  // to nearest, ties to even
+
+// Two bfloat16 in each lane, as floats.
+LRT_INLINE V widen_low(Bytes w) { return _mm512_castsi512_ps(_mm512_slli_epi32(w, 16)); }
+LRT_INLINE V widen_high(Bytes w) { return _mm512_castsi512_ps(_mm512_and_si512(w, _mm512_set1_epi32(-65536))); }
+LRT_INLINE V load_halves(const uint16_t* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+// The low byte of each lane.
+LRT_INLINE void store_bytes(int8_t* p, I a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(a));
+}
+LRT_INLINE Four broadcast_four(const int8_t* p) {
+  int32_t word;
+  __builtin_memcpy(&word, p, 4);
+  return _mm512_set1_epi32(word);
+}
+
+#ifndef LRT_VNNI
+// Activations are stored as they are (as for vpdpbusd: with 128 added), and a sum starts where dot_start says.
+constexpr int kActivationOffset = 0;
+LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }
+// Lane i: sum + Σ_j w[4i + j]·x[j], for |w|, |x| <= 127, where no pair of products leaves int16.
+LRT_INLINE I dot4(I sum, Bytes w, Four x) {
+  const I signed_w = _mm512_mask_sub_epi8(w, _mm512_movepi8_mask(x), zero_ints(), w);
+  const I pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), signed_w);
+  return add(sum, _mm512_madd_epi16(pairs, _mm512_set1_epi16(1)));
+}
+// Adds (low halves of w)·low + (high halves of w)·high. Of four such, from zero, no sum of pairs leaves int16.
+LRT_INLINE N nibble_zero() { return zero_ints(); }
+LRT_INLINE N nibble_dot(N sum, Bytes w, Four low, Four high) {
+  const Bytes half = _mm512_set1_epi8(15);
+  sum = _mm512_add_epi16(sum, _mm512_maddubs_epi16(_mm512_and_si512(w, half), low));
+  return _mm512_add_epi16(sum, _mm512_maddubs_epi16(_mm512_and_si512(_mm512_srli_epi16(w, 4), half), high));
+}
+LRT_INLINE I nibble_sum(N sum) { return _mm512_madd_epi16(sum, _mm512_set1_epi16(1)); }
+#endif
+
 }  // namespace
 }  // namespace lrt

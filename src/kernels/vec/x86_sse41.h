@@ -10,14 +10,17 @@
 namespace lrt {
 namespace {
 
+using Four = __m128i;
+LRT_INLINE Four broadcast_four(const int8_t* p) {
+  int32_t word;
+  __builtin_memcpy(&word, p, sizeof word);
+  return _mm_set1_epi32(word);
+}
+
+constexpr int kIntAccumulators = 2;  // 8 registers of 16
 constexpr int kActivationOffset = 0;
 LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }
 
-LRT_INLINE __m128i in_every_lane(Four x) {
-  int32_t word;
-  __builtin_memcpy(&word, &x, sizeof word);
-  return _mm_set1_epi32(word);
-}
 // f(quarter of the bytes, quarter of the sum) for the whole vector.
 template <class F>
 LRT_INLINE I each_quarter(Bytes w, I sum, F f) {
@@ -25,8 +28,8 @@ LRT_INLINE I each_quarter(Bytes w, I sum, F f) {
           (Bits)f((__m128i)w.c, (__m128i)sum.c), (Bits)f((__m128i)w.d, (__m128i)sum.d)};
 }
 
-LRT_INLINE I dot4(I sum, Bytes w, Four four) {
-  const __m128i x = in_every_lane(four), magnitude = _mm_abs_epi8(x), ones = _mm_set1_epi16(1);
+LRT_INLINE I dot4(I sum, Bytes w, Four x) {
+  const __m128i magnitude = _mm_abs_epi8(x), ones = _mm_set1_epi16(1);
   return each_quarter(w, sum, [=](__m128i bytes, __m128i so_far) {
     const __m128i pairs = _mm_maddubs_epi16(magnitude, _mm_sign_epi8(bytes, x));
     return _mm_add_epi32(so_far, _mm_madd_epi16(pairs, ones));
@@ -36,10 +39,10 @@ LRT_INLINE I dot4(I sum, Bytes w, Four four) {
 // Here N holds sums of 16 bits, of pairs of products: of at most 8*2*15*127.
 LRT_INLINE N nibble_zero() { return zero_ints(); }
 LRT_INLINE N nibble_dot(N sum, Bytes w, Four low, Four high) {
-  const __m128i x_low = in_every_lane(low), x_high = in_every_lane(high), half = _mm_set1_epi8(15);
+  const __m128i half = _mm_set1_epi8(15);
   return each_quarter(w, sum, [=](__m128i bytes, __m128i so_far) {
-    const __m128i first = _mm_maddubs_epi16(_mm_and_si128(bytes, half), x_low);
-    const __m128i second = _mm_maddubs_epi16(_mm_and_si128(_mm_srli_epi16(bytes, 4), half), x_high);
+    const __m128i first = _mm_maddubs_epi16(_mm_and_si128(bytes, half), low);
+    const __m128i second = _mm_maddubs_epi16(_mm_and_si128(_mm_srli_epi16(bytes, 4), half), high);
     return _mm_add_epi16(so_far, _mm_add_epi16(first, second));
   });
 }

@@ -1,0 +1,215 @@
+// The inner loops: one tile of a product, Rows × Vectors sums in registers while the matrix is read once, for each
+// format of weights. What each sum is, to the bit, is docs/numerics.md's; how a product is cut into tiles is gemm.inl's.
+#pragma once
+
+namespace lrt {
+namespace {
+
+// What stays the same from tile to tile. The pointers that move are arguments: copies of a struct that was just written
+// would wait for its stores, which shows where k is small.
+struct Walk {
+  int64_t k, w_step;  // bytes from line to line (int4: from block to block) of the group
+  int64_t x_stride;   // bytes
+  int64_t start_stride, out_stride;
+  const float* scales;  // of the group's columns; int8 only, as are
+  const int32_t* sums;
+};
+
+// run<Rows, Vectors>(walk, w, x, start, out, column, last) makes a tile: of the last vector `last` lanes are wanted, and
+// `column` counts from the group's first.
+// Not inlined: every format has dozens of tiles, and each has several callers.
+LRT_INLINE const float* floats_at(const char* p) { return reinterpret_cast<const float*>(p); }
+LRT_INLINE const int8_t* bytes_at(const char* p) { return reinterpret_cast<const int8_t*>(p); }
+
+// to(vector) = f(vector, start) for one row of a tile.
+template <int Vectors, class F>
+LRT_INLINE void finish_row(const float* from, float* to, int last, F f) {
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const int lanes = v == Vectors - 1 ? last : LRT_LANES;
+    store_lanes(to + v * LRT_LANES, f(v, load_lanes(from + v * LRT_LANES, lanes)), lanes);
+  }
+}
+
+// Part of the definition of a sum, not of the blocking: a chain of this length rounds about as well as a pairwise sum.
+constexpr int64_t kBlockK = 64;
+
+// A chain of fused multiply-adds from zero over each block of k, added to the sum so far: short chains keep rounding
+// errors small, and the bits do not depend on how rows and vectors are cut into tiles.
+struct F32 {
+  static constexpr int accumulators = kAccumulators;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x_bytes, const float* start, float* out, int64_t,
+                  int last) {
+    const Walk s = walk;
+    const float *w = floats_at(w_bytes), *x = floats_at(x_bytes);
+    const int64_t w_step = s.w_step / 4, x_stride = s.x_stride / 4;
+    int64_t start_stride = s.start_stride, left = s.k;
+    do {
+      V sum[Rows][Vectors];
+      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+        LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+      }
+      const int64_t block = left < kBlockK ? left : kBlockK;
+      for (const float* end = x + block; x != end; ++x, w += w_step) {
+        V xs[Rows];
+        LRT_UNROLL for (int r = 0; r < Rows; ++r) xs[r] = broadcast(x[r * x_stride]);
+        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+          const V wv = load(w + v * LRT_LANES);
+          LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(xs[r], wv, sum[r][v]);
+        }
+      }
+      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+        finish_row<Vectors>(start + r * start_stride, out + r * s.out_stride, last,
+                            [&](int v, V from) { return add(from, sum[r][v]); });
+      }
+      start = out;  // the sums go on
+      start_stride = s.out_stride;
+      left -= block;
+    } while (left > 0);
+  }
+};
+
+// As F32, on weights that are widened on the way.
+struct Bf16 {
+  static constexpr int accumulators = kAccumulators / 2;  // fewer tiles, and yet enough to hide latency
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x_bytes, const float* start, float* out, int64_t,
+                  int last) {
+    const Walk s = walk;
+    const float* x = floats_at(x_bytes);
+    const int64_t x_stride = s.x_stride / 4;
+    int64_t start_stride = s.start_stride, left = s.k;
+    do {
+      V sum[Rows][Vectors];
+      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+        LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+      }
+      const int64_t block = left < kBlockK ? left : kBlockK;
+      const float* end = x + block;
+      for (; end - x > 1; x += 2, w += s.w_step) {
+        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+          const Bytes pair = load_bytes(w + v * 64);
+          const V even = widen_low(pair), odd = widen_high(pair);
+          LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+            sum[r][v] = fma(broadcast(x[r * x_stride]), even, sum[r][v]);
+            sum[r][v] = fma(broadcast(x[r * x_stride + 1]), odd, sum[r][v]);
+          }
+        }
+      }
+      for (; x != end; ++x, w += s.w_step) {  // the last of an odd k
+        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+          const V even = widen_low(load_bytes(w + v * 64));
+          LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(broadcast(x[r * x_stride]), even, sum[r][v]);
+        }
+      }
+      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+        finish_row<Vectors>(start + r * start_stride, out + r * s.out_stride, last,
+                            [&](int v, V from) { return add(from, sum[r][v]); });
+      }
+      start = out;
+      start_stride = s.out_stride;
+      left -= block;
+    } while (left > 0);
+  }
+};
+
+// Exact sums of integers. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+template <int Parts>
+struct Int8 {
+  static constexpr int accumulators = kIntAccumulators / Parts;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
+                  int last) {
+    const Walk s = walk;
+    constexpr int kSums = Rows * Parts;
+    I sum[kSums][Vectors];
+    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+      const I from = dot_start(s.sums + column + v * LRT_LANES);
+      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
+    }
+    const int64_t part = lrt_quantized_part(s.k);
+    const int8_t* q = bytes_at(x) + kRowHeader;
+    for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
+      Four xs[kSums];
+      LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+        const Bytes wv = load_bytes(w + v * 64);
+        LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
+      }
+    }
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      const V scale = broadcast(*floats_at(x + r * s.x_stride));
+      finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last, [&](int v, V from) {
+        V total = to_float(sum[r * Parts][v]);
+        if (Parts == 2) total = fma(total, broadcast(255.0f), to_float(sum[r * Parts + Parts - 1][v]));
+        return fma(total, mul(scale, load(s.scales + column + v * LRT_LANES)), from);
+      });
+    }
+  }
+};
+
+// Σ of one block of one row with one vector.
+LRT_INLINE I nibble_block(const Bytes* w, const int8_t* q) {
+  N sum = nibble_zero();
+  LRT_UNROLL for (int line = 0; line < 4; ++line) {
+    sum = nibble_dot(sum, w[line], broadcast_four(q + 8 * line), broadcast_four(q + 8 * line + 4));
+  }
+  return nibble_sum(sum);
+}
+
+// Exact sums over each block of 32, then a chain of fused multiply-adds over the blocks.
+struct Int4 {
+  static constexpr int accumulators = kIntAccumulators / 2;
+  static constexpr int kBlock = 32;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t, int last) {
+    const Walk s = walk;
+    V sum[Rows][Vectors];
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+    }
+    const int64_t x_sums = kRowHeader + lrt_quantized_part(s.k);
+    for (int64_t b = 0; b * kBlock < s.k; ++b, w += s.w_step) {
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+        const char* at = w + v * (4 * 64 + 32);
+        const Bytes lines[4] = {load_bytes(at), load_bytes(at + 64), load_bytes(at + 128), load_bytes(at + 192)};
+        const V scale = load_halves(reinterpret_cast<const uint16_t*>(at + 256));
+        LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+          const char* row = x + r * s.x_stride;
+          const int32_t added = 8 * reinterpret_cast<const int32_t*>(row + x_sums)[b];
+          const I total = sub(nibble_block(lines, bytes_at(row) + kRowHeader + b * kBlock), broadcast_int(added));
+          sum[r][v] = fma(to_float(total), scale, sum[r][v]);
+        }
+      }
+    }
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      const V scale = broadcast(*floats_at(x + r * s.x_stride));
+      finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last,
+                          [&](int v, V from) { return fma(sum[r][v], scale, from); });
+    }
+  }
+};
+
+// f(the format as a type).
+template <class F>
+LRT_INLINE void with_format(int32_t format, F f) {
+  switch (format) {
+    case LRT_FORMAT_BF16:
+      return f(Bf16());
+    case LRT_FORMAT_INT8:
+      return f(Int8<1>());
+    case LRT_FORMAT_INT8X16:
+      return f(Int8<2>());
+    case LRT_FORMAT_INT4:
+      return f(Int4());
+    default:
+      return f(F32());
+  }
+}
+
+}  // namespace
+}  // namespace lrt
