@@ -1,8 +1,9 @@
 // Runs models on given shapes with made-up inputs, under every instruction set this machine has, and prints one hash of all
 // output bytes for each: tests/cross/cross.py compares them between processors. Only the C API.
 //
-//   hash_model runs.txt     a line for each run: FILE whole|stream STEPS INPUT…, files beside runs.txt. An input is
-//                           f1,2,3 (floats of shape 1,2,3), a state - (of a stream), or i1,2=7 (integers, all 7)
+//   hash_model runs.txt     a line for each run: FILE whole|stream|verify STEPS INPUT…, files beside runs.txt. An input
+//                           is f1,2,3 (floats of shape 1,2,3), - (a state of a stream), or i=7 (the integer 7). verify
+//                           replays the file's own self-tests, and prints how many there are
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -53,7 +54,7 @@ Input parse_input(const std::string& word) {
   lrt_shape& shape = input.array.shape;
   const size_t equals = word.find('=');
   std::istringstream dims(word.substr(1, equals == std::string::npos ? equals : equals - 1));
-  size_t count = 1;
+  size_t count = 1;  // a number without dims is one
   for (std::string dim; std::getline(dims, dim, ','); count *= std::stoul(dim)) {
     shape.dims[shape.rank++] = std::stoll(dim);
   }
@@ -185,13 +186,22 @@ uint64_t run_stream(lrt_model* model, Run run) {
   return hash.value();
 }
 
+uint64_t verify(lrt_model* model) {
+  lrt_error error{};
+  size_t count = 0, failed = 0;
+  check(lrt_model_verify(model, &count, &failed, &error), error);
+  return count;
+}
+
 void hash_run(const std::string& folder, const Run& run) {
   for (size_t i = 0; const char* isa = lrt_available_isa(i); ++i) {
     lrt_error error{};
     lrt_model* made = nullptr;
     check(lrt_model_load((folder + run.file).c_str(), isa, &made, &error), error);
     const std::unique_ptr<lrt_model, void (*)(lrt_model*)> model(made, lrt_model_free);
-    const uint64_t hash = run.mode == "stream" ? run_stream(made, run) : run_whole(made, run);
+    const uint64_t hash = run.mode == "verify"   ? verify(made)
+                          : run.mode == "stream" ? run_stream(made, run)
+                                                 : run_whole(made, run);
     std::printf("%s\t%s\t%s\t%016llx\n", run.line.c_str(), isa, lrt_isa_is_exact(isa) ? "exact" : "rounded",
                 static_cast<unsigned long long>(hash));
   }
