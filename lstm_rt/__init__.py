@@ -71,6 +71,7 @@ __all__ = [
     "available_isas",
     "build_info",
     "convert",
+    "exact_isas",
     "get_include",
     "get_library_dir",
     "isa",
@@ -106,6 +107,17 @@ def available_isas() -> list[str]:
         Names such as ``"x86_avx2"``, best first.
     """
     return lstm_rt._core.available_isas()
+
+
+def exact_isas() -> list[str]:
+    """List the instruction sets of `available_isas` that give the same bytes on every CPU.
+
+    Returns
+    -------
+    list of str
+        Those with fused multiply-add. The others agree with them to rounding.
+    """
+    return lstm_rt._core.exact_isas()
 
 
 def supported_ops() -> dict[str, str]:

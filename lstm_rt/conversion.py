@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 import numpy.typing as npt
 
+import lstm_rt._core
 from lstm_rt.errors import ArgumentError, Error, MissingPackageError, UnsupportedModelError
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _finish(
 ) -> Model:
     """Write a graph, with self-tests if wanted, and load it. `path` is not touched before the core has taken it."""
     model = _in_memory(graph, isa)
-    if selftest and model.isa != "portable":  # without fused multiply-add no other machine has the same bytes
+    if selftest and model.isa in lstm_rt._core.exact_isas():  # bytes that no other machine has are no test
         _add_selftests(graph, model)
     if path is not None:
         _writer()(graph, path)

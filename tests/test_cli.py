@@ -269,7 +269,7 @@ def test_stream_of_silero_with_context(tmp_path: pathlib.Path) -> None:
 
 
 def test_verify() -> None:
-    exact = [name for name in lstm_rt.available_isas() if name != "portable"]
+    exact = lstm_rt.exact_isas()
     report = run_json("verify", "model.gguf", "--every-isa")
     assert list(report["verified"]) == exact
     if lstm_rt.isa() in exact:

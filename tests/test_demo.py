@@ -22,7 +22,7 @@ from lstm_rt.demo import HEARTBEAT_ONNX
 from lstm_rt.demo.detect import Finding, Segment, findings, match, segments
 from lstm_rt.demo.signal import FRAME, KINDS, RATE, TEST_SEEDS, Event, heart_trace
 
-EXACT = [name for name in lstm_rt.available_isas() if name != "portable"]
+EXACT = lstm_rt.exact_isas()
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ from models import Feeds, Recurrent
 import lstm_rt
 
 AVAILABLE = lstm_rt.available_isas()
-# `portable` is plain C, without fused multiply-add: it is held to a tolerance, the others to each other's bytes.
-EXACT = [name for name in AVAILABLE if name != "portable"]
-ROUNDED = [name for name in AVAILABLE if name == "portable"]
+# Those without fused multiply-add are held to a tolerance, the others to each other's bytes.
+EXACT = lstm_rt.exact_isas()
+ROUNDED = [name for name in AVAILABLE if name not in EXACT]
 
 
 def python(code: str, folder: pathlib.Path, isa: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -152,7 +152,7 @@ def test_functions_have_the_same_bytes_over_every_exponent(op: str) -> None:
 
 
 @pytest.mark.parametrize("isa", ROUNDED)
-def test_portable_is_within_tolerance(isa: str) -> None:
+def test_without_fused_multiply_add_is_within_tolerance(isa: str) -> None:
     for layer in layers():
         model = lstm_rt.load(layer.model(), isa=isa)
         feeds = layer.feeds(9, 2)
@@ -160,7 +160,7 @@ def test_portable_is_within_tolerance(isa: str) -> None:
 
 
 @pytest.mark.parametrize("isa", ROUNDED)
-def test_portable_operations_are_within_tolerance(isa: str) -> None:
+def test_without_fused_multiply_add_operations_are_within_tolerance(isa: str) -> None:
     for case in cases.ALL:
         found = lstm_rt.load(case.model(), isa=isa).run(case.inputs)
         for got, wanted in zip(found.values(), case.expected):

@@ -75,12 +75,13 @@ Finding sweep(const Function& function, const std::vector<const char*>& isas) {
   return finding;
 }
 
-// Those with fused multiply-add, which promise equal bits; the portable one where there is no other.
+// Those with fused multiply-add, which promise equal bits; the best one where none has it.
 std::vector<const char*> instruction_sets() {
   std::vector<const char*> isas;
   for (size_t i = 0; const char* name = lrt_available_isa(i); ++i) {
-    if (std::string(name) != "portable" || isas.empty()) isas.push_back(name);
+    if (lrt_isa_is_exact(name)) isas.push_back(name);
   }
+  if (isas.empty()) isas.push_back(lrt_available_isa(0));
   return isas;
 }
 

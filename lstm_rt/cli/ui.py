@@ -35,7 +35,7 @@ def note(message: str) -> None:
 
 def is_exact(isa: str) -> bool:
     """Whether an instruction set has fused multiply-add, and so gives the bytes that all others that have it give."""
-    return isa != "portable"
+    return isa in lstm_rt.exact_isas()
 
 
 def print_json(value: Any) -> None:

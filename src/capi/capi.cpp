@@ -190,6 +190,13 @@ const char* lrt_available_isa(size_t index) {
   return nullptr;
 }
 
+int lrt_isa_is_exact(const char* name) {
+  for (const lrt::Kernels* const* table = lrt::available_kernels(); name && *table; ++table) {
+    if (std::strcmp((*table)->name, name) == 0) return (*table)->has_fma != 0;
+  }
+  return 0;
+}
+
 lrt_status lrt_default_isa(const char** name, lrt_error* error) {
   return guarded(error, [&] {
     require(name != nullptr, "name is NULL");

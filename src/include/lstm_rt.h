@@ -79,6 +79,9 @@ typedef struct lrt_array { /* an array given to a call; data is not copied */
 
 /* Names of the instruction sets this machine can run, best first ("x86_avx512"); NULL past the last. */
 LRT_API const char* lrt_available_isa(size_t index);
+/* 1 where it has fused multiply-add: all that have it give the same bytes, on every CPU. 0 also where this machine has no
+   such instruction set. */
+LRT_API int lrt_isa_is_exact(const char* name);
 /* The one in use by default: LSTM_RT_ISA, else the best. Fails where the variable names none of them. */
 LRT_API lrt_status lrt_default_isa(const char** name, lrt_error* error);
 

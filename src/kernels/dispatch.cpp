@@ -2,17 +2,34 @@
 #include <cstdlib>
 #include <string>
 
+#if defined(__linux__) && (defined(__aarch64__) || defined(__arm__))
+#include <sys/auxv.h>
+#endif
+
 #include "kernels/kernels.h"
 #include "model/error.h"
 
 namespace lrt {
 
 extern const Kernels kernels_x86_avx512vnni, kernels_x86_avx512, kernels_x86_avxvnni, kernels_x86_avx2,
-    kernels_arm64_neon, kernels_portable;
+    kernels_x86_sse41, kernels_arm64_dotprod, kernels_arm64_neon, kernels_armv7_vfpv4, kernels_armv7_neon,
+    kernels_portable;
 
 namespace {
 
 constexpr int kMaxTables = 8;
+
+#if defined(__aarch64__) || defined(__arm__)
+// Bits of AT_HWCAP, which differ between 64 and 32 bits. Of Apple's ARM processors all can do all of what is asked here.
+bool has(unsigned long features) {
+#if defined(__linux__)
+  return (getauxval(AT_HWCAP) & features) == features;
+#else
+  (void)features;
+  return true;
+#endif
+}
+#endif
 
 struct Tables {
   const Kernels* list[kMaxTables + 1] = {};
@@ -26,16 +43,22 @@ struct Tables {
 #if defined(__x86_64__)
     // These ask the operating system too, whether it saves the registers.
     __builtin_cpu_init();
-    const bool avx2 =
-        __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     add(kernels_x86_avx512vnni, avx512 && __builtin_cpu_supports("avx512vnni"));
     add(kernels_x86_avx512, avx512);
     add(kernels_x86_avxvnni, avx2 && __builtin_cpu_supports("avxvnni"));
     add(kernels_x86_avx2, avx2);
+    add(kernels_x86_sse41, __builtin_cpu_supports("sse4.1"));
 #elif defined(__aarch64__)
+    constexpr unsigned long kDotProduct = 1ul << 20;
+    add(kernels_arm64_dotprod, has(kDotProduct));
     add(kernels_arm64_neon, true);
+#elif defined(__arm__)
+    constexpr unsigned long kNeon = 1ul << 12, kVfpv4 = 1ul << 16;
+    add(kernels_armv7_vfpv4, has(kNeon | kVfpv4));
+    add(kernels_armv7_neon, has(kNeon));
 #endif
     add(kernels_portable, true);
   }

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <tuple>
@@ -266,6 +267,13 @@ std::vector<std::string> available_isas() {
   return names;
 }
 
+std::vector<std::string> exact_isas() {
+  std::vector<std::string> names = available_isas();
+  names.erase(std::remove_if(names.begin(), names.end(), [](const auto& n) { return !lrt_isa_is_exact(n.c_str()); }),
+              names.end());
+  return names;
+}
+
 std::string default_isa() {
   const char* name = nullptr;
   check([&](lrt_error* error) { return lrt_default_isa(&name, error); });
@@ -304,6 +312,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "Models and plans of lstm_rt. Use lstm_rt.Model, which wraps this with names and checks.";
   m.def("version", &lrt_version);
   m.def("available_isas", &available_isas);
+  m.def("exact_isas", &exact_isas);
   m.def("default_isa", &default_isa);
   m.def("supported_ops", &supported_ops);
   m.def("give_back_free_memory", &give_back_free_memory);

@@ -23,7 +23,7 @@ class FlushDenormals {
  private:
   static constexpr uint32_t kFlush = 0x8040;  // flush to zero, denormals are zero
   uint32_t saved_;
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) || defined(__ARM_FP)
   FlushDenormals() : saved_(read()) {
     if (!(saved_ & kFlush)) write(saved_ | kFlush);
   }
@@ -32,14 +32,23 @@ class FlushDenormals {
   }
 
  private:
-  static uint64_t read() {
-    uint64_t value;
+  static constexpr uintptr_t kFlush = uintptr_t{1} << 24;
+#if defined(__aarch64__)
+  static uintptr_t read() {
+    uintptr_t value;
     __asm__ volatile("mrs %0, fpcr" : "=r"(value));
     return value;
   }
-  static void write(uint64_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
-  static constexpr uint64_t kFlush = uint64_t{1} << 24;
-  uint64_t saved_;
+  static void write(uintptr_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
+#else  // 32 bits: of the VFP only, since NEON always flushes
+  static uintptr_t read() {
+    uintptr_t value;
+    __asm__ volatile("vmrs %0, fpscr" : "=r"(value));
+    return value;
+  }
+  static void write(uintptr_t value) { __asm__ volatile("vmsr fpscr, %0" : : "r"(value) : "vfpcc"); }
+#endif
+  uintptr_t saved_;
 #else
   FlushDenormals() {}
   ~FlushDenormals() {}

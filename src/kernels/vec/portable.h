@@ -113,11 +113,6 @@ struct I {
 };
 using Bytes = I;
 using N = I;
-struct Four {
-  int32_t byte[4];
-};
-
-constexpr int kIntAccumulators = 1;  // few tiles: they are slow and large whatever their size
 
 LRT_INLINE I load_ints(const int32_t* p) {
   I ints;
@@ -191,9 +186,14 @@ LRT_INLINE void store_bytes(int8_t* p, I x) {
   store_ints(lanes, x);
   for (int i = 0; i < 16; ++i) p[i] = (int8_t)(uint8_t)lanes[i];
 }
-LRT_INLINE Four broadcast_four(const int8_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
 
 #ifndef LRT_OWN_DOT
+struct Four {
+  int32_t byte[4];
+};
+LRT_INLINE Four broadcast_four(const int8_t* p) { return {{p[0], p[1], p[2], p[3]}}; }
+
+constexpr int kIntAccumulators = 1;  // few tiles: they are slow and large whatever their size
 constexpr int kActivationOffset = 0;
 LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }
 LRT_INLINE I dot4(I sum, Bytes w, Four x) {

@@ -1,0 +1,15 @@
+# check_vec.cpp compiled for each instruction set as its kernels are; test_vec is told of all of them.
+foreach(kernels IN LISTS kernel_targets)
+  string(REPLACE "lrt_kernels_" "" isa "${kernels}")
+  add_library(check_vec_${isa} OBJECT tests/cpp/vec/check_vec.cpp)
+  target_include_directories(check_vec_${isa} PRIVATE src)
+  target_compile_definitions(check_vec_${isa} PRIVATE $<TARGET_PROPERTY:${kernels},COMPILE_DEFINITIONS>)
+  target_compile_options(check_vec_${isa} PRIVATE $<TARGET_PROPERTY:${kernels},COMPILE_OPTIONS>)
+  target_link_libraries(check_vec_${isa} PRIVATE lstm_rt_flags lstm_rt_warnings)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    target_compile_options(check_vec_${isa} PRIVATE -Wno-uninitialized) # false alarms inside its own <immintrin.h>
+  endif()
+  target_sources(test_vec PRIVATE $<TARGET_OBJECTS:check_vec_${isa}>)
+  string(APPEND checked "X(${isa})")
+endforeach()
+target_compile_definitions(test_vec PRIVATE "LRT_CHECKED=${checked}")

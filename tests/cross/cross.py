@@ -1,0 +1,182 @@
+"""Builds the library and the C++ tests for ARM, runs them under QEMU, and compares every byte with this machine's.
+
+``python3 dev.py arm`` calls it. What is compared: the outputs of models in every precision (make_models.py), hashed by
+hash_model on each processor under every instruction set it has, and the hashes that the tests of kernels print. The
+instruction sets found on each processor must be those listed here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import pathlib
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = ROOT / "build" / "cross"
+MODELS = BUILD / "models"
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    processor: str  # as CMake calls it
+    triple: str
+    qemu: str
+    isas: dict[str, str]  # QEMU's name of a processor: what the library must find there
+    every_test_on: str
+
+
+TARGETS = (
+    Target(
+        "aarch64",
+        "aarch64-linux-gnu",
+        "qemu-aarch64-static",
+        {
+            "max": "arm64_dotprod arm64_neon portable",
+            "cortex-a76": "arm64_dotprod arm64_neon portable",
+            "cortex-a72": "arm64_neon portable",
+            "cortex-a53": "arm64_neon portable",
+        },
+        "max",
+    ),
+    Target(
+        "armv7l",
+        "arm-linux-gnueabihf",
+        "qemu-arm-static",
+        {
+            "cortex-a7": "armv7_vfpv4 armv7_neon portable",
+            "cortex-a8": "armv7_neon portable",
+            "cortex-a8,neon=off": "portable",
+        },
+        "cortex-a7",
+    ),
+)
+PACKAGES = {"g++-" + target.triple: target.triple + "-g++" for target in TARGETS}
+PACKAGES["qemu-user-static"] = TARGETS[0].qemu
+TESTS = ("test_vec", "test_kernels", "test_functions", "test_ops", "test_ops_moving", "test_model")
+
+
+def run(*command: object, quiet: bool = False) -> str:
+    """The output of a command; where it fails, the end, with all it said."""
+    words = [str(word) for word in command]
+    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"FAILED ({done.returncode}): {' '.join(words)}\n{done.stdout[-8000:]}")
+    return done.stdout
+
+
+def missing() -> list[str]:
+    return [package for package, program in PACKAGES.items() if not shutil.which(program)]
+
+
+def install_missing() -> None:
+    """Install Debian's cross compilers where that is possible; else say what is missing, and end well."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        sys.exit(skipped("this compares ARM with x86, and this machine is " + platform.machine()))
+    if missing() and shutil.which("apt-get"):
+        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+        for words in (["update"], ["install", "-y", "--no-install-recommends", *missing()]):
+            if subprocess.call([*apt, *words], stdout=subprocess.DEVNULL) and words[0] == "install":
+                break
+    if missing():
+        sys.exit(skipped("not installed: " + ", ".join(missing())))
+
+
+def skipped(why: str) -> int:
+    print(f"ARM IS NOT TESTED: {why}. On Debian: apt-get install {' '.join(PACKAGES)}", file=sys.stderr)
+    return 0
+
+
+def build(target: Target, cmake: str, ninja: str, werror: bool) -> pathlib.Path:
+    folder = BUILD / target.processor
+    tools = [f"-DCMAKE_{language}_COMPILER={target.triple}-{gcc}" for language, gcc in (("C", "gcc"), ("CXX", "g++"))]
+    options = ["-DLSTM_RT_TESTS=ON", f"-DLSTM_RT_WERROR={'ON' if werror else 'OFF'}", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
+    system = ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={target.processor}"]
+    run(cmake, "-S", ROOT, "-B", folder, "-G", "Ninja", *system, *tools, *options)
+    run(cmake, "--build", folder)
+    return folder
+
+
+def check_armv6(target: Target) -> None:
+    """The portable kernels are the only ones on ARMv6: they must compile for it. Debian has no libraries to run them."""
+    flags = "-std=c++17 -O0 -march=armv6+fp -marm -fsyntax-only -DLRT_ISA=portable -DLRT_TABLE=kernels_portable".split()
+    header = '-DLRT_VEC_HEADER="kernels/vec/portable.h"'
+    run(target.triple + "-g++", *flags, header, f"-I{ROOT / 'src'}", ROOT / "src/kernels/kernels_impl.cpp")
+
+
+class Hashes:
+    """Hashes by what was run; all that come from tables with fused multiply-add must be one, and so all others."""
+
+    def __init__(self) -> None:
+        self.first: dict[tuple[str, ...], tuple[str, str]] = {}
+        self.differences: list[str] = []
+        self.count = 0
+
+    def add(self, lines: Iterable[str], where: str) -> None:
+        for line in lines:
+            name, isa, kind, value = line.split("\t")
+            self.count += 1
+            found = f"{isa} on {where}"
+            wanted, by = self.first.setdefault((name, kind), (value, found))
+            if wanted != value:
+                self.differences.append(f"{name}: {value} by {found}, {wanted} by {by}")
+
+
+def model_hashes(command: list[object], runs: str, cpu: str, isas: str | None, hashes: Hashes) -> None:
+    lines = run(*command, MODELS / runs).splitlines()
+    hashes.add(lines, cpu)
+    found = " ".join(dict.fromkeys(line.split("\t")[1] for line in lines))
+    if isas is not None and found != isas:
+        hashes.differences.append(f"{cpu}: the instruction sets found are {found}, not {isas}")
+
+
+def test_hashes(output: str, exact: set[str]) -> list[str]:
+    """The lines "table group hash" of a test, of tables that are `exact`."""
+    words = [line.split() for line in output.splitlines()]
+    return [f"{w[1]}\t{w[0]}\texact\t{w[2]}" for w in words if len(w) == 3 and w[0] in exact and len(w[2]) == 16]
+
+
+def compare(target: Target, folder: pathlib.Path, native: pathlib.Path, hashes: Hashes) -> None:
+    for cpu, isas in target.isas.items():
+        qemu: list[object] = [target.qemu, "-L", f"/usr/{target.triple}", "-cpu", cpu]
+        every = cpu == target.every_test_on
+        started = time.monotonic()
+        model_hashes([*qemu, folder / "hash_model"], "runs.txt" if every else "quick.txt", cpu, isas, hashes)
+        exact = {isa for isa in isas.split() if isa not in ("portable", "armv7_neon")}
+        for test in TESTS if every else TESTS[:1]:
+            hashes.add(test_hashes(run(*qemu, folder / test), exact), cpu)
+        print(f"  {cpu}: {isas} ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("native", type=pathlib.Path, help="folder where the C++ tests are built for this machine")
+    parser.add_argument("--cmake", default="cmake")
+    parser.add_argument("--ninja", default="ninja")
+    parser.add_argument("--werror", action="store_true")
+    options = parser.parse_args()
+    install_missing()
+    run(sys.executable, pathlib.Path(__file__).with_name("make_models.py"), MODELS)
+    hashes = Hashes()
+    model_hashes([options.native / "hash_model"], "runs.txt", "this machine", None, hashes)
+    for target in TARGETS:
+        print(f"{target.processor}: building", file=sys.stderr, flush=True)
+        folder = build(target, options.cmake, options.ninja, options.werror)
+        compare(target, folder, options.native, hashes)
+    check_armv6(TARGETS[1])
+    for difference in hashes.differences:
+        print(difference, file=sys.stderr)
+    if hashes.differences:
+        sys.exit(f"{len(hashes.differences)} differences between processors")
+    print(f"{hashes.count} hashes on {1 + sum(len(t.isas) for t in TARGETS)} processors, all as they must be")
+
+
+if __name__ == "__main__":
+    main()
