@@ -64,7 +64,7 @@ void Execution::run(const void* const* inputs, void* const* outputs) {
     table[port.buffer] = given ? given : spares_[port.index];
   }
   const FlushDenormals flush;
-  const Frame frame(table, turn_);
+  const Frame frame(table, turn_, parallel_);
   for (const Run& call : plan_->calls) call(frame);
   turn_ = !turn_;
 }

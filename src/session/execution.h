@@ -26,6 +26,9 @@ class Execution {
   // Memory for outputs that the caller may not want.
   void spare_outputs();
 
+  // Shared with by the runs to come; must outlive them. Null: none.
+  void share_with(Parallel* parallel) { parallel_ = parallel; }
+
   bool turn() const { return turn_; }  // of the next run
   void set(bool turn, BufferId buffer, void* data) { tables_[turn][static_cast<size_t>(buffer)] = data; }
 
@@ -41,6 +44,7 @@ class Execution {
   std::vector<void*> spares_;           // per output of the caller's
   std::vector<Port> inputs_, outputs_;  // those that are read at run time, those that are written
   std::vector<void*> tables_[2];
+  Parallel* parallel_ = nullptr;
   bool turn_ = false;  // also which way weights are walked
 };
 

@@ -10,6 +10,7 @@ namespace lrt {
 namespace {
 
 // Plans are kept for the input shapes used last; a model called with ever new lengths must not grow without end.
+constexpr int kMaxThreads = 256;
 constexpr size_t kCachedPlans = 16;
 
 bool same_known(const PlanInput& a, const PlanInput& b) {
@@ -58,7 +59,7 @@ std::string describe_difference(const std::string& output, const Constant& wante
 
 }  // namespace
 
-void CachedPlan::run(const void* const* inputs, void* const* outputs) {
+void CachedPlan::run(const void* const* inputs, void* const* outputs, Parallel* parallel) {
   std::unique_ptr<Execution> execution;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -72,6 +73,7 @@ void CachedPlan::run(const void* const* inputs, void* const* outputs) {
   for (size_t i = 0; i < planned.size(); ++i) {
     if (!outputs[i]) execution->spare_outputs();
   }
+  execution->share_with(parallel);
   execution->run(inputs, outputs);
   const std::lock_guard<std::mutex> lock(mutex_);
   idle_.push_back(std::move(execution));
@@ -167,6 +169,19 @@ std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
 std::shared_ptr<const Plan> Model::plan_once(const PlanRequest& request) {
   const std::lock_guard<std::mutex> lock(mutex_);
   return make_plan(graph_, kernels_, packs_, request);
+}
+
+Parallel* Model::workers(int threads) {
+  if (threads < 1 || threads > kMaxThreads) {
+    throw Error(Status::argument, "threads is " + std::to_string(threads) + "; wanted 1 to " + std::to_string(kMaxThreads));
+  }
+  if (threads == 1) return nullptr;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (const auto& workers : workers_) {
+    if (workers->threads() == threads) return workers.get();
+  }
+  workers_.push_back(std::make_unique<Workers>(threads));
+  return workers_.back().get();
 }
 
 size_t Model::verify(size_t* failed, std::string* difference) {

@@ -9,6 +9,7 @@
 
 #include "plan/plan.h"
 #include "session/execution.h"
+#include "session/workers.h"
 
 namespace lrt {
 
@@ -17,7 +18,7 @@ class CachedPlan {
  public:
   explicit CachedPlan(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
   const std::shared_ptr<const Plan>& plan() const { return plan_; }
-  void run(const void* const* inputs, void* const* outputs);
+  void run(const void* const* inputs, void* const* outputs, Parallel* parallel = nullptr);
 
  private:
   std::shared_ptr<const Plan> plan_;
@@ -47,6 +48,8 @@ class Model {
   std::shared_ptr<CachedPlan> plan(const PlanRequest& request);
   // One that its caller keeps: the cache is for plans that come again by their shapes.
   std::shared_ptr<const Plan> plan_once(const PlanRequest& request);
+  // Threads to share work with, made when first asked for and kept; null for 1. Throws Error for less, or too many.
+  Parallel* workers(int threads);
   // Replays the self-tests. Returns how many there are; describes the first difference.
   size_t verify(size_t* failed, std::string* difference);
 
@@ -61,9 +64,10 @@ class Model {
   const Graph graph_;
   const Kernels& kernels_;
   std::vector<bool> control_;  // per input
-  std::mutex mutex_;           // over packs_ and cache_
+  std::mutex mutex_;           // over packs_, cache_ and workers_
   PackCache packs_;
   std::list<Entry> cache_;  // used last first
+  std::vector<std::unique_ptr<Workers>> workers_;
 };
 
 // plan/streaming.cpp. Proves that stepping chunk by chunk gives what the whole gives, and which ops keep state for it.
