@@ -297,7 +297,7 @@ def test_a_real_model_stays_near_its_float_self(precision: str, tmp_path: pathli
     wanted = lstm_rt.load(source)(x)
     off = np.abs(model(x) - wanted).max()
     assert 1e-5 < off < FAR[precision]
-    assert wanted.max() > 0.5
+    assert wanted.max() > 0.25
 
 
 @every_precision
