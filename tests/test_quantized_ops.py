@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from typing import Any
 
+import fetch
 import models
 import numpy as np
 import pytest
@@ -267,6 +269,47 @@ def test_conv(name: str, precision: str) -> None:
     found = lstm_rt.load(source, quantize={"the_Conv": precision})(x)
     tolerance = 4e-7 * float(np.abs(x).max()) * float(np.abs(w).reshape(len(w), -1).sum(axis=1).max())
     assert_within(found, wanted, tolerance, f"{name} in {precision}")
+
+
+# ---- Whole models ----
+
+
+def test_calls_tell_their_precision() -> None:
+    source = models.stack([Recurrent("LSTM", 16, 16), Recurrent("GRU", 16, 16), Recurrent("RNN", 16, 16)])
+    choice = {"layer0": "int8", "layer1": "int8x16", "layer2": "int4", "head_matmul": "bf16"}
+    calls = lstm_rt.load(source, quantize=choice).calls({"X": (4, 1, 16)})
+    assert {call.name: call.precision for call in calls if call.macs} == choice
+    assert {call.precision for call in calls if not call.macs} == {""}
+    assert {call.precision for call in lstm_rt.load(source).calls({"X": (4, 1, 16)}) if call.macs} == {"float32"}
+
+
+# How far speech enhancement's gains in [0, 1] may move: twice what was seen.
+FAR = {"int8": 0.026, "int8x16": 0.016, "int4": 0.21, "bf16": 0.002}
+
+
+@every_precision
+def test_a_real_model_stays_near_its_float_self(precision: str, tmp_path: pathlib.Path) -> None:
+    source = fetch.model("nsnet2")
+    model = lstm_rt.convert(source, tmp_path / "m.gguf", quantize=precision)
+    assert model.isa == "portable" or model.verify() == 2
+    spectrum = np.abs(np.random.default_rng(1).standard_normal((1, 100, 161)))
+    x = np.log10(spectrum**2 + 1e-6).astype(np.float32)
+    wanted = lstm_rt.load(source)(x)
+    off = np.abs(model(x) - wanted).max()
+    assert 1e-5 < off < FAR[precision]
+    assert wanted.max() > 0.25
+
+
+@every_precision
+def test_both_branches_of_a_real_model_run(precision: str, tmp_path: pathlib.Path) -> None:
+    """Silero's layers stand in the branches of an If, and torch's exporter moves its gates about in the graph."""
+    model = lstm_rt.convert(fetch.model("silero_vad"), tmp_path / "m.gguf", quantize=precision)
+    assert model.isa == "portable" or model.verify() == 4
+    for rate, samples in ((16000, 576), (8000, 288)):
+        shapes = {"input": (1, samples), "state": (2, 1, 128), "sr": np.int64(rate)}
+        calls = [call for call in model.calls(shapes) if call.type in ("Conv", "LSTM")]
+        assert {call.type for call in calls} == {"Conv", "LSTM"}
+        assert {call.precision for call in calls} == {precision}
 
 
 # ---- Every instruction set ----

@@ -26,14 +26,16 @@ class Weight:
     ----------
     value : Value
         Where it stands in the graph.
+    input : int
+        The input of the op that takes it.
+    scale_input : int
+        The input of the op that takes the scales of int8.
     form : tuple
         What was done to it to get rows: weights that two layers share are stored once where it is the same.
     to_rows : callable
         From the array of the graph to [..., N, K].
     from_rows : callable
         Back again, for the formats that keep the array's own shape.
-    scale_input : int
-        The input of the op that takes the scales of int8.
     """
 
     value: Value
