@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstm_rt
+
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))  # bench/ is not installed
 
 from bench import check, cli, compare, cstep, instructions, limits, measure, overhead, report, roofline, rows
@@ -92,7 +94,19 @@ def test_quantised_models_may_be_further_off() -> None:
     assert not Error(0.2, 0.2).allowed(PRECISIONS["int8"])
 
 
-@pytest.mark.parametrize("name", ["lstm/step/16", "gru/batch8/16", "gru0/step/16", "gru0/seq100/16", "lstm/seq100/16"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lstm/step/16",
+        "gru/batch8/16",
+        "gru0/step/16",
+        "gru0/seq100/16",
+        "lstm/seq100/16",
+        pytest.param(
+            "gru/pool64/16", marks=pytest.mark.skipif(not hasattr(lstm_rt.Model, "pool"), reason="has no pools")
+        ),
+    ],
+)
 def test_engines_give_the_reference(name: str) -> None:
     """Both on the path that is timed. GRU0 differs from GRU: that is in the workload, not in its name alone."""
     workload = next(w for w in all_workloads() if w.name == name)
