@@ -266,6 +266,12 @@ def test_what_is_beyond_the_noise(old: float, new: float, old_spread: float, new
     assert compare.regressed([change]) == (verdict == "slower")
 
 
+def test_a_neighbour_moves_medians_and_not_the_fastest() -> None:
+    before, after = document({"lstm_rt": 10.0}), document({"lstm_rt": 12.0})
+    after["results"][0]["timings_us"]["lstm_rt"]["fastest"] = before["results"][0]["timings_us"]["lstm_rt"]["fastest"]
+    assert [change.verdict for change in compare.changes(before, after)] == [""]
+
+
 def test_only_our_own_slowness_counts() -> None:
     before, after = document({"lstm_rt": 1.0, "torch": 1.0}), document({"lstm_rt": 1.0, "torch": 1.5})
     found = compare.changes(before, after)
