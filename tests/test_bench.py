@@ -272,13 +272,21 @@ def test_a_neighbour_moves_medians_and_not_the_fastest() -> None:
     assert [change.verdict for change in compare.changes(before, after)] == [""]
 
 
-def test_only_our_own_slowness_counts() -> None:
-    before, after = document({"lstm_rt": 1.0, "torch": 1.0}), document({"lstm_rt": 1.0, "torch": 1.5})
+def test_the_pace_of_the_machine_is_taken_off() -> None:
+    before = document({"lstm_rt": 1.0, "torch": 1.0, "ort": 2.0})
+    [same] = compare.changes(before, document({"lstm_rt": 1.3, "torch": 1.3, "ort": 2.6}))
+    assert (same.pace, same.ratio, same.verdict) == (pytest.approx(1.3), pytest.approx(1.0), "")
+    [slower] = compare.changes(before, document({"lstm_rt": 1.0, "torch": 0.5, "ort": 1.0}))
+    assert (slower.ratio, slower.verdict) == (pytest.approx(2.0), "slower")
+
+
+def test_peers_alone_do_not_regress() -> None:
+    before, after = document({"lstm_rt": 1.0, "torch": 1.0}), document({"lstm_rt": 1.0, "torch": 0.99})
     found = compare.changes(before, after)
     assert not compare.regressed(found)
     said = compare.text(found, before, after)
     assert "torch" not in said
-    assert "+50.0%" in said  # as the machine's drift
+    assert "-1.0%" in said  # the pace
     assert "0 slower, 0 faster, 1 within the noise" in said
 
 
