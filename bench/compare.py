@@ -1,9 +1,9 @@
 """``python -m bench.compare old.json new.json``, and ``--compare``: what changed between two runs beyond their noise.
 
-A machine runs at another pace every hour, by a quarter where neighbours are busy. The other engines, timed in turns with
-ours, show it: what their times changed by on a workload (geometric mean over those in both files) is taken off ours.
-What is left is a change where it is more than the noises of both runs together, the noise of a timing being the
-interquartile range of the medians of its rounds, and where the median and the fastest sample both moved by more than 3%.
+A machine runs at another pace every hour, a quarter slower where neighbours are busy. The other engines, timed in turns
+with ours, show it: what their times changed by on a workload (geometric mean over those in both files) is taken off
+ours. What is left is a change where it is more than the noises of both runs together, the noise of a timing being the
+interquartile range of the medians of its rounds, and where median and fastest sample both moved by more than 3%.
 """
 
 from __future__ import annotations
