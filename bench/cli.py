@@ -96,7 +96,7 @@ def _list() -> int:
         print(f"  {workload.name:<18} {workload.what}")
     print("engines:")
     for engine in ENGINES.values():
-        print(f"  {engine.name:<12} {engine.version or 'not installed':<16} {engine.what}")
+        print(f"  {engine.name:<16} {engine.version or 'not installed':<16} {engine.what}")
     return 0
 
 

@@ -1,8 +1,9 @@
 """``python -m bench.compare old.json new.json``, and ``--compare``: what changed between two runs beyond their noise.
 
-The noise of a timing is the interquartile range of the medians of its rounds. A workload got slower, or faster, where
-its median moved by more than the noises of both runs together, and by more than 3%: rounds of one run lie seconds apart
-and know nothing of what differs between hours.
+A machine runs at another pace every hour, a quarter slower where neighbours are busy. The other engines, timed in turns
+with ours, show it: what their times changed by on a workload (geometric mean over those in both files) is taken off
+ours. What is left is a change where it is more than the noises of both runs together, the noise of a timing being the
+interquartile range of the medians of its rounds, and where median and fastest sample both moved by more than 3%.
 """
 
 from __future__ import annotations
@@ -25,25 +26,33 @@ REGRESSED = 3  # exit code
 
 @dataclass(frozen=True)
 class Change:
-    """One engine on one workload, before and after; microseconds."""
+    """One of our engines on one workload, before and after, in microseconds.
+
+    `pace` is what the peers' times changed by meanwhile, 1 where there are none; `fastest` what our fastest sample
+    changed by, after that of the peers.
+    """
 
     workload: str
     engine: str
     old: float
     new: float
     noise: float
+    pace: float
+    fastest: float
 
     @property
     def ratio(self) -> float:
-        return self.new / self.old
+        """How many times as long, the pace of the machine taken off."""
+        return self.new / (self.old * self.pace)
 
     @property
     def verdict(self) -> str:
         """``slower``, ``faster``, or nothing where it is within the noise."""
-        moved = self.new - self.old
-        if abs(moved) <= max(self.noise, LEAST * self.old):
+        if abs(self.new - self.old * self.pace) <= self.noise:
             return ""
-        return "slower" if moved > 0 else "faster"
+        if min(self.ratio, self.fastest) > 1 + LEAST:
+            return "slower"
+        return "faster" if max(self.ratio, self.fastest) < 1 - LEAST else ""
 
 
 class CompareError(Exception):
@@ -62,45 +71,51 @@ def read(path: str) -> dict[str, Any]:
 
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """Every engine and workload that is in both."""
+    """Ours, on every workload that is in both."""
     before, after = _timings(old), _timings(new)
     return [
-        Change(workload, engine, before[key]["median"], timing["median"], before[key]["spread"] + timing["spread"])
-        for key, timing in after.items()
-        for workload, engine in [key]
-        if key in before
+        _change(workload, engine, before[workload], engines)
+        for workload, engines in after.items()
+        for engine in engines
+        if engine.startswith(OURS) and engine in before.get(workload, {})
     ]
 
 
-def _timings(found: dict[str, Any]) -> dict[tuple[str, str], dict[str, float]]:
-    timings = {(r["workload"], e): t for r in found["results"] for e, t in r["timings_us"].items()}
-    if any("spread" not in timing for timing in timings.values()):
+def _timings(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    timings = {result["workload"]: result["timings_us"] for result in found["results"]}
+    if any("spread" not in timing for engines in timings.values() for timing in engines.values()):
         raise CompareError("a file is of an older python -m bench, which kept no noise: measure it again")
     return timings
 
 
-def is_ours(change: Change) -> bool:
-    return change.engine.startswith(OURS)
+def _change(
+    workload: str, engine: str, before: dict[str, dict[str, float]], after: dict[str, dict[str, float]]
+) -> Change:
+    def pace(statistic: str) -> float:
+        peers = [name for name in after if name in before and not name.startswith(OURS)]
+        return geometric(after[name][statistic] / before[name][statistic] for name in peers) or 1.0
+
+    old, new = before[engine], after[engine]
+    fastest = new["fastest"] / old["fastest"] / pace("fastest")
+    noise = old["spread"] * pace("median") + new["spread"]
+    return Change(workload, engine, old["median"], new["median"], noise, pace("median"), fastest)
 
 
 def text(found: Sequence[Change], old: dict[str, Any], new: dict[str, Any]) -> str:
-    """A table of our changes, what the peers say of the machine, and the sum of it."""
-    ours = [change for change in found if is_ours(change)]
-    header = ["workload", "engine", "old µs", "new µs", "change", "noise", ""]
-    lines = aligned(header, [_cells(change) for change in ours])
-    drift = geometric(change.ratio for change in found if not is_ours(change))
-    if drift is not None:
-        lines += ["", f"The peers' times changed by {drift - 1:+.1%} (geometric mean): the machine's own drift."]
+    """A table of our changes, and the sum of it."""
+    header = ["workload", "engine", "old µs", "new µs", "peers", "change", "noise", "of fastest", ""]
+    lines = aligned(header, [_cells(change) for change in found])
     if old["machine"].get("cpu") != new["machine"].get("cpu"):
         lines += ["", f"Two machines: {old['machine'].get('cpu')}; {new['machine'].get('cpu')}."]
-    count = {verdict: sum(change.verdict == verdict for change in ours) for verdict in ("slower", "faster", "")}
-    lines += ["", f"{count['slower']} slower, {count['faster']} faster, {count['']} within the noise."]
+    count = {verdict: sum(change.verdict == verdict for change in found) for verdict in ("slower", "faster", "")}
+    lines += ["", "change, noise and of fastest: after the peers' own change was taken off."]
+    lines += [f"{count['slower']} slower, {count['faster']} faster, {count['']} within the noise."]
     return "\n".join(lines)
 
 
 def regressed(found: Sequence[Change]) -> bool:
     """Whether one of ours got slower beyond the noise."""
-    return any(is_ours(change) and change.verdict == "slower" for change in found)
+    return any(change.verdict == "slower" for change in found)
 
 
 def _cells(change: Change) -> list[str]:
@@ -109,8 +124,10 @@ def _cells(change: Change) -> list[str]:
         change.engine,
         microseconds(change.old),
         microseconds(change.new),
+        f"{change.pace - 1:+.1%}",
         f"{change.ratio - 1:+.1%}",
-        f"±{max(change.noise / change.old, LEAST):.1%}",
+        f"±{change.noise / (change.old * change.pace):.1%}",
+        f"{change.fastest - 1:+.1%}",
         change.verdict,
     ]
 
