@@ -205,9 +205,7 @@ def test_initial_state_that_is_not_zero() -> None:
         helper.make_node("Gather", ["shape", "one"], ["batch"], axis=0),
         helper.make_node("Concat", ["one", "batch", "one"], ["wanted"], axis=0),
         helper.make_node("Expand", ["start", "wanted"], ["h0"]),
-        helper.make_node(
-            "GRU", [*layer.node_inputs()[:4], "", "h0"], ["Y"], name="gru", **layer.attributes
-        ),
+        helper.make_node("GRU", [*layer.node_inputs()[:4], "", "h0"], ["Y"], name="gru", **layer.attributes),
     ]
     proto = models.model_of(
         nodes,
@@ -228,7 +226,7 @@ def test_initial_state_that_is_not_zero() -> None:
     twin.check_states()
 
 
-# ---- Real models -----------------------------------------------------------------------------------------------------
+# ---- Real models -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["silero_vad", "silero_vad_16k_op15", "silero_vad_op18_ifless"])
@@ -250,7 +248,7 @@ def test_nsnet2() -> None:
     twin.check_states()
 
 
-# ---- What is refused ---------------------------------------------------------------------------------------------------
+# ---- What is refused ---------------------------------------------------------------------------------------------
 
 
 def small_pool(streams: int = 3, capacity: int = 4) -> tuple[lstm_rt.Pool, list[int], Array]:
@@ -429,7 +427,7 @@ def test_state_that_does_not_fit() -> None:
 
 
 def test_what_it_says_of_itself() -> None:
-    pool, ids, _ = small_pool()
+    pool = small_pool()[0]
     assert (pool.inputs, pool.outputs, len(pool), pool.capacity) == (("X",), ("Y",), 3, 4)
     assert "3 of 4 streams open" in repr(pool)
     assert bool(pool.model.inputs)
