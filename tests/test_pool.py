@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import pathlib
 import threading
 from typing import Any
 
@@ -464,3 +466,45 @@ def test_a_pool_is_for_one_thread_at_a_time() -> None:
     found = pool.step(ids, frames)
     for row in range(32):
         assert_same_bytes(found[:, :, row : row + 1], wanted)
+
+
+# ---- From C ----------------------------------------------------------------------------------------------------------
+
+
+def test_outputs_that_are_not_wanted_and_pools_that_are_not_prepared(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    proto = MODELS["LSTM"]
+    model = lstm_rt.convert(proto, path)
+    library = ctypes.CDLL(next(str(p) for p in pathlib.Path(lstm_rt.get_library_dir()).glob("liblstm_rt.*")))
+    pointer, error = ctypes.c_void_p, ctypes.create_string_buffer(4 + 2048)
+    handle, pool = pointer(), pointer()
+    assert library.lrt_model_load(str(path).encode(), None, ctypes.byref(handle), error) == 0
+    assert library.lrt_pool_create(handle, None, ctypes.c_size_t(4), ctypes.byref(pool), error) == 0
+    ids = (ctypes.c_int64 * 3)()
+    for i in range(3):
+        assert library.lrt_pool_open(pool, ctypes.byref(ids, 8 * i), error) == 0
+
+    frames = np.random.default_rng(0).standard_normal((1, 3, 7)).astype(np.float32)
+    inputs = (pointer * 1)(frames.ctypes.data)
+    last = np.empty((1, 3, 33), np.float32)
+    outputs = (pointer * 3)(None, last.ctypes.data, None)
+    unprepared = library.lrt_pool_step(pool, ids, ctypes.c_size_t(3), inputs, outputs, error)
+    assert (unprepared, b"not prepared" in error.raw) == (5, True)
+
+    class Dims(ctypes.Structure):
+        _fields_ = [("rank", ctypes.c_int32), ("dims", ctypes.c_int64 * 8)]
+
+    class Described(ctypes.Structure):
+        _fields_ = [("dtype", ctypes.c_int32), ("shape", Dims), ("data", pointer)]
+
+    array = Described(0, Dims(3, (ctypes.c_int64 * 8)(1, 3, 7)), None)
+    assert library.lrt_pool_prepare(pool, ctypes.byref(array), ctypes.c_size_t(1), ctypes.c_size_t(3), error) == 0
+    assert [library.lrt_pool_output_axis(pool, ctypes.c_size_t(i)) for i in range(4)] == [2, 1, 1, -1]
+    for _ in range(2):
+        assert library.lrt_pool_step(pool, ids, ctypes.c_size_t(3), inputs, outputs, error) == 0
+    streams = [model.stream() for _ in range(3)]
+    for _ in range(2):
+        wanted = [stream.step(frames[:, [n]])[1] for n, stream in enumerate(streams)]
+    assert_same_bytes(last, np.concatenate(wanted, 1))
+    library.lrt_pool_free(pool)
+    library.lrt_model_free(handle)
