@@ -15,8 +15,14 @@ size_t Cell::reserve(size_t floats) {
 
 int Cell::group(int unit) const { return unit * std::max(1, kernels_.max_group / unit); }
 
-Panels Cell::panels(const float* packed, size_t at, int64_t k, int64_t vectors, int group) const {
-  return panels_at(packed + at, options_.format, k, vectors, group);
+PanelPlace Cell::reserve_panels(int64_t k, int64_t vectors, int group) {
+  const size_t at = reserve(panel_bytes(options_.format, k, vectors) / sizeof(float));
+  return PanelPlace(at, options_.format, k, vectors, group);
+}
+
+void Cell::pack_matrix(float* memory, const PanelPlace& place, const WeightView& w, const ColumnOrder& order) const {
+  const Panels panels = place.in(memory);
+  pack_panels_into(const_cast<void*>(panels.data), options_.format, w, panels.vectors, panels.group, order);
 }
 
 size_t Cell::quantized_bytes(int64_t x_rows, int64_t h_rows) const {
@@ -30,10 +36,10 @@ bool Cell::is_activated(std::initializer_list<int> kinds) const {
 }
 
 void Cell::project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates,
-                   int64_t gate_stride, void* quantized, Parallel* parallel, bool backwards) const {
-  const Panels w = panels(packed, w_at_, options_.inputs, gates_ * panels_, w_group_);
-  multiply(kernels_, {&w, x, x_stride, rows, packed + bias_at_, gates, gate_stride, gate_row(), backwards}, quantized,
-           parallel);
+                   int64_t gate_stride, const CellStep& step) const {
+  const Panels w = w_.in(packed);
+  multiply(kernels_, {&w, x, x_stride, rows, packed + bias_at_, gates, gate_stride, gate_row(), step.backwards},
+           step.quantized, step.parallel);
 }
 
 }  // namespace lrt

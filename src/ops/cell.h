@@ -63,19 +63,18 @@ class Cell {
 
   // Allocates nothing: memory holds packed_floats().
   virtual void pack(float* memory, const CellWeights& weights) const = 0;
+  // Packs a matrix [k, outputs] to its place.
+  void pack_matrix(float* memory, const PanelPlace& place, const WeightView& w, const ColumnOrder& order) const;
   // gates = bias + W x, row by row.
   void project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates, int64_t gate_stride,
-               void* quantized, Parallel* parallel, bool backwards) const;
+               const CellStep& step) const;
   virtual void step(const float* packed, const CellStep& step) const = 0;
 
  protected:
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
-  size_t reserve_panels(int64_t k, int64_t vectors) {
-    return reserve(panel_bytes(options_.format, k, vectors) / sizeof(float));
-  }
+  PanelPlace reserve_panels(int64_t k, int64_t vectors, int group);
   int group(int unit) const;  // vectors per group, a multiple of `unit` that belong together
-  Panels panels(const float* packed, size_t at, int64_t k, int64_t vectors, int group) const;
   bool is_activated(std::initializer_list<int> kinds) const;
 
   const Kernels& kernels_;
@@ -83,8 +82,8 @@ class Cell {
   const int gates_;
   const int64_t panels_;  // ceil(H / 16)
   // Set by each cell: where its bias row and W stand.
-  size_t bias_at_ = 0, w_at_ = 0;
-  int w_group_ = 1;
+  size_t bias_at_ = 0;
+  PanelPlace w_;
 
  private:
   size_t packed_floats_ = 0;

@@ -16,9 +16,8 @@ class FusedGruCell final : public Cell {
   FusedGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     rbias_at_ = reserve(static_cast<size_t>(panels_ * LRT_LANES));
-    w_group_ = group(kGates);
-    w_at_ = reserve_panels(options.inputs, vectors());
-    r_at_ = reserve_panels(options.hidden, vectors());
+    w_ = reserve_panels(options.inputs, vectors(), group(kGates));
+    r_ = reserve_panels(options.hidden, vectors(), group(kGates));
   }
 
   void pack(float* memory, const CellWeights& weights) const override {
@@ -27,10 +26,8 @@ class FusedGruCell final : public Cell {
       const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
       return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
     };
-    const WeightView w = weights.w.view(options_.inputs, kGates * hidden);
-    const WeightView r = weights.r.view(hidden, kGates * hidden);
-    pack_panels_into(memory + w_at_, options_.format, w, vectors(), w_group_, order);
-    pack_panels_into(memory + r_at_, options_.format, r, vectors(), w_group_, order);
+    pack_matrix(memory, w_, weights.w.view(options_.inputs, kGates * hidden), order);
+    pack_matrix(memory, r_, weights.r.view(hidden, kGates * hidden), order);
     for (int64_t c = 0; c < gate_row(); ++c) {
       const int64_t from = order(c);
       const bool candidate = from >= 2 * hidden;  // its recurrent bias stays apart: the reset gate scales it
@@ -44,8 +41,8 @@ class FusedGruCell final : public Cell {
   }
 
   void step(const float* packed, const CellStep& s) const override {
-    const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
-    const GruStep step{&r,
+    const Panels r = r_.in(packed);
+    GruStep step{&r,
                           s.gates,
                           s.gate_stride,
                           packed + rbias_at_,
@@ -62,7 +59,8 @@ class FusedGruCell final : public Cell {
  private:
   int64_t vectors() const { return kGates * panels_; }
 
-  size_t r_at_ = 0, rbias_at_ = 0;
+  PanelPlace r_;
+  size_t rbias_at_ = 0;
 };
 
 class GeneralGruCell final : public Cell {
@@ -70,11 +68,9 @@ class GeneralGruCell final : public Cell {
   GeneralGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     rbias_at_ = reserve(static_cast<size_t>(width()));
-    w_group_ = group(1);
-    zr_group_ = group(2);
-    w_at_ = reserve_panels(options.inputs, kGates * panels_);
-    zr_at_ = reserve_panels(options.hidden, 2 * panels_);
-    n_at_ = reserve_panels(options.hidden, panels_);
+    w_ = reserve_panels(options.inputs, kGates * panels_, group(1));
+    zr_ = reserve_panels(options.hidden, 2 * panels_, group(2));
+    n_ = reserve_panels(options.hidden, panels_, group(1));
   }
 
   // One row: r∘h, or Rn h + Rbn where linear_before_reset.
@@ -88,17 +84,15 @@ class GeneralGruCell final : public Cell {
     };
     const auto n_order = [hidden](int64_t unit) { return unit < hidden ? 2 * hidden + unit : -1; };
     const auto order = [&](int64_t c) { return c < behind ? zr_order(c) : n_order(c - behind); };
-    const WeightView w = weights.w.view(options_.inputs, kGates * hidden);
     const WeightView r = weights.r.view(hidden, kGates * hidden);
-    pack_panels_into(memory + w_at_, options_.format, w, kGates * panels_, w_group_, order);
-    pack_panels_into(memory + zr_at_, options_.format, r, 2 * panels_, zr_group_, zr_order);
-    pack_panels_into(memory + n_at_, options_.format, r, panels_, w_group_, n_order);
+    pack_matrix(memory, w_, weights.w.view(options_.inputs, kGates * hidden), order);
+    pack_matrix(memory, zr_, r, zr_order);
+    pack_matrix(memory, n_, r, n_order);
     pack_bias(memory, weights.b, order);
   }
 
   void step(const float* packed, const CellStep& s) const override {
-    const Panels zr = panels(packed, zr_at_, options_.hidden, 2 * panels_, zr_group_);
-    const Panels n = panels(packed, n_at_, options_.hidden, panels_, w_group_);
+    const Panels zr = zr_.in(packed), n = n_.in(packed);
     float* n_gates = s.gates + 2 * width();
     product(zr, s.h_in.data, s.h_in.stride, s, nullptr, s.gates, s.gate_stride, 2 * width());
 
@@ -151,8 +145,8 @@ class GeneralGruCell final : public Cell {
     }
   }
 
-  size_t zr_at_ = 0, n_at_ = 0, rbias_at_ = 0;
-  int zr_group_ = 2;
+  PanelPlace zr_, n_;
+  size_t rbias_at_ = 0;
 };
 
 }  // namespace

@@ -16,9 +16,8 @@ class LstmCell final : public Cell {
         fused_(is_activated({LRT_SIGMOID, LRT_TANH, LRT_TANH}) && !options.peephole && options.clip == 0.0f &&
                !options.input_forget) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
-    w_group_ = group(kGates);
-    w_at_ = reserve_panels(options.inputs, vectors());
-    r_at_ = reserve_panels(options.hidden, vectors());
+    w_ = reserve_panels(options.inputs, vectors(), group(kGates));
+    r_ = reserve_panels(options.hidden, vectors(), group(kGates));
     if (options.peephole) peephole_at_ = reserve(static_cast<size_t>(3 * panels_ * LRT_LANES));
   }
 
@@ -30,10 +29,8 @@ class LstmCell final : public Cell {
       const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
       return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
     };
-    const WeightView w = weights.w.view(options_.inputs, kGates * hidden);
-    const WeightView r = weights.r.view(hidden, kGates * hidden);
-    pack_panels_into(memory + w_at_, options_.format, w, vectors(), w_group_, order);
-    pack_panels_into(memory + r_at_, options_.format, r, vectors(), w_group_, order);
+    pack_matrix(memory, w_, weights.w.view(options_.inputs, kGates * hidden), order);
+    pack_matrix(memory, r_, weights.r.view(hidden, kGates * hidden), order);
     for (int64_t c = 0; c < gate_row(); ++c) {
       const int64_t from = order(c);
       memory[bias_at_ + static_cast<size_t>(c)] =
@@ -43,9 +40,9 @@ class LstmCell final : public Cell {
   }
 
   void step(const float* packed, const CellStep& s) const override {
-    const Panels r = panels(packed, r_at_, options_.hidden, vectors(), w_group_);
+    const Panels r = r_.in(packed);
     if (fused_) {
-      const LstmStep step{
+      LstmStep step{
           &r,           s.gates,        s.gate_stride, s.h_in.data,    s.h_in.stride,   s.c_in.data, s.c_in.stride,
           s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
       return step_cell(kernels_, step, s.quantized, s.parallel);
@@ -86,7 +83,8 @@ class LstmCell final : public Cell {
   }
 
   const bool fused_;
-  size_t r_at_ = 0, peephole_at_ = 0;
+  PanelPlace r_;
+  size_t peephole_at_ = 0;
 };
 
 }  // namespace

@@ -9,15 +9,15 @@ class RnnCell final : public Cell {
  public:
   RnnCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, 1) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
-    w_group_ = group(1);
-    w_at_ = reserve_panels(options.inputs, panels_);
-    r_at_ = reserve_panels(options.hidden, panels_);
+    w_ = reserve_panels(options.inputs, panels_, group(1));
+    r_ = reserve_panels(options.hidden, panels_, group(1));
   }
 
   void pack(float* memory, const CellWeights& weights) const override {
     const int64_t hidden = options_.hidden;
-    pack_panels_into(memory + w_at_, options_.format, weights.w.view(options_.inputs, hidden), w_group_);
-    pack_panels_into(memory + r_at_, options_.format, weights.r.view(hidden, hidden), w_group_);
+    const auto order = [hidden](int64_t unit) { return unit < hidden ? unit : -1; };
+    pack_matrix(memory, w_, weights.w.view(options_.inputs, hidden), order);
+    pack_matrix(memory, r_, weights.r.view(hidden, hidden), order);
     for (int64_t unit = 0; unit < gate_row(); ++unit) {
       memory[bias_at_ + static_cast<size_t>(unit)] =
           weights.b && unit < hidden ? weights.b[unit] + weights.b[hidden + unit] : 0.0f;
@@ -25,7 +25,7 @@ class RnnCell final : public Cell {
   }
 
   void step(const float* packed, const CellStep& s) const override {
-    const Panels r = panels(packed, r_at_, options_.hidden, panels_, w_group_);
+    const Panels r = r_.in(packed);
     multiply(kernels_,
              {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
              s.quantized, s.parallel);
@@ -35,7 +35,7 @@ class RnnCell final : public Cell {
   }
 
  private:
-  size_t r_at_ = 0;
+  PanelPlace r_;
 };
 
 }  // namespace

@@ -116,14 +116,24 @@ void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int gr
   pack_panels_into(to, format, w, vectors_for(n), group, [n](int64_t column) { return column < n ? column : -1; });
 }
 
-Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vectors, int group) {
-  Panels panels{data, nullptr, nullptr, k, vectors, group, format};
-  if (has_scales(format)) {
-    const char* behind = static_cast<const char*>(data) + vectors * lrt_vector_bytes(format, k);
+PanelPlace::PanelPlace(size_t floats_before, WeightFormat format, int64_t k, int64_t vectors, int group)
+    : at_(floats_before),
+      to_scales_(has_scales(format) ? vectors * lrt_vector_bytes(format, k) : 0),
+      panels_{nullptr, nullptr, nullptr, k, vectors, group, format} {}
+
+Panels PanelPlace::in(const float* memory) const {
+  Panels panels = panels_;
+  panels.data = memory + at_;
+  if (to_scales_ > 0) {
+    const char* behind = static_cast<const char*>(panels.data) + to_scales_;
     panels.scales = reinterpret_cast<const float*>(behind);
-    panels.sums = reinterpret_cast<const int32_t*>(behind + vectors * 64);
+    panels.sums = reinterpret_cast<const int32_t*>(behind + panels.vectors * 64);
   }
   return panels;
+}
+
+Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vectors, int group) {
+  return PanelPlace(0, format, k, vectors, group).in(static_cast<const float*>(data));
 }
 
 std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group) {

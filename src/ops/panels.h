@@ -41,6 +41,19 @@ void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int gr
 // The layout of a matrix that stands, or will stand, packed at data.
 Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vectors, int group);
 
+// Where a matrix stands in memory that holds several: all of its Panels but their addresses.
+class PanelPlace {
+ public:
+  PanelPlace() = default;
+  PanelPlace(size_t floats_before, WeightFormat format, int64_t k, int64_t vectors, int group);
+  Panels in(const float* memory) const;
+
+ private:
+  size_t at_ = 0;
+  int64_t to_scales_ = 0;  // bytes; 0 where there are none
+  Panels panels_{};
+};
+
 struct PackedPanels {
   Panels panels;
   AlignedBuffer storage;

@@ -15,7 +15,7 @@ bool is_shared(const Parallel* parallel, const Panels& w, int64_t rows) {
 }
 
 template <class Work>
-void run_groups(void (*kernel)(const Work*), Work work, const Panels& w, int64_t rows, Parallel* parallel) {
+void run_groups(void (*kernel)(const Work*), Work& work, const Panels& w, int64_t rows, Parallel* parallel) {
   const int32_t groups = group_count(w);
   if (!is_shared(parallel, w, rows)) {
     work.first_group = 0;
@@ -65,13 +65,13 @@ void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* para
   run_groups(kernels.gemm, gemm, *gemm.w, gemm.rows, parallel);
 }
 
-void step_cell(const Kernels& kernels, LstmStep step, void* quantized, Parallel* parallel) {
+void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel) {
   if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
   step.quantized = quantized;
   run_groups(kernels.lstm_step, step, *step.r, step.rows, parallel);
 }
 
-void step_cell(const Kernels& kernels, GruStep step, void* quantized, Parallel* parallel) {
+void step_cell(const Kernels& kernels, GruStep& step, void* quantized, Parallel* parallel) {
   if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
   step.quantized = quantized;
   run_groups(kernels.gru_step, step, *step.r, step.rows, parallel);

@@ -74,90 +74,87 @@ void SequenceCall::copy_state(const Rows& from, const Frame& frame, const std::v
 }
 
 // Gate sums of `steps` steps from `start` on, of the rows that are stepped together.
-void SequenceCall::project(const Cell& cell, const float* weights, const float* start, int64_t steps, int64_t rows,
-                           float* gate_rows, void* quantized, Parallel* parallel, bool backwards) const {
-  const int64_t gate_row = cell.gate_row();
+void SequenceCall::project(const Cell& cell, const float* weights, const float* start, int64_t steps,
+                           const CellStep& step, float* gate_rows) const {
+  const int64_t rows = step.rows;
   if (rows == 1) {
-    cell.project(weights, start, shape.x_step(), steps, gate_rows, gate_row, quantized, parallel, backwards);
+    cell.project(weights, start, shape.x_step(), steps, gate_rows, step.gate_stride, step);
   } else if (steps == 1 || shape.x_step() == rows * shape.x_row()) {
-    cell.project(weights, start, shape.x_row(), steps * rows, gate_rows, gate_row, quantized, parallel, backwards);
+    cell.project(weights, start, shape.x_row(), steps * rows, gate_rows, step.gate_stride, step);
   } else {
     for (int64_t row = 0; row < rows; ++row) {
-      cell.project(weights, start + row * shape.x_row(), shape.x_step(), steps, gate_rows + row * gate_row,
-                   rows * gate_row, quantized, parallel, backwards);
+      cell.project(weights, start + row * shape.x_row(), shape.x_step(), steps, gate_rows + row * step.gate_stride,
+                   rows * step.gate_stride, step);
     }
   }
+}
+
+// Where h and c begin: at what they were given, else at zeros in memory of the call's own.
+void SequenceCall::begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const {
+  const int64_t hidden = shape.hidden, rows = step->rows;
+  step->h_in = {frame.at<float>(h_scratch), hidden};
+  if (h_initial >= 0) {
+    step->h_in = state(frame.at<float>(h_initial), direction, first);
+  } else {
+    zero_rows(step->h_in, rows, hidden);
+  }
+  if (c_scratch < 0) return;  // no cell state
+  step->c_out = {frame.at<float>(c_scratch), hidden};
+  if (!c_final.empty()) step->c_out = state(frame.at<float>(c_final[0]), direction, first);
+  step->c_in = step->c_out;
+  if (c_initial >= 0) {
+    step->c_in = state(frame.at<float>(c_initial), direction, first);
+  } else {
+    zero_rows(step->c_in, rows, hidden);
+  }
+}
+
+// Where the step at time t, the number `s` of `length`, writes h. Without Y it alternates between two rows, since a step
+// reads all of the old one while it writes.
+Rows SequenceCall::h_out(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t t,
+                         bool last) const {
+  if (y >= 0) {
+    return {frame.at<float>(y) + t * shape.y_step() + direction * shape.y_direction() + first * shape.y_row(),
+            shape.y_row()};
+  }
+  if (last && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first);
+  return {frame.at<float>(h_scratch) + (t % 2 == 0 ? rows * shape.hidden : 0), shape.hidden};
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
                             int64_t length) const {
   const Cell& cell = *directions[static_cast<size_t>(direction)].cell;
-  const bool reverse = directions[static_cast<size_t>(direction)].reversed, has_cell = cell.has_cell_state();
-  const int64_t hidden = shape.hidden, gate_row = cell.gate_row();
+  const bool reverse = directions[static_cast<size_t>(direction)].reversed;
   float* gate_rows = frame.at<float>(gates);
-  void* quantized = quantized_at(frame, quantized_scratch);
-  // Without Y the new h alternates between two rows, since a step reads all of the old one while it writes.
-  float* own = frame.at<float>(h_scratch);
-  const Rows h_own[2] = {{own, hidden}, {own + rows * hidden, hidden}};
-  const auto y_rows = [&](int64_t t) {
-    float* base = frame.at<float>(y) + t * shape.y_step() + direction * shape.y_direction() + first * shape.y_row();
-    return Rows{base, shape.y_row()};
-  };
+  CellStep step;
+  step.gate_stride = cell.gate_row();
+  step.rows = rows;
+  step.scratch = cell_scratch < 0 ? nullptr : frame.at<float>(cell_scratch);
+  step.quantized = quantized_at(frame, quantized_scratch);
+  step.parallel = frame.parallel();
+  step.backwards = frame.backwards();
+  begin(frame, direction, first, &step);
 
-  Rows h_in = h_own[0], c_in{};
-  if (h_initial >= 0) {
-    h_in = state(frame.at<float>(h_initial), direction, first);
-  } else {
-    zero_rows(h_in, rows, hidden);
-  }
-  Rows c_out{};
-  if (has_cell) {
-    c_out = Rows{frame.at<float>(c_scratch), hidden};
-    if (!c_final.empty()) c_out = state(frame.at<float>(c_final[0]), direction, first);
-    c_in = c_out;
-    if (c_initial >= 0) {
-      c_in = state(frame.at<float>(c_initial), direction, first);
-    } else {
-      zero_rows(c_in, rows, hidden);
-    }
-  }
-
-  bool backwards = frame.backwards();
   for (int64_t done = 0; done < length; done += chunk) {
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
-    project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, rows,
-            gate_rows, quantized, frame.parallel(), backwards);
-    for (int64_t s = done; s < done + count; ++s, backwards = !backwards) {
+    project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, step,
+            gate_rows);
+    for (int64_t s = done; s < done + count; ++s) {
       const int64_t t = reverse ? length - 1 - s : s;
-      CellStep step;
-      step.gates = gate_rows + (t - t_first) * rows * gate_row;
-      step.gate_stride = gate_row;
-      step.h_in = h_in;
-      step.c_in = c_in;
-      step.c_out = c_out;
-      step.rows = rows;
-      step.scratch = cell_scratch < 0 ? nullptr : frame.at<float>(cell_scratch);
-      step.quantized = quantized;
-      step.parallel = frame.parallel();
-      step.backwards = backwards;
-      if (y >= 0) {
-        step.h_out = y_rows(t);
-      } else if (s == length - 1 && !h_final.empty()) {
-        step.h_out = state(frame.at<float>(h_final[0]), direction, first);
-      } else {
-        step.h_out = h_own[(s + 1) % 2];
-      }
+      step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
+      step.h_out = h_out(frame, direction, first, rows, t, s == length - 1);
       cell.step(weights, step);
-      h_in = step.h_out;
-      c_in = c_out;
+      step.h_in = step.h_out;
+      step.c_in = step.c_out;
+      step.backwards = !step.backwards;
     }
   }
-  if (y >= 0) {
-    for (int64_t t = length; t < shape.steps; ++t) zero_rows(y_rows(t), rows, hidden);
+  for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {
+    zero_rows(h_out(frame, direction, first, rows, t, false), rows, shape.hidden);
   }
-  copy_state(h_in, frame, h_final, direction, first, rows);
-  if (has_cell) copy_state(c_in, frame, c_final, direction, first, rows);
+  copy_state(step.h_in, frame, h_final, direction, first, rows);
+  if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows);
 }
 
 }  // namespace lrt
