@@ -109,16 +109,17 @@ void SequenceCall::begin(const Frame& frame, int64_t direction, int64_t first, C
   }
 }
 
-// Where the step at time t, the number `s` of `length`, writes h. Without Y it alternates between two rows, since a step
-// reads all of the old one while it writes.
-Rows SequenceCall::h_out(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t t,
-                         bool last) const {
-  if (y >= 0) {
-    return {frame.at<float>(y) + t * shape.y_step() + direction * shape.y_direction() + first * shape.y_row(),
-            shape.y_row()};
-  }
-  if (last && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first);
-  return {frame.at<float>(h_scratch) + (t % 2 == 0 ? rows * shape.hidden : 0), shape.hidden};
+Rows SequenceCall::y_rows(const Frame& frame, int64_t direction, int64_t first, int64_t t) const {
+  float* base = frame.at<float>(y);
+  return {base + t * shape.y_step() + direction * shape.y_direction() + first * shape.y_row(), shape.y_row()};
+}
+
+// Where step number s writes h where there is no Y. It alternates between two rows, since a step reads all of the old one
+// while it writes.
+Rows SequenceCall::h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s,
+                               int64_t length) const {
+  if (s == length - 1 && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first);
+  return {frame.at<float>(h_scratch) + (s % 2 == 0 ? rows * shape.hidden : 0), shape.hidden};
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
@@ -143,7 +144,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
     for (int64_t s = done; s < done + count; ++s) {
       const int64_t t = reverse ? length - 1 - s : s;
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
-      step.h_out = h_out(frame, direction, first, rows, t, s == length - 1);
+      step.h_out = y >= 0 ? y_rows(frame, direction, first, t) : h_without_y(frame, direction, first, rows, s, length);
       cell.step(weights, step);
       step.h_in = step.h_out;
       step.c_in = step.c_out;
@@ -151,7 +152,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
     }
   }
   for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {
-    zero_rows(h_out(frame, direction, first, rows, t, false), rows, shape.hidden);
+    zero_rows(y_rows(frame, direction, first, t), rows, shape.hidden);
   }
   copy_state(step.h_in, frame, h_final, direction, first, rows);
   if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows);
