@@ -52,6 +52,7 @@ def open_stream(
     bindings: list[tuple[int, int]] | None,
     freeze: dict[int, np.ndarray[Any, Any]],
     batch: int,
+    threads: int,
 ) -> Stream: ...
 def open_pool(
     model: Model,
@@ -59,4 +60,5 @@ def open_pool(
     bindings: list[tuple[int, int]] | None,
     freeze: dict[int, np.ndarray[Any, Any]],
     capacity: int,
+    threads: int,
 ) -> Pool: ...

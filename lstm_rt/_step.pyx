@@ -711,7 +711,7 @@ cdef class _Options:
     cdef lrt_array* _values
     cdef list _arrays
 
-    def __cinit__(self, model, bindings, freeze, int64_t batch):
+    def __cinit__(self, model, bindings, freeze, int64_t batch, int threads):
         cdef size_t i
         cdef size_t count = 0 if bindings is None else len(bindings)
         cdef size_t frozen = len(freeze)
@@ -727,6 +727,7 @@ cdef class _Options:
             self._indices[i] = index
             self._values[i] = _describe(self._arrays[i], model.inputs[index].name)
         self.c.batch = batch
+        self.c.threads = threads
         self.c.bind = <const size_t*>NULL if bindings is None else <const size_t*>self._pairs
         self.c.bind_count = count
         self.c.freeze = self._indices
@@ -739,7 +740,7 @@ cdef class _Options:
         free(self._values)
 
 
-def open_stream(model, size_t handle, bindings, freeze, int64_t batch):
+def open_stream(model, size_t handle, bindings, freeze, int64_t batch, int threads):
     """Make a stream. For `Model.stream`, which checks and resolves the names.
 
     Parameters
@@ -754,6 +755,8 @@ def open_stream(model, size_t handle, bindings, freeze, int64_t batch):
         Values by input number.
     batch : int
         Size of the state's free dims.
+    threads : int
+        Cores that share a step.
 
     Returns
     -------
@@ -762,12 +765,12 @@ def open_stream(model, size_t handle, bindings, freeze, int64_t batch):
     """
     cdef lrt_stream* stream = NULL
     cdef lrt_error error
-    cdef _Options options = _Options(model, bindings, freeze, batch)
+    cdef _Options options = _Options(model, bindings, freeze, batch, threads)
     _check(lrt_stream_create(<lrt_model*>handle, &options.c, &stream, &error), &error)
     return _wrap(stream, model, None)
 
 
-def open_pool(model, size_t handle, bindings, freeze, size_t capacity):
+def open_pool(model, size_t handle, bindings, freeze, size_t capacity, int threads):
     """Make a pool. For `Model.pool`, which checks and resolves the names.
 
     Parameters
@@ -782,6 +785,8 @@ def open_pool(model, size_t handle, bindings, freeze, size_t capacity):
         Values by input number.
     capacity : int
         How many streams can be open at once.
+    threads : int
+        Cores that share a step.
 
     Returns
     -------
@@ -790,7 +795,7 @@ def open_pool(model, size_t handle, bindings, freeze, size_t capacity):
     """
     cdef size_t i
     cdef lrt_error error
-    cdef _Options options = _Options(model, bindings, freeze, 1)
+    cdef _Options options = _Options(model, bindings, freeze, 1, threads)
     cdef Pool pool = Pool.__new__(Pool)
     _check(lrt_pool_create(<lrt_model*>handle, &options.c, capacity, &pool._pool, &error), &error)
     pool._capacity = capacity

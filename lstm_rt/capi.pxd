@@ -54,6 +54,7 @@ cdef extern from "lstm_rt.h" nogil:
 
     ctypedef struct lrt_stream_options:
         int64_t batch
+        int32_t threads
         const size_t* bind
         size_t bind_count
         const size_t* freeze

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
@@ -225,10 +226,13 @@ def _finish(
 
 def _in_memory(graph: Graph, isa: str | None) -> Model:
     """By a file without a name, which the core maps: what it has packed need not stay in memory a second time."""
-    with tempfile.TemporaryDirectory() as folder:
+    folder = tempfile.mkdtemp()
+    try:
         file = Path(folder, "model.gguf")
         _writer()(graph, file)
         return _model(file, isa)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a network file system may keep what is mapped
 
 
 def _give_back_free_memory() -> None:

@@ -121,13 +121,15 @@ class Model:
         """Bytes of weights packed for the kernels so far: once for all runs, streams and pools of this model."""
         return self._core.packed_bytes()
 
-    def __call__(self, *arrays: npt.ArrayLike) -> Any:
+    def __call__(self, *arrays: npt.ArrayLike, threads: int = 1) -> Any:
         """Run the model on whole inputs.
 
         Parameters
         ----------
         *arrays : array_like
             One for each of `inputs`, in order, of its shape and dtype.
+        threads : int, default 1
+            Cores that share the work, the caller's with them. The bits are the same for every number.
 
         Returns
         -------
@@ -144,16 +146,18 @@ class Model:
         if len(arrays) != len(self._inputs):
             names = ", ".join(info.name for info in self._inputs)
             raise ArgumentError(f"the model takes {len(self._inputs)} arrays ({names}), {len(arrays)} were given")
-        results = self._run([_as_array(array, info) for array, info in zip(arrays, self._inputs)])
+        results = self._run([_as_array(array, info) for array, info in zip(arrays, self._inputs)], threads)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def run(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, npt.ArrayLike], *, threads: int = 1) -> dict[str, Array]:
         """Run the model on whole inputs, by name.
 
         Parameters
         ----------
         inputs : mapping of str to array_like
             Every one of `inputs`.
+        threads : int, default 1
+            Cores that share the work, the caller's with them. The bits are the same for every number.
 
         Returns
         -------
@@ -167,11 +171,11 @@ class Model:
         ShapeError
             If an array does not fit.
         """
-        results = self._run(self._by_name(inputs))
+        results = self._run(self._by_name(inputs), threads)
         return {info.name: result for info, result in zip(self._outputs, results)}
 
-    def _run(self, arrays: list[Array]) -> list[Array]:
-        return self._core.plan(arrays).run(arrays)
+    def _run(self, arrays: list[Array], threads: int) -> list[Array]:
+        return self._core.plan(arrays).run(arrays, threads)
 
     def _by_name(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Array]:
         names = [info.name for info in self._inputs]
@@ -214,6 +218,7 @@ class Model:
         bind: Optional[Mapping[str, str]] = None,
         freeze: Optional[Mapping[str, npt.ArrayLike]] = None,
         batch: int = 1,
+        threads: int = 1,
     ) -> Stream:
         """Open a stream: the model stepped frame by frame, its state kept.
 
@@ -229,6 +234,8 @@ class Model:
             Inputs that stay the same at every step. Needed for `control_inputs`.
         batch : int, default 1
             What the free dims of states become.
+        threads : int, default 1
+            Cores that share the work, the caller's with them. The bits are the same for every number.
 
         Returns
         -------
@@ -246,7 +253,7 @@ class Model:
         --------
         >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
         """
-        return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch)
+        return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch, threads)
 
     def pool(
         self,
@@ -254,6 +261,7 @@ class Model:
         *,
         bind: Optional[Mapping[str, str]] = None,
         freeze: Optional[Mapping[str, npt.ArrayLike]] = None,
+        threads: int = 1,
     ) -> Pool:
         """Make a pool: many independent streams, stepped in any subset as one batch.
 
@@ -267,6 +275,8 @@ class Model:
             Input name to output name, in place of `bindings`.
         freeze : mapping of str to array_like, optional
             Inputs that stay the same at every step. Needed for `control_inputs`.
+        threads : int, default 1
+            Cores that share the work, the caller's with them. The bits are the same for every number.
 
         Returns
         -------
@@ -288,7 +298,7 @@ class Model:
         """
         if not 1 <= capacity <= _MAX_POOL:
             raise ArgumentError(f"the capacity of a pool is {capacity}, wanted 1 to {_MAX_POOL}")
-        return open_pool(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), capacity)
+        return open_pool(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), capacity, threads)
 
     def _pairs(self, bind: Optional[Mapping[str, str]]) -> Optional[list[tuple[int, int]]]:
         if bind is None:

@@ -7,7 +7,6 @@ import pathlib
 import subprocess
 import sys
 import textwrap
-from typing import Any
 
 import models
 import numpy as np
@@ -71,9 +70,9 @@ def test_resident_memory_is_one_copy(kind: str, tmp_path: pathlib.Path) -> None:
     assert many - one < 0.25 * WEIGHTS
 
 
-@pytest.mark.parametrize("proto", [Recurrent("LSTM", 33, 65).model(), models.stack([Recurrent("GRU", 7, 20)])], ids=["LSTM", "stack"])
-def test_weights_are_packed_once(proto: Any) -> None:
-    model = lstm_rt.load(proto)
+@pytest.mark.parametrize("layers", [[Recurrent("LSTM", 33, 65)], [Recurrent("GRU", 7, 20), Recurrent("RNN", 20, 9)]])
+def test_weights_are_packed_once(layers: list[Recurrent]) -> None:
+    model = lstm_rt.load(models.stack(layers))
     assert model.packed_bytes == 0
     width = model.inputs[0].shape[2]  # type: ignore[index]
     model(np.ones((3, 1, width), np.float32))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import pathlib
 import threading
 from typing import Any
 
@@ -205,9 +207,7 @@ def test_initial_state_that_is_not_zero() -> None:
         helper.make_node("Gather", ["shape", "one"], ["batch"], axis=0),
         helper.make_node("Concat", ["one", "batch", "one"], ["wanted"], axis=0),
         helper.make_node("Expand", ["start", "wanted"], ["h0"]),
-        helper.make_node(
-            "GRU", [*layer.node_inputs()[:4], "", "h0"], ["Y"], name="gru", **layer.attributes
-        ),
+        helper.make_node("GRU", [*layer.node_inputs()[:4], "", "h0"], ["Y"], name="gru", **layer.attributes),
     ]
     proto = models.model_of(
         nodes,
@@ -228,7 +228,7 @@ def test_initial_state_that_is_not_zero() -> None:
     twin.check_states()
 
 
-# ---- Real models -----------------------------------------------------------------------------------------------------
+# ---- Real models -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["silero_vad", "silero_vad_16k_op15", "silero_vad_op18_ifless"])
@@ -250,7 +250,7 @@ def test_nsnet2() -> None:
     twin.check_states()
 
 
-# ---- What is refused ---------------------------------------------------------------------------------------------------
+# ---- What is refused ---------------------------------------------------------------------------------------------
 
 
 def small_pool(streams: int = 3, capacity: int = 4) -> tuple[lstm_rt.Pool, list[int], Array]:
@@ -429,7 +429,7 @@ def test_state_that_does_not_fit() -> None:
 
 
 def test_what_it_says_of_itself() -> None:
-    pool, ids, _ = small_pool()
+    pool = small_pool()[0]
     assert (pool.inputs, pool.outputs, len(pool), pool.capacity) == (("X",), ("Y",), 3, 4)
     assert "3 of 4 streams open" in repr(pool)
     assert bool(pool.model.inputs)
@@ -466,3 +466,45 @@ def test_a_pool_is_for_one_thread_at_a_time() -> None:
     found = pool.step(ids, frames)
     for row in range(32):
         assert_same_bytes(found[:, :, row : row + 1], wanted)
+
+
+# ---- From C ----------------------------------------------------------------------------------------------------------
+
+
+def test_outputs_that_are_not_wanted_and_pools_that_are_not_prepared(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    proto = MODELS["LSTM"]
+    model = lstm_rt.convert(proto, path)
+    library = ctypes.CDLL(next(str(p) for p in pathlib.Path(lstm_rt.get_library_dir()).glob("liblstm_rt.*")))
+    pointer, error = ctypes.c_void_p, ctypes.create_string_buffer(4 + 2048)
+    handle, pool = pointer(), pointer()
+    assert library.lrt_model_load(str(path).encode(), None, ctypes.byref(handle), error) == 0
+    assert library.lrt_pool_create(handle, None, ctypes.c_size_t(4), ctypes.byref(pool), error) == 0
+    ids = (ctypes.c_int64 * 3)()
+    for i in range(3):
+        assert library.lrt_pool_open(pool, ctypes.byref(ids, 8 * i), error) == 0
+
+    frames = np.random.default_rng(0).standard_normal((1, 3, 7)).astype(np.float32)
+    inputs = (pointer * 1)(frames.ctypes.data)
+    last = np.empty((1, 3, 33), np.float32)
+    outputs = (pointer * 3)(None, last.ctypes.data, None)
+    unprepared = library.lrt_pool_step(pool, ids, ctypes.c_size_t(3), inputs, outputs, error)
+    assert (unprepared, b"not prepared" in error.raw) == (5, True)
+
+    class Dims(ctypes.Structure):
+        _fields_ = [("rank", ctypes.c_int32), ("dims", ctypes.c_int64 * 8)]
+
+    class Described(ctypes.Structure):
+        _fields_ = [("dtype", ctypes.c_int32), ("shape", Dims), ("data", pointer)]
+
+    array = Described(0, Dims(3, (ctypes.c_int64 * 8)(1, 3, 7)), None)
+    assert library.lrt_pool_prepare(pool, ctypes.byref(array), ctypes.c_size_t(1), ctypes.c_size_t(3), error) == 0
+    assert [library.lrt_pool_output_axis(pool, ctypes.c_size_t(i)) for i in range(4)] == [2, 1, 1, -1]
+    for _ in range(2):
+        assert library.lrt_pool_step(pool, ids, ctypes.c_size_t(3), inputs, outputs, error) == 0
+    streams = [model.stream() for _ in range(3)]
+    for _ in range(2):
+        wanted = [stream.step(frames[:, [n]])[1] for n, stream in enumerate(streams)]
+    assert_same_bytes(last, np.concatenate(wanted, 1))
+    library.lrt_pool_free(pool)
+    library.lrt_model_free(handle)

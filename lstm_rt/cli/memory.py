@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import resource
 import sys
@@ -15,10 +16,8 @@ class Watch:
     """Measures from when it is made."""
 
     def __init__(self) -> None:
-        try:
-            Path("/proc/self/clear_refs").write_text("5")  # what was the peak until now is forgotten
-        except OSError:
-            pass  # a peak before this may then hide that of the work
+        with contextlib.suppress(OSError):  # an earlier peak may then hide that of the work
+            Path("/proc/self/clear_refs").write_text("5")  # the peak until now is forgotten
         self._before = _resident()
         self._peak_before = _peak()
 

@@ -19,6 +19,7 @@ struct lrt_model {
 struct lrt_plan {
   std::shared_ptr<lrt::Model> model;
   std::shared_ptr<lrt::CachedPlan> plan;
+  lrt::Parallel* workers = nullptr;  // the model's
 };
 
 struct lrt_stream {
@@ -160,6 +161,7 @@ lrt::StreamOptions stream_options(const lrt::Model& model, const lrt_stream_opti
   const size_t inputs = model.graph().inputs.size(), outputs = model.graph().outputs.size();
   require(options->batch >= 1, "batch must be at least 1");
   result.batch = options->batch;
+  if (options->threads != 0) result.threads = options->threads;
   result.own_bindings = options->bind == nullptr;
   for (size_t i = 0; options->bind && i < options->bind_count; ++i) {
     const size_t input = options->bind[2 * i], output = options->bind[2 * i + 1];
@@ -300,7 +302,11 @@ lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port) {
 }
 
 lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error) {
-  return guarded(error, [&] { plan->plan->run(inputs, outputs); });
+  return guarded(error, [&] { plan->plan->run(inputs, outputs, plan->workers); });
+}
+
+lrt_status lrt_plan_set_threads(lrt_plan* plan, int32_t threads, lrt_error* error) {
+  return guarded(error, [&] { plan->workers = plan->model->workers(threads); });
 }
 
 lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call) {

@@ -130,6 +130,9 @@ LRT_API lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, si
                                    lrt_error* error);
 LRT_API void lrt_plan_free(lrt_plan* plan);
 LRT_API lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port);
+/* Cores that share the runs to come, the caller's with them; 1 until set. The bits are the same for every number. The
+   model keeps its threads: they sleep while there is no work, and in the child of a fork work goes on without them. */
+LRT_API lrt_status lrt_plan_set_threads(lrt_plan* plan, int32_t threads, lrt_error* error);
 /* inputs and outputs: one pointer per input and output of the model; an output may be NULL. */
 LRT_API lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error);
 
@@ -155,6 +158,7 @@ typedef struct lrt_stream lrt_stream;
 
 typedef struct lrt_stream_options {
   int64_t batch;                  /* what a state's free dims become; 1 */
+  int32_t threads;                /* cores that share a step, the caller's with them; 0 or 1: the caller's alone */
   const size_t* bind;             /* pairs (input, output) in place of the model's own; NULL: the model's own */
   size_t bind_count;              /* number of pairs */
   const size_t* freeze;           /* inputs fixed for the life of the stream (a sample rate) */

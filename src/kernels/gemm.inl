@@ -11,18 +11,21 @@ constexpr int tile_rows(int vectors) {
   return rows < 1 ? 1 : rows > 12 ? 12 : rows;
 }
 
-// rows <= Rows, vectors <= Vectors.
-template <class F, int Rows, int Vectors>
+// The tile of `rows`, at least Rows, and at most as many as are kept in registers. One row is the most frequent.
+template <class F, int Vectors, int Rows = 1>
 LRT_INLINE void run_rows(const Walk& s, const char* w, const char* x, const float* start, float* out, int64_t column,
                          int last, int rows) {
   if (rows == Rows) return F::template run<Rows, Vectors>(s, w, x, start, out, column, last);
-  if constexpr (Rows > 1) run_rows<F, Rows - 1, Vectors>(s, w, x, start, out, column, last, rows);
+  if constexpr (Rows < tile_rows<F>(Vectors)) {
+    run_rows<F, Vectors, Rows + 1>(s, w, x, start, out, column, last, rows);
+  }
 }
+// vectors <= Vectors.
 template <class F, int Vectors>
 LRT_INLINE void run_any(const Walk& s, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last, int rows, int vectors) {
   if (vectors == Vectors) {
-    return run_rows<F, tile_rows<F>(Vectors), Vectors>(s, w, x, start, out, column, last, rows);
+    return run_rows<F, Vectors>(s, w, x, start, out, column, last, rows);
   }
   if constexpr (Vectors > 1) run_any<F, Vectors - 1>(s, w, x, start, out, column, last, rows, vectors);
 }

@@ -152,7 +152,7 @@ class Plan {
   }
 
   // Arrays are those the plan was made for: C-contiguous, and checked by describe().
-  std::vector<py::array> run(const std::vector<py::array>& inputs) const {
+  std::vector<py::array> run(const std::vector<py::array>& inputs, int threads) const {
     std::vector<const void*> in;
     for (const py::array& input : inputs) in.push_back(input.data());
     std::vector<py::array> results;
@@ -161,6 +161,9 @@ class Plan {
     for (size_t i = 0; lrt_plan_output(plan_.get(), i, &port) == LRT_OK; ++i) {
       results.emplace_back(dtype_of(port.dtype), dims_of(port.shape));
       out.push_back(results.back().mutable_data());
+    }
+    if (threads != 1) {
+      check([&](lrt_error* error) { return lrt_plan_set_threads(plan_.get(), threads, error); });
     }
     check([&](lrt_error* error) { return lrt_plan_run(plan_.get(), in.data(), out.data(), error); });
     return results;

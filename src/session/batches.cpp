@@ -87,6 +87,7 @@ void PoolBatches::make_batches(const StreamSetup& setup, const std::vector<PlanI
   const auto arena = std::make_shared<const AlignedBuffer>(arena_bytes);  // for all, since one runs at a time
   for (size_t i = 0; i < sizes.size(); ++i) {
     auto execution = std::make_unique<Execution>(plans[i], setup.inputs(), setup.outputs(), false, arena);
+    execution->share_with(setup.workers());
     for (size_t s = 0; s < states_.size(); ++s) {
       const PlannedState& state = plans[i]->states[s];
       for (const bool turn : {false, true}) {

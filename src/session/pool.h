@@ -63,8 +63,7 @@ class Pool {
   [[noreturn]] void refuse_id(int64_t id) const;
   char* memory_of(size_t slot) const { return memory_.as<char>() + slot * slot_bytes_; }
 
-  std::vector<PlanInput> one_row(const std::vector<PlanInput>& frames, size_t rows,
-                                 const std::vector<int>& axes) const;
+  std::vector<PlanInput> one_row(const std::vector<PlanInput>& frames, size_t rows, const std::vector<int>& axes) const;
   std::vector<std::vector<int>> candidate_axes(const std::vector<PlanInput>& frames, size_t rows) const;
   std::unique_ptr<PoolBatches> find_axes(const std::vector<PlanInput>& frames, size_t rows);
 

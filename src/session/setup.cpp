@@ -30,7 +30,9 @@ bool same_frames(const std::vector<PlanInput>& a, const std::vector<PlanInput>& 
 }
 
 StreamSetup::StreamSetup(std::shared_ptr<Model> model, const StreamOptions& options)
-    : model_(std::move(model)), bindings_(options.own_bindings ? model_->graph().bindings : options.bindings) {
+    : model_(std::move(model)),
+      workers_(model_->workers(options.threads)),
+      bindings_(options.own_bindings ? model_->graph().bindings : options.bindings) {
   const Graph& graph = model_->graph();
   all_inputs_.resize(graph.inputs.size());
   fed_.assign(graph.inputs.size(), true);

@@ -11,6 +11,7 @@ namespace lrt {
 
 struct StreamOptions {
   int64_t batch = 1;
+  int threads = 1;
   bool own_bindings = true;                   // those of the file
   std::vector<std::pair<int, int>> bindings;  // else these
   std::vector<std::pair<int, PlanInput>> freeze;
@@ -22,6 +23,7 @@ class StreamSetup {
   StreamSetup(std::shared_ptr<Model> model, const StreamOptions& options);
 
   Model& model() const { return *model_; }
+  Parallel* workers() const { return workers_; }  // null for one thread
   const std::vector<size_t>& inputs() const { return inputs_; }    // of a step, among the graph's
   const std::vector<size_t>& outputs() const { return outputs_; }  // likewise
   const std::vector<std::pair<int, int>>& bindings() const { return bindings_; }
@@ -43,6 +45,7 @@ class StreamSetup {
   const std::string& name_of_input(size_t input) const;
 
   std::shared_ptr<Model> model_;
+  Parallel* workers_;  // the model's
   std::vector<std::pair<int, int>> bindings_;
   std::set<int> keeps_state_;
   std::vector<PlanInput> all_inputs_;  // per input of the graph; frozen ones filled in

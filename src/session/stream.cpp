@@ -31,6 +31,7 @@ void Stream::prepare(const std::vector<PlanInput>& frames) {
   auto plan = setup_->model().plan(setup_->request(frames, batch_))->plan();
   check_states(plan->states);  // throws where they do not go on; nothing has changed then
   auto next = std::make_unique<Execution>(std::move(plan), setup_->inputs(), setup_->outputs(), turn());
+  next->share_with(setup_->workers());
   next->spare_outputs();
   for (size_t i = 0; i < states_.size(); ++i) {
     const PlannedState& state = next->plan().states[i];
