@@ -3,8 +3,8 @@
     python tests/fuzz_bits.py --seconds 3600
 
 Each case is a recurrent layer, a stack of them, a matrix product or a convolution, of random sizes and options, in a
-random precision, fed with random numbers, some of them extreme. Under every instruction set it runs whole, in chunks,
-frame by frame and row by row of the batch; all results must have the bits of the first. Instruction sets without fused
+random precision, fed with random numbers, some of them extreme. Under every instruction set it runs whole, on threads,
+in chunks, frame by frame and row by row of the batch; all results must have the bits of the first. Instruction sets without fused
 multiply-add are held to each other's bits. ``--case 17`` runs one case again: cases depend on their number and
 ``--seed`` only.
 """
@@ -166,10 +166,10 @@ def rows(case: Case, batch: int) -> Iterator[tuple[int, Feeds]]:
         yield row, {n: np.ascontiguousarray(a.take([row], case.batch_axes[n])) for n, a in case.feeds.items()}
 
 
-def in_pieces(model: lstm_rt.Model, case: Case, sizes: Sequence[int], batch: int) -> Feeds:
+def in_pieces(model: lstm_rt.Model, case: Case, sizes: Sequence[int], batch: int, threads: int = 1) -> Feeds:
     """What `case` gives as a stream."""
     assert case.time_axis is not None
-    stream = model.stream(batch=batch)
+    stream = model.stream(batch=batch, threads=threads)
     frames = np.split(case.feeds["X"], np.cumsum(sizes)[:-1], case.time_axis)
     steps = [stream.step(np.ascontiguousarray(frame)) for frame in frames]
     if not isinstance(steps[0], tuple):
@@ -183,6 +183,8 @@ def results(case: Case, path: pathlib.Path, isa: str, rng: Rng) -> Iterator[tupl
     """How it was run, what came out, and the row of the batch that it is (None: all of them)."""
     model = lstm_rt.load(path, isa=isa)
     yield "whole", model.run(case.feeds), None
+    threads = int(rng.integers(2, 5))
+    yield f"whole on {threads} threads", model.run(case.feeds, threads=threads), None
     batch = case.feeds["X"].shape[case.batch_axes["X"]]
     if batch > 1 and not case.freeze:
         for row, feeds in rows(case, batch):
@@ -193,7 +195,7 @@ def results(case: Case, path: pathlib.Path, isa: str, rng: Rng) -> Iterator[tupl
         cuts = np.flatnonzero(rng.random(length - 1) < 0.3) + 1
         chunks = np.diff([0, *cuts, length]).tolist()
         yield "frames", in_pieces(model, case, [1] * length, batch), None
-        yield f"chunks of {chunks}", in_pieces(model, case, chunks, batch), None
+        yield f"chunks of {chunks} on {threads} threads", in_pieces(model, case, chunks, batch, threads), None
 
 
 def differences(case: Case, folder: pathlib.Path, rng: Rng) -> Iterator[str]:
