@@ -127,10 +127,8 @@ def install(extras, werror=False):
         write(done, " ".join([wanted, *extras]))
 
 
-def test_cpp(werror):
-    """Build and run tests/cpp, where cmake keeps what did not change."""
-    if not any(name.endswith(".cpp") for _, _, names in os.walk(os.path.join(ROOT, "tests", "cpp")) for name in names):
-        return
+def build_cpp(werror):
+    """Build tests/cpp, where cmake keeps what did not change."""
     tools = [name for name in ("cmake", "ninja") if not os.path.exists(in_venv(name))]
     if tools:
         run(in_venv("pip"), "install", "--quiet", *tools)
@@ -138,7 +136,6 @@ def test_cpp(werror):
     ninja = "-DCMAKE_MAKE_PROGRAM=" + in_venv("ninja")
     run(in_venv("cmake"), "-S", ROOT, "-B", CPP, "-G", "Ninja", ninja, "-DLSTM_RT_TESTS=ON", flag)
     run(in_venv("cmake"), "--build", CPP)
-    run(in_venv("ctest"), "--test-dir", CPP, "--output-on-failure")
 
 
 def demo(options, rest):
@@ -150,8 +147,17 @@ def demo(options, rest):
 def test(options, rest):
     """C++ tests, then pytest; whatever follows is handed to pytest."""
     install(["all", "test"], options.werror)
-    test_cpp(options.werror)
+    build_cpp(options.werror)
+    run(in_venv("ctest"), "--test-dir", CPP, "--output-on-failure")
     run(in_venv("pytest"), *rest)
+
+
+def arm(options, rest):
+    """Build for ARM, run under QEMU, compare every byte with this machine's."""
+    install(["all", "test"], options.werror)
+    build_cpp(options.werror)
+    tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja"), *(["--werror"] if options.werror else [])]
+    run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "cross.py"), CPP, *tools, *rest)
 
 
 def lint(options, rest):
@@ -197,7 +203,7 @@ def public_modules():
     return sorted(os.path.relpath(name, ROOT) for name in found)
 
 
-COMMANDS = {"demo": demo, "test": test, "lint": lint, "format": format_, "bench": bench}
+COMMANDS = {"demo": demo, "test": test, "arm": arm, "lint": lint, "format": format_, "bench": bench}
 
 
 def main():

@@ -8,6 +8,7 @@ instruction sets found on each processor must be those listed here.
 from __future__ import annotations
 
 import argparse
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
@@ -15,8 +16,7 @@ import platform
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cross"
@@ -62,12 +62,12 @@ PACKAGES["qemu-user-static"] = TARGETS[0].qemu
 TESTS = ("test_vec", "test_kernels", "test_functions", "test_ops", "test_ops_moving", "test_model")
 
 
-def run(*command: object, quiet: bool = False) -> str:
+def run(*command: object) -> str:
     """The output of a command; where it fails, the end, with all it said."""
     words = [str(word) for word in command]
     done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if done.returncode:
-        sys.exit(f"FAILED ({done.returncode}): {' '.join(words)}\n{done.stdout[-8000:]}")
+        raise SystemExit(f"FAILED ({done.returncode}): {' '.join(words)}\n{done.stdout[-8000:]}")
     return done.stdout
 
 
@@ -105,54 +105,85 @@ def build(target: Target, cmake: str, ninja: str, werror: bool) -> pathlib.Path:
 
 
 def check_armv6(target: Target) -> None:
-    """The portable kernels are the only ones on ARMv6: they must compile for it. Debian has no libraries to run them."""
-    flags = "-std=c++17 -O0 -march=armv6+fp -marm -fsyntax-only -DLRT_ISA=portable -DLRT_TABLE=kernels_portable".split()
-    header = '-DLRT_VEC_HEADER="kernels/vec/portable.h"'
-    run(target.triple + "-g++", *flags, header, f"-I{ROOT / 'src'}", ROOT / "src/kernels/kernels_impl.cpp")
+    """The portable kernels are all there is on ARMv6, and must compile for it; Debian has no libraries to run them."""
+    table = ["-DLRT_ISA=portable", "-DLRT_TABLE=kernels_portable", '-DLRT_VEC_HEADER="kernels/vec/portable.h"']
+    flags = ["-std=c++17", "-march=armv6+fp", "-marm", "-fsyntax-only", f"-I{ROOT / 'src'}"]
+    run(target.triple + "-g++", *flags, *table, ROOT / "src/kernels/kernels_impl.cpp")
 
 
 class Hashes:
     """Hashes by what was run; all that come from tables with fused multiply-add must be one, and so all others."""
 
     def __init__(self) -> None:
-        self.first: dict[tuple[str, ...], tuple[str, str]] = {}
+        self.first: dict[tuple[str, str], tuple[str, str]] = {}
+        self.kinds: dict[str, str] = {}  # instruction set: exact or rounded
         self.differences: list[str] = []
         self.count = 0
 
-    def add(self, lines: Iterable[str], where: str) -> None:
-        for line in lines:
+    def add(self, name: str, isa: str, value: str, where: str) -> None:
+        self.count += 1
+        found = f"{isa} on {where}"
+        wanted, by = self.first.setdefault((name, self.kinds[isa]), (value, found))
+        if wanted != value:
+            self.differences.append(f"{name}: {value} by {found}, {wanted} by {by}")
+
+    def add_models(self, output: str, where: str) -> str:
+        """What hash_model printed; the instruction sets in it."""
+        isas: dict[str, None] = {}
+        for line in output.splitlines():
             name, isa, kind, value = line.split("\t")
-            self.count += 1
-            found = f"{isa} on {where}"
-            wanted, by = self.first.setdefault((name, kind), (value, found))
-            if wanted != value:
-                self.differences.append(f"{name}: {value} by {found}, {wanted} by {by}")
+            self.kinds[isa] = kind
+            isas[isa] = None
+            self.add(name, isa, value, where)
+        return " ".join(isas)
+
+    def add_tests(self, output: str, where: str) -> None:
+        """The lines "table group hash" among what a test printed."""
+        for words in map(str.split, output.splitlines()):
+            if len(words) == 3 and words[0] in self.kinds and len(words[2]) == 16:
+                self.add("the tests' " + words[1], words[0], words[2], where)
 
 
-def model_hashes(command: list[object], runs: str, cpu: str, isas: str | None, hashes: Hashes) -> None:
-    lines = run(*command, MODELS / runs).splitlines()
-    hashes.add(lines, cpu)
-    found = " ".join(dict.fromkeys(line.split("\t")[1] for line in lines))
-    if isas is not None and found != isas:
-        hashes.differences.append(f"{cpu}: the instruction sets found are {found}, not {isas}")
+@dataclasses.dataclass(frozen=True)
+class Processor:
+    """This machine, or one that QEMU plays."""
+
+    name: str
+    folder: pathlib.Path  # of the programs built for it
+    emulator: tuple[str, ...] = ()
+    runs: str = "runs.txt"
+    tests: tuple[str, ...] = TESTS
+    isas: str | None = None
+
+    def models(self) -> str:
+        return run(*self.emulator, self.folder / "hash_model", MODELS / self.runs)
+
+    def test(self, name: str) -> str:
+        return run(*self.emulator, self.folder / name)
 
 
-def test_hashes(output: str, exact: set[str]) -> list[str]:
-    """The lines "table group hash" of a test, of tables that are `exact`."""
-    words = [line.split() for line in output.splitlines()]
-    return [f"{w[1]}\t{w[0]}\texact\t{w[2]}" for w in words if len(w) == 3 and w[0] in exact and len(w[2]) == 16]
-
-
-def compare(target: Target, folder: pathlib.Path, native: pathlib.Path, hashes: Hashes) -> None:
+def emulated(target: Target, folder: pathlib.Path) -> list[Processor]:
+    found = []
     for cpu, isas in target.isas.items():
-        qemu: list[object] = [target.qemu, "-L", f"/usr/{target.triple}", "-cpu", cpu]
         every = cpu == target.every_test_on
-        started = time.monotonic()
-        model_hashes([*qemu, folder / "hash_model"], "runs.txt" if every else "quick.txt", cpu, isas, hashes)
-        exact = {isa for isa in isas.split() if isa not in ("portable", "armv7_neon")}
-        for test in TESTS if every else TESTS[:1]:
-            hashes.add(test_hashes(run(*qemu, folder / test), exact), cpu)
-        print(f"  {cpu}: {isas} ({time.monotonic() - started:.0f} s)", file=sys.stderr, flush=True)
+        qemu = (target.qemu, "-L", f"/usr/{target.triple}", "-cpu", cpu)
+        runs, tests = ("runs.txt", TESTS) if every else ("quick.txt", TESTS[:1])
+        found.append(Processor(cpu, folder, qemu, runs, tests, isas))
+    return found
+
+
+def compare(processors: Sequence[Processor], hashes: Hashes) -> None:
+    """Run all there is to run, as many at once as this machine has cores."""
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        models = [(p, pool.submit(p.models)) for p in processors]
+        tests = [(p, pool.submit(p.test, name)) for p in processors for name in p.tests]
+        for processor, output in models:
+            isas = hashes.add_models(output.result(), processor.name)
+            print(f"  {processor.name}: {isas}", file=sys.stderr, flush=True)
+            if processor.isas not in (None, isas):
+                hashes.differences.append(f"{processor.name}: found {isas}, not {processor.isas}")
+        for processor, output in tests:
+            hashes.add_tests(output.result(), processor.name)
 
 
 def main() -> None:
@@ -165,17 +196,17 @@ def main() -> None:
     install_missing()
     run(sys.executable, pathlib.Path(__file__).with_name("make_models.py"), MODELS)
     hashes = Hashes()
-    model_hashes([options.native / "hash_model"], "runs.txt", "this machine", None, hashes)
+    compare([Processor("this machine", options.native, tests=TESTS[1:3])], hashes)
     for target in TARGETS:
-        print(f"{target.processor}: building", file=sys.stderr, flush=True)
+        print(f"{target.processor}: building, then running", file=sys.stderr, flush=True)
         folder = build(target, options.cmake, options.ninja, options.werror)
-        compare(target, folder, options.native, hashes)
+        compare(emulated(target, folder), hashes)
     check_armv6(TARGETS[1])
     for difference in hashes.differences:
         print(difference, file=sys.stderr)
     if hashes.differences:
         sys.exit(f"{len(hashes.differences)} differences between processors")
-    print(f"{hashes.count} hashes on {1 + sum(len(t.isas) for t in TARGETS)} processors, all as they must be")
+    print(f"ARM: {hashes.count} hashes on {1 + sum(len(t.isas) for t in TARGETS)} processors, all as they must be")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the models that cross.py runs on every processor, and runs.txt and quick.txt, the lists of runs (hash_model.cpp)."""
+"""Writes the models that cross.py runs on every processor, and two lists of runs for hash_model: all and quick."""
 
 from __future__ import annotations
 
