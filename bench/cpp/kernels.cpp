@@ -125,8 +125,8 @@ void bench_read(WeightFormat format, int64_t size) {
 void bench_gemm(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows) {
   Case t(format, size, rows, panels_of(size) * 4, kernels.max_group);
   const int64_t cols = t.vectors * 16;
-  const Gemm gemm{&t.panels, t.h.get(), size, rows, t.sums.get(), t.out.get(), cols,
-                  cols,      0,         0, group_count(t.panels), t.quantized.as<void>()};
+  const Gemm gemm{&t.panels, t.h.get(), size, rows, t.sums.get(),          t.out.get(),
+                  cols,      cols,      0,    0,    group_count(t.panels), t.quantized.as<void>()};
   t.print(rows == 1 ? "gemv" : "gemm", nanoseconds([&] {
             t.quantize(kernels);
             kernels.gemm(&gemm);
@@ -135,9 +135,23 @@ void bench_gemm(const Kernels& kernels, WeightFormat format, int64_t size, int64
 
 void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
   Case t(format, size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
-  LstmStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.h.get(), size, t.c.get(), size,
-                t.out.get(), size,         t.c.get(),      size,      size, rows,      0,
-                0,            group_count(t.panels), t.quantized.as<void>()};
+  LstmStep step{&t.panels,
+                t.sums.get(),
+                t.vectors * 16,
+                t.h.get(),
+                size,
+                t.c.get(),
+                size,
+                t.out.get(),
+                size,
+                t.c.get(),
+                size,
+                size,
+                rows,
+                0,
+                0,
+                group_count(t.panels),
+                t.quantized.as<void>()};
   const double ns = nanoseconds([&] {
     t.quantize(kernels);
     kernels.lstm_step(&step);
@@ -149,8 +163,20 @@ void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64
 
 void bench_gru(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
   Case t(format, size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
-  GruStep step{&t.panels,   t.sums.get(), t.vectors * 16, t.c.get(), t.h.get(), size,
-               t.out.get(), size,         size,           rows,      0,         0, group_count(t.panels), t.quantized.as<void>()};
+  GruStep step{&t.panels,
+               t.sums.get(),
+               t.vectors * 16,
+               t.c.get(),
+               t.h.get(),
+               size,
+               t.out.get(),
+               size,
+               size,
+               rows,
+               0,
+               0,
+               group_count(t.panels),
+               t.quantized.as<void>()};
   const double ns = nanoseconds([&] {
     t.quantize(kernels);
     kernels.gru_step(&step);

@@ -54,8 +54,12 @@ LRT_INLINE Group group_at(const Panels& w, int64_t index) {
 LRT_INLINE Walk walk_group(const Panels& w, const Group& group, int64_t x_stride, int64_t start_stride,
                            int64_t out_stride) {
   const int64_t column = group.first * LRT_LANES;
-  return {w.k,          group.line_bytes, x_stride,
-          start_stride, out_stride,       w.scales ? w.scales + column : nullptr,
+  return {w.k,
+          group.line_bytes,
+          x_stride,
+          start_stride,
+          out_stride,
+          w.scales ? w.scales + column : nullptr,
           w.sums ? w.sums + column : nullptr};
 }
 

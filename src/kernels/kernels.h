@@ -82,8 +82,10 @@ typedef struct Gemm {
   int64_t out_stride;
   int64_t cols;
   int32_t backwards;
-  int32_t first_group = 0, last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
-  const void* quantized = nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
+  int32_t first_group = 0,
+          last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
+  const void* quantized =
+      nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
 } Gemm;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
@@ -140,8 +142,8 @@ typedef struct LstmStep {
 } LstmStep;
 
 typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
-  const Panels* r;          /* [H, panels*3*16] */
-  const float* gates;       /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
+  const Panels* r;       /* [H, panels*3*16] */
+  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
   int64_t gate_stride;
   const float* rbias_n; /* Rbn, panels*16 floats */
   const float* h_in;

@@ -39,8 +39,8 @@ struct F32 {
   static constexpr int accumulators = kAccumulators;
 
   template <int Rows, int Vectors>
-  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x_bytes, const float* start, float* out, int64_t,
-                  int last) {
+  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x_bytes, const float* start, float* out,
+                        int64_t, int last) {
     const Walk s = walk;
     const float *w = floats_at(w_bytes), *x = floats_at(x_bytes);
     const int64_t w_step = s.w_step / 4, x_stride = s.x_stride / 4;
@@ -76,7 +76,7 @@ struct Bf16 {
 
   template <int Rows, int Vectors>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x_bytes, const float* start, float* out, int64_t,
-                  int last) {
+                        int last) {
     const Walk s = walk;
     const float* x = floats_at(x_bytes);
     const int64_t x_stride = s.x_stride / 4;
@@ -122,7 +122,7 @@ struct Int8 {
 
   template <int Rows, int Vectors>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
-                  int last) {
+                        int last) {
     const Walk s = walk;
     constexpr int kSums = Rows * Parts;
     I sum[kSums][Vectors];

@@ -27,7 +27,7 @@ struct CellOptions {
   bool linear_before_reset = false;
   bool peephole = false;
   WeightFormat format = LRT_FORMAT_F32;  // of W and R
-  std::vector<Activation> activations;  // of one direction
+  std::vector<Activation> activations;   // of one direction
 };
 
 // Rows of h or c: row b at data + b * stride.
@@ -41,7 +41,7 @@ struct CellStep {
   int64_t gate_stride = 0;
   Rows h_in, c_in, h_out, c_out;
   int64_t rows = 0;
-  float* scratch = nullptr;    // scratch_floats(rows)
+  float* scratch = nullptr;   // scratch_floats(rows)
   void* quantized = nullptr;  // quantized_bytes(rows)
   Parallel* parallel = nullptr;
   bool backwards = false;

@@ -43,16 +43,16 @@ class FusedGruCell final : public Cell {
   void step(const float* packed, const CellStep& s) const override {
     const Panels r = r_.in(packed);
     GruStep step{&r,
-                          s.gates,
-                          s.gate_stride,
-                          packed + rbias_at_,
-                          s.h_in.data,
-                          s.h_in.stride,
-                          s.h_out.data,
-                          s.h_out.stride,
-                          options_.hidden,
-                          s.rows,
-                          s.backwards};
+                 s.gates,
+                 s.gate_stride,
+                 packed + rbias_at_,
+                 s.h_in.data,
+                 s.h_in.stride,
+                 s.h_out.data,
+                 s.h_out.stride,
+                 options_.hidden,
+                 s.rows,
+                 s.backwards};
     step_cell(kernels_, step, s.quantized, s.parallel);
   }
 
@@ -128,7 +128,8 @@ class GeneralGruCell final : public Cell {
 
   void product(const Panels& panels, const float* x, int64_t x_stride, const CellStep& s, const float* bias, float* out,
                int64_t out_stride, int64_t cols) const {
-    multiply(kernels_, {&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards}, s.quantized, s.parallel);
+    multiply(kernels_, {&panels, x, x_stride, s.rows, bias, out, out_stride, cols, s.backwards}, s.quantized,
+             s.parallel);
   }
 
   void pack_bias(float* memory, const float* b, const ColumnOrder& order) const {

@@ -111,8 +111,7 @@ struct ConvCall {
     if (places == 1) {
       const int64_t stride = s.groups * s.filters;
       return lrt::multiply(
-          *kernels,
-          {&w, left, left_stride, count, start, to + row * stride, stride, s.filters, frame.backwards()},
+          *kernels, {&w, left, left_stride, count, start, to + row * stride, stride, s.filters, frame.backwards()},
           quantized_at(frame, quantized), frame.parallel());
     }
     float* sum = frame.at<float>(sums);
@@ -278,8 +277,7 @@ void tell_cost(OpPlan& p, const ConvShape& s, WeightFormat format) {
   const bool known = p.in(1).known;
   const auto filters = static_cast<uint64_t>(s.groups * s.filters), k = static_cast<uint64_t>(s.k());
   const auto packed = static_cast<uint64_t>(s.groups) * panel_bytes(format, s.k(), vectors_for(s.filters));
-  p.cost(static_cast<uint64_t>(s.batch * s.positions()) * filters * k, known ? packed : 0,
-         known ? filters * k : 0);
+  p.cost(static_cast<uint64_t>(s.batch * s.positions()) * filters * k, known ? packed : 0, known ? filters * k : 0);
 }
 
 }  // namespace

@@ -137,8 +137,8 @@ ConvShape read_conv_shape(OpPlan& p) {
   if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
   const Shape& x = p.in(0).shape;
   if (x.rank() < 3 || x.rank() > 4) {
-    p.refuse(Status::unsupported, "input " + x.text() + ", weights " + p.in(1).shape.text() +
-                                      "; wanted [N, C, W] or [N, C, H, W]");
+    p.refuse(Status::unsupported,
+             "input " + x.text() + ", weights " + p.in(1).shape.text() + "; wanted [N, C, W] or [N, C, H, W]");
   }
   ConvShape s;
   s.groups = p.op().integer("group", 1);

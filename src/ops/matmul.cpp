@@ -213,8 +213,8 @@ Side read_weight_side(const OpPlan& p, const Weights& weights, int64_t k, bool t
   const int64_t n = shape.rank() == 2 ? shape[transposed ? 0 : 1] : 0;
   const int64_t lines = row_elements(weights.dtype, k);
   if (shape.rank() != 2 || shape[transposed ? 1 : 0] != lines) {
-    p.refuse(Status::shape, input_text(p, 1) + " is " + name_of(weights.dtype) + shape.text() + "; wanted a matrix with " +
-                                std::to_string(lines) + " values for each output");
+    p.refuse(Status::shape, input_text(p, 1) + " is " + name_of(weights.dtype) + shape.text() +
+                                "; wanted a matrix with " + std::to_string(lines) + " values for each output");
   }
   return {k, n, {}};
 }

@@ -60,7 +60,8 @@ void pack_int8(void* to, const WeightView& w, int64_t vectors, int group, const 
 }
 
 // One block of 32 values of k of one vector: its lines, and its scales.
-void pack_int4_block(uint8_t* to, uint8_t* scales, const WeightView& w, int64_t first, int64_t column, const ColumnOrder& order) {
+void pack_int4_block(uint8_t* to, uint8_t* scales, const WeightView& w, int64_t first, int64_t column,
+                     const ColumnOrder& order) {
   constexpr uint8_t kZero = 8;
   for (int64_t lane = 0; lane < LRT_LANES; ++lane) {
     const int64_t from = order(column + lane);

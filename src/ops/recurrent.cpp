@@ -225,7 +225,8 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (type.cell_state) call.c_scratch = p.scratch(floats(s.batch * s.hidden));
   size_t extra = 0;
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
-  if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch)) call.quantized_scratch = p.scratch(bytes);
+  if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
+    call.quantized_scratch = p.scratch(bytes);
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
   const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));

@@ -63,8 +63,7 @@ class SequenceCall {
                float* gate_rows) const;
   void begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const;
   Rows y_rows(const Frame& frame, int64_t direction, int64_t first, int64_t t) const;
-  Rows h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s,
-                   int64_t length) const;
+  Rows h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s, int64_t length) const;
   Rows state(float* base, int64_t direction, int64_t first) const;
   void copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
                   int64_t first, int64_t rows) const;

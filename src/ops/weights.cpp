@@ -53,8 +53,8 @@ Weights read_weights(OpPlan& p, int input, int scale_input, const Shape& scale_s
   Weights weights{in.known, in.dtype, nullptr};
   if (in.dtype == DType::f32) return weights;
   if (in.dtype != DType::bf16 && in.dtype != DType::i8 && in.dtype != DType::q4) {
-    p.refuse(Status::unsupported, input_text(p, input) + " is " + name_of(in.dtype) +
-                                      "; weights are float32, bfloat16, int8 or int4");
+    p.refuse(Status::unsupported,
+             input_text(p, input) + " is " + name_of(in.dtype) + "; weights are float32, bfloat16, int8 or int4");
   }
   if (!in.known) p.refuse(Status::unsupported, input_text(p, input) + " is quantised, but comes with the data");
   if (in.dtype != DType::i8) return weights;

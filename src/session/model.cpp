@@ -173,7 +173,8 @@ std::shared_ptr<const Plan> Model::plan_once(const PlanRequest& request) {
 
 Parallel* Model::workers(int threads) {
   if (threads < 1 || threads > kMaxThreads) {
-    throw Error(Status::argument, "threads is " + std::to_string(threads) + "; wanted 1 to " + std::to_string(kMaxThreads));
+    throw Error(Status::argument,
+                "threads is " + std::to_string(threads) + "; wanted 1 to " + std::to_string(kMaxThreads));
   }
   if (threads == 1) return nullptr;
   const std::lock_guard<std::mutex> lock(mutex_);

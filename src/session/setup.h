@@ -23,7 +23,7 @@ class StreamSetup {
   StreamSetup(std::shared_ptr<Model> model, const StreamOptions& options);
 
   Model& model() const { return *model_; }
-  Parallel* workers() const { return workers_; }  // null for one thread
+  Parallel* workers() const { return workers_; }                   // null for one thread
   const std::vector<size_t>& inputs() const { return inputs_; }    // of a step, among the graph's
   const std::vector<size_t>& outputs() const { return outputs_; }  // likewise
   const std::vector<std::pair<int, int>>& bindings() const { return bindings_; }

@@ -66,7 +66,9 @@ void Workers::run_parts(void (*part)(const void*, int), const void* context) {
   const uint64_t job = job_.load(std::memory_order_relaxed) + 1;
   job_.store(job);  // sequentially consistent with asleep_: a thread that goes to sleep sees this, or is seen
   if (asleep_.load() > 0) {
-    { const std::lock_guard<std::mutex> wait_for_sleepers(mutex_); }
+    {
+      const std::lock_guard<std::mutex> wait_for_sleepers(mutex_);
+    }
     wake_.notify_all();
   }
   // The caller's own part first, then those whose threads have not come yet.

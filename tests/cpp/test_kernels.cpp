@@ -66,8 +66,8 @@ void test_gemm_shape(const Kernels& kernels, int64_t k, int64_t n, int64_t rows,
     for (int group = 1; group <= kernels.max_group; ++group) {
       const Packed packed(w, k, n, vectors, group, [n](int64_t c) { return c < n ? c : -1; });
       Floats out = start;
-      const Gemm gemm{&packed.panels, x.data(),   x_stride, rows,      biased ? bias.data() : nullptr,
-                      out.data(),     out_stride, n,        group % 2, 0, group_count(packed.panels)};
+      const Gemm gemm{&packed.panels, x.data(), x_stride,  rows, biased ? bias.data() : nullptr, out.data(),
+                      out_stride,     n,        group % 2, 0,    group_count(packed.panels)};
       kernels.gemm(&gemm);
       check(same_bits(out, expected), text("gemm k, n, rows, group, biased", k, n, rows, group, biased));
     }
@@ -157,14 +157,24 @@ void run_step(const Kernels& kernels, const StepInput& in, const Panels& r, int6
                h_at = static_cast<size_t>(first * in.h_stride());
   const int64_t stride = in.h_stride();
   if (in.gates == 4) {
-    const LstmStep step{&r,     &in.sums[gates_at], in.gate_stride(), &in.h[h_at],   stride, &out->c[h_at],
-                           stride, &out->h[h_at],      stride,           &out->c[h_at], stride, in.hidden,
-                           rows,   backwards, 0, group_count(r)};
+    const LstmStep step{
+        &r,     &in.sums[gates_at], in.gate_stride(), &in.h[h_at], stride, &out->c[h_at], stride, &out->h[h_at],
+        stride, &out->c[h_at],      stride,           in.hidden,   rows,   backwards,     0,      group_count(r)};
     kernels.lstm_step(&step);
   } else {
-    const GruStep step{&r,       &in.sums[gates_at], in.gate_stride(), in.rbias.data(), &in.h[h_at],
-                          stride,   &out->h[h_at],      stride,           in.hidden,       rows,
-                          backwards, 0, group_count(r)};
+    const GruStep step{&r,
+                       &in.sums[gates_at],
+                       in.gate_stride(),
+                       in.rbias.data(),
+                       &in.h[h_at],
+                       stride,
+                       &out->h[h_at],
+                       stride,
+                       in.hidden,
+                       rows,
+                       backwards,
+                       0,
+                       group_count(r)};
     kernels.gru_step(&step);
   }
 }
