@@ -206,9 +206,11 @@ typedef struct RnnCellF32 { /* h = f(sum) */
 } RnnCellF32;
 
 typedef struct Kernels {
-  const char* name;  /* "x86_avx2": a feature, never a CPU */
-  int32_t has_fma;   /* tables with fused multiply-add all give the same bits */
-  int32_t max_group; /* most vectors a group of Panels may have here; the packer takes a whole number of units' gates */
+  const char* name; /* "x86_avx2": a feature, never a CPU */
+  int32_t has_fma;  /* tables with fused multiply-add all give the same bits */
+  /* Most vectors a group of Panels may have here, and how many a tile of several rows is wide; the packer takes whole
+     numbers of units' gates. */
+  int32_t max_group, tile_vectors;
   /* Rows of x as products with w read them: `to` has rows · lrt_quantized_row(format, k) bytes, 64-byte aligned. */
   void (*quantize)(const Panels* w, const float* x, int64_t x_stride, int64_t rows, void* to);
   void (*gemm)(const Gemm*);

@@ -27,8 +27,8 @@
 namespace lrt {
 
 extern const Kernels LRT_TABLE;
-const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA, kMaxGroup,     quantize,      gemm,
-                           lstm_step,         gru_step,    lstm_cell_f32, gru_reset_f32, gru_cell_f32,
-                           rnn_cell_f32,      unary_f32,   binary_f32,    sum_f32};
+const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA, kMaxGroup,     kTileVectors,  quantize,     gemm,
+                           lstm_step,         gru_step,    lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
+                           unary_f32,         binary_f32,  sum_f32};
 
 }  // namespace lrt

@@ -13,11 +13,9 @@ size_t Cell::reserve(size_t floats) {
   return at;
 }
 
-int Cell::group(int unit) const { return unit * std::max(1, kernels_.max_group / unit); }
-
-PanelPlace Cell::reserve_panels(int64_t k, int64_t vectors, int group) {
+PanelPlace Cell::reserve_panels(int64_t k, int64_t vectors, int unit) {
   const size_t at = reserve(panel_bytes(options_.format, k, vectors) / sizeof(float));
-  return PanelPlace(at, options_.format, k, vectors, group);
+  return PanelPlace(at, options_.format, k, vectors, group_for(kernels_, options_.format, k, vectors, unit));
 }
 
 void Cell::pack_matrix(float* memory, const PanelPlace& place, const WeightView& w, const ColumnOrder& order) const {

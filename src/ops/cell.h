@@ -73,8 +73,7 @@ class Cell {
  protected:
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
-  PanelPlace reserve_panels(int64_t k, int64_t vectors, int group);
-  int group(int unit) const;  // vectors per group, a multiple of `unit` that belong together
+  PanelPlace reserve_panels(int64_t k, int64_t vectors, int unit);  // `unit` vectors belong together
   bool is_activated(std::initializer_list<int> kinds) const;
 
   const Kernels& kernels_;

@@ -16,8 +16,8 @@ class FusedGruCell final : public Cell {
   FusedGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     rbias_at_ = reserve(static_cast<size_t>(panels_ * LRT_LANES));
-    w_ = reserve_panels(options.inputs, vectors(), group(kGates));
-    r_ = reserve_panels(options.hidden, vectors(), group(kGates));
+    w_ = reserve_panels(options.inputs, vectors(), kGates);
+    r_ = reserve_panels(options.hidden, vectors(), kGates);
   }
 
   void pack(float* memory, const CellWeights& weights) const override {
@@ -68,9 +68,9 @@ class GeneralGruCell final : public Cell {
   GeneralGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     rbias_at_ = reserve(static_cast<size_t>(width()));
-    w_ = reserve_panels(options.inputs, kGates * panels_, group(1));
-    zr_ = reserve_panels(options.hidden, 2 * panels_, group(2));
-    n_ = reserve_panels(options.hidden, panels_, group(1));
+    w_ = reserve_panels(options.inputs, kGates * panels_, 1);
+    zr_ = reserve_panels(options.hidden, 2 * panels_, 2);
+    n_ = reserve_panels(options.hidden, panels_, 1);
   }
 
   // One row: r∘h, or Rn h + Rbn where linear_before_reset.

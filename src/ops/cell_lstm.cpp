@@ -16,8 +16,8 @@ class LstmCell final : public Cell {
         fused_(is_activated({LRT_SIGMOID, LRT_TANH, LRT_TANH}) && !options.peephole && options.clip == 0.0f &&
                !options.input_forget) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
-    w_ = reserve_panels(options.inputs, vectors(), group(kGates));
-    r_ = reserve_panels(options.hidden, vectors(), group(kGates));
+    w_ = reserve_panels(options.inputs, vectors(), kGates);
+    r_ = reserve_panels(options.hidden, vectors(), kGates);
     if (options.peephole) peephole_at_ = reserve(static_cast<size_t>(3 * panels_ * LRT_LANES));
   }
 

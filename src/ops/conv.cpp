@@ -299,7 +299,7 @@ void plan_conv(OpPlan& p) {
   ConvCall call;
   call.s = s;
   call.kernels = &p.kernels();
-  call.group = p.kernels().max_group;
+  call.group = group_for(p.kernels(), format, s.k(), vectors_for(s.filters));
   call.format = format;
   call.x = p.in(0).buffer;
   call.out = out;

@@ -40,7 +40,7 @@ struct RightSide {
 RightSide plan_right_side(OpPlan& p, const WeightView& view, WeightFormat format, int64_t matrices, int64_t rows,
                           int scale_input) {
   const Operand& in = p.in(1);
-  RightSide right{view, format, p.kernels().max_group, {}};
+  RightSide right{view, format, group_for(p.kernels(), format, view.k, vectors_for(view.n)), {}};
   right.quantized = plan_quantized(p, format, rows, view.k);
   if (!in.known) {
     right.source = in.buffer;

@@ -97,6 +97,12 @@ size_t panel_bytes(WeightFormat format, int64_t k, int64_t vectors) {
   return static_cast<size_t>(vectors * (lrt_vector_bytes(format, k) + (has_scales(format) ? 2 * 64 : 0)));
 }
 
+int group_for(const Kernels& kernels, WeightFormat format, int64_t k, int64_t vectors, int unit) {
+  constexpr size_t kNear = size_t{1} << 20;  // what a second-level cache holds, more or less
+  const int limit = panel_bytes(format, k, vectors) > kNear ? kernels.tile_vectors : kernels.max_group;
+  return unit * std::max(1, limit / unit);
+}
+
 void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_t vectors, int group,
                       const ColumnOrder& order) {
   switch (format) {

@@ -18,6 +18,10 @@ inline int64_t vectors_for(int64_t columns) { return (columns + LRT_LANES - 1) /
 // Bytes of a packed matrix, a multiple of 32.
 size_t panel_bytes(WeightFormat format, int64_t k, int64_t vectors);
 
+// Vectors per group: many for a matrix that stays near, since one row of x then has many sums under way; as many as a
+// tile of several rows is wide for one that does not, since every group is then read once. `unit` vectors stay together.
+int group_for(const Kernels& kernels, WeightFormat format, int64_t k, int64_t vectors, int unit = 1);
+
 // Says which column of the source goes where: the source's column for a packed one, or -1 for zeros. Borrows the
 // function it is made from, so it never allocates, as std::function may.
 class ColumnOrder {
