@@ -253,6 +253,7 @@ class Model:
         --------
         >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
         """
+        _check_threads(threads)
         return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch, threads)
 
     def pool(
@@ -298,6 +299,7 @@ class Model:
         """
         if not 1 <= capacity <= _MAX_POOL:
             raise ArgumentError(f"the capacity of a pool is {capacity}, wanted 1 to {_MAX_POOL}")
+        _check_threads(threads)
         return open_pool(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), capacity, threads)
 
     def _pairs(self, bind: Optional[Mapping[str, str]]) -> Optional[list[tuple[int, int]]]:
@@ -369,3 +371,8 @@ def _as_array(value: npt.ArrayLike, info: TensorInfo) -> Array:
     if info.dtype is not None and array.dtype != info.dtype:
         raise ShapeError(f"input '{info.name}' is {array.dtype}{list(array.shape)}, wanted {info.dtype}")
     return np.require(array, requirements=["C", "ALIGNED"])
+
+
+def _check_threads(threads: int) -> None:
+    if threads < 1:  # 0 is the C API's way to leave it open
+        raise ArgumentError(f"threads is {threads}; wanted 1 or more")
