@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import lstm_rt
-
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))  # bench/ is not installed
 
 from bench import check, cli, compare, cstep, instructions, limits, measure, overhead, report, roofline, rows
@@ -102,9 +100,7 @@ def test_quantised_models_may_be_further_off() -> None:
         "gru0/step/16",
         "gru0/seq100/16",
         "lstm/seq100/16",
-        pytest.param(
-            "gru/pool64/16", marks=pytest.mark.skipif(not hasattr(lstm_rt.Model, "pool"), reason="has no pools")
-        ),
+        "gru/pool64/16",
     ],
 )
 def test_engines_give_the_reference(name: str) -> None:

@@ -7,16 +7,16 @@ import numpy as np
 import lstm_rt
 
 from ..workloads.workload import Array, Case
-from .engine import CannotError, Session, nothing
+from .engine import Session, nothing
 
 
-def prepare(case: Case, **options: object) -> Session:
-    """By the shape of the case: a pool, a stream or whole calls. `options` are those of `lstm_rt.load`."""
+def prepare(case: Case, *, quantize: str | None = None, threads: int = 1) -> Session:
+    """By the shape of the case: a pool, a stream or whole calls."""
     if case.pool_onnx:
-        return _pool(case, _load(case.pool_onnx, options))
+        return _pool(case, lstm_rt.load(case.pool_onnx, quantize=quantize), threads)
     if case.state:
-        return _stream(case, _load(case.stateless_onnx or case.onnx, options))
-    return _whole(case, _load(case.onnx, options))
+        return _stream(case, lstm_rt.load(case.stateless_onnx or case.onnx, quantize=quantize), threads)
+    return _whole(case, lstm_rt.load(case.onnx, quantize=quantize), threads)
 
 
 def prepare_run(case: Case) -> Session:
@@ -40,24 +40,17 @@ def prepare_run(case: Case) -> Session:
     return Session(frame, call, lambda: result[case.output], reset)
 
 
-def _load(source: bytes, options: dict[str, object]) -> lstm_rt.Model:
-    try:
-        return lstm_rt.load(source, **options)  # type: ignore[arg-type]
-    except TypeError as error:
-        raise CannotError(f"this lstm_rt has no such option: {error}") from error
-
-
-def _stream(case: Case, model: lstm_rt.Model) -> Session:
+def _stream(case: Case, model: lstm_rt.Model, threads: int) -> Session:
     bind = None if case.stateless_onnx else {s.input: s.output for s in case.state}
-    stream = model.stream(batch=case.batch, bind=bind, freeze=dict(case.fixed))
+    stream = model.stream(batch=case.batch, bind=bind, freeze=dict(case.fixed), threads=threads)
     frame = case.frames[0].copy()
     output = np.zeros(case.output_shape, np.float32)
     step = stream.step
     return Session(frame, lambda: step(frame, out=output), lambda: output, stream.reset)
 
 
-def _pool(case: Case, model: lstm_rt.Model) -> Session:
-    pool = model.pool(capacity=case.batch)
+def _pool(case: Case, model: lstm_rt.Model, threads: int) -> Session:
+    pool = model.pool(capacity=case.batch, threads=threads)
     ids = np.array([pool.open() for _ in range(case.batch)])
     frame = case.frames[0].copy()
     output = np.zeros(case.output_shape, np.float32)
@@ -70,12 +63,12 @@ def _pool(case: Case, model: lstm_rt.Model) -> Session:
     return Session(frame, lambda: step(ids, frame, out=output), lambda: output, reset)
 
 
-def _whole(case: Case, model: lstm_rt.Model) -> Session:
+def _whole(case: Case, model: lstm_rt.Model, threads: int) -> Session:
     frame = case.frames[0].copy()
     output: Array = frame
 
     def call() -> None:
         nonlocal output
-        output = model(frame)
+        output = model(frame, threads=threads)
 
     return Session(frame, call, lambda: output, nothing)

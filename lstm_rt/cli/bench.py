@@ -41,9 +41,7 @@ def command(
         Optional[str],
         typer.Option("--quantize", metavar="NAME", help="Precision to convert to first: int8, int8x16, int4 or bf16."),
     ] = None,
-    threads: Annotated[
-        Optional[int], typer.Option("--threads", min=1, help="Threads that share the work of one step.")
-    ] = None,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="Threads that share the work.")] = 1,
     seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="How long to measure.")] = 2.0,
     frame_ms: Annotated[
         Optional[float],
@@ -59,17 +57,16 @@ def command(
     called from Python, after a tenth of the time has gone by to warm up. Nothing is subtracted: what reading the clock
     adds is reported. Steps that took long are as a rule those in which the system ran something else.
     """
-    wanted: dict[str, Any] = {"quantize": quantize, "threads": threads}
-    given = {name: value for name, value in wanted.items() if value is not None}
-    loaded = lstm_rt.load(model, isa=isa, **given)
+    loaded = lstm_rt.load(model, isa=isa, quantize=quantize)
     frozen = options.values(freeze, "--freeze") or {}
-    work = _work(loaded, options.shapes(shape) or {}, options.pairs(bind, "--bind"), frozen)
+    work = _work(loaded, options.shapes(shape) or {}, options.pairs(bind, "--bind"), frozen, threads)
     jitter.measure(work.call, 0.1 * seconds)
     found = Jitter(jitter.measure(work.call, seconds), jitter.clock_cost())
     report = {
         "model": model,
         "isa": loaded.isa,
-        **given,
+        "quantize": quantize,
+        "threads": threads,
         "timed": work.what,
         "whole_because": work.why_whole,
         "shapes": work.shapes,
@@ -94,6 +91,7 @@ def _work(
     shapes: dict[str, tuple[Optional[int], ...]],
     bind: Optional[dict[str, str]],
     frozen: dict[str, Array],
+    threads: int,
 ) -> _Work:
     _check_names(model, [*shapes, *frozen])
     unknown = [name for name in model.control_inputs if name not in frozen]
@@ -101,11 +99,11 @@ def _work(
         wanted = " ".join(f"--freeze {name}=VALUE" for name in unknown)
         raise ArgumentError(f"{' and '.join(unknown)} must be known before a step. Add {wanted}")
     try:
-        stream = model.stream(bind=bind, freeze=frozen)
+        stream = model.stream(bind=bind, freeze=frozen, threads=threads)
     except lstm_rt.UnsupportedModelError as error:
         if bind:
             raise
-        return _whole(model, shapes, frozen, str(error))
+        return _whole(model, shapes, frozen, threads, str(error))
     ports = [port for name in stream.inputs for port in model.inputs if port.name == name]
     frames = [_random(port, shapes.get(port.name)) for port in ports]
     out = stream.step(*frames)  # plans, and gives arrays of the right shape to write to from now on
@@ -114,12 +112,21 @@ def _work(
 
 
 def _whole(
-    model: lstm_rt.Model, shapes: dict[str, tuple[Optional[int], ...]], frozen: dict[str, Array], why: str
+    model: lstm_rt.Model,
+    shapes: dict[str, tuple[Optional[int], ...]],
+    frozen: dict[str, Array],
+    threads: int,
+    why: str,
 ) -> _Work:
     made = {port.name: _random(port, shapes.get(port.name)) for port in model.inputs if port.name not in frozen}
     inputs = {**made, **frozen}
     model.run(inputs)  # what does not fit is said before anything is timed
-    return _Work(lambda: model.run(inputs), "one whole run", _shapes_of(model.inputs, list(inputs.values())), why)
+    return _Work(
+        lambda: model.run(inputs, threads=threads),
+        "one whole run",
+        _shapes_of(model.inputs, list(inputs.values())),
+        why,
+    )
 
 
 def _check_names(model: lstm_rt.Model, names: Sequence[str]) -> None:
@@ -162,6 +169,7 @@ def _show(report: dict[str, Any], found: Jitter) -> None:
     if report["times_real_time"] is not None:
         rows.append(("real time", f"{report['times_real_time']:,.0f}× faster than frames of {report['frame_ms']:g} ms"))
     rows.append(("clock", f"{report['clock_us'] * 1000:.0f} ns of each time is reading it; nothing is subtracted"))
-    rows.append(("on", ", ".join(str(report[key]) for key in ("isa", "quantize", "threads") if report.get(key))))
+    how = [report["isa"], report["quantize"], f"{report['threads']} threads" if report["threads"] > 1 else None]
+    rows.append(("on", ", ".join(part for part in how if part)))
     rows.append(("picture", str(report["plot"] or "")))
     ui.console.print(ui.facts(rows))
