@@ -5,8 +5,8 @@
 Each case is a recurrent layer, a stack of them, a matrix product or a convolution, of random sizes and options, in a
 random precision, fed with random numbers, some of them extreme. Under every instruction set it runs whole, on threads,
 in chunks, frame by frame and row by row of the batch; all results must have the bits of the first. Instruction sets
-without fused multiply-add are held to each other's bits. ``--case 17`` runs one case again: cases depend on their
-number and ``--seed`` only.
+without fused multiply-add are held to each other's bits. ``--case 17`` runs one again: a case depends on its number and
+``--seed`` only.
 """
 
 from __future__ import annotations
