@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import lstm_rt
 from lstm_rt.cli import app as program
-from lstm_rt.cli import bench, jitter
+from lstm_rt.cli import jitter
 from lstm_rt.cli.jitter import Jitter
 from lstm_rt.demo import HEARTBEAT_ONNX
 
@@ -136,16 +136,8 @@ def test_what_does_not_fit_is_said(arguments: list[str], said: str) -> None:
     assert said in run(HEARTBEAT_ONNX, *arguments, *QUICK, exit_code=1)
 
 
-def test_options_of_load_are_given_only_where_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, Any]] = []
-    real = lstm_rt.load
-
-    def load(source: str, *, isa: str | None = None, **options: Any) -> lstm_rt.Model:
-        seen.append(options)
-        return real(source, isa=isa)
-
-    monkeypatch.setattr(bench.lstm_rt, "load", load)
-    assert "quantize" not in run_json(HEARTBEAT_ONNX)
+def test_precision_and_threads() -> None:
+    plain = run_json(HEARTBEAT_ONNX)
+    assert (plain["quantize"], plain["threads"]) == (None, 1)
     found = run_json(HEARTBEAT_ONNX, "--quantize", "int8", "--threads", 2)
-    assert seen == [{}, {"quantize": "int8", "threads": 2}]
     assert (found["quantize"], found["threads"]) == ("int8", 2)
