@@ -64,7 +64,7 @@ lrt_status guarded(lrt_error* error, const Body& body) {
   }
 }
 
-void require(bool condition, const char* message) {
+void require(bool condition, const std::string& message) {
   if (!condition) throw Error(Status::argument, message);
 }
 
@@ -153,6 +153,11 @@ lrt_status load(lrt_model** model, lrt_error* error, const char* isa, const std:
     *model = nullptr;
     *model = new lrt_model{std::make_shared<lrt::Model>(read(), isa)};
   });
+}
+
+// SIZE_MAX past the end.
+size_t at_or_none(const std::vector<size_t>& indices, size_t index) {
+  return index < indices.size() ? indices[index] : SIZE_MAX;
 }
 
 lrt::StreamOptions stream_options(const lrt::Model& model, const lrt_stream_options* options) {
@@ -282,6 +287,9 @@ lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t cou
   return guarded(error, [&] {
     *plan = nullptr;
     lrt::PlanRequest request;
+    const size_t wanted = model->model->graph().inputs.size();
+    require(count == wanted,
+            "the model takes " + std::to_string(wanted) + " arrays, " + std::to_string(count) + " were given");
     for (size_t i = 0; i < count; ++i) {
       request.inputs.push_back(described(inputs[i]));
       if (model->model->is_control(i)) request.inputs.back().known = copied(inputs[i]);
@@ -342,9 +350,16 @@ void lrt_stream_free(lrt_stream* stream) { delete stream; }
 
 size_t lrt_stream_input_count(const lrt_stream* stream) { return stream->stream->setup().inputs().size(); }
 size_t lrt_stream_output_count(const lrt_stream* stream) { return stream->stream->setup().outputs().size(); }
-size_t lrt_stream_input(const lrt_stream* stream, size_t index) { return stream->stream->setup().inputs().at(index); }
-size_t lrt_stream_output(const lrt_stream* stream, size_t index) { return stream->stream->setup().outputs().at(index); }
-int lrt_stream_time_axis(const lrt_stream* stream, size_t index) { return stream->stream->setup().time_axis(index); }
+size_t lrt_stream_input(const lrt_stream* stream, size_t index) {
+  return at_or_none(stream->stream->setup().inputs(), index);
+}
+size_t lrt_stream_output(const lrt_stream* stream, size_t index) {
+  return at_or_none(stream->stream->setup().outputs(), index);
+}
+int lrt_stream_time_axis(const lrt_stream* stream, size_t index) {
+  const lrt::StreamSetup& setup = stream->stream->setup();
+  return index < setup.inputs().size() ? setup.time_axis(index) : -1;
+}
 
 lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error) {
   return guarded(error, [&] { stream->stream->prepare(frames_of(inputs, count)); });
@@ -420,8 +435,8 @@ lrt_status lrt_pool_reset(lrt_pool* pool, int64_t id, lrt_error* error) {
 
 size_t lrt_pool_input_count(const lrt_pool* pool) { return pool->pool->setup().inputs().size(); }
 size_t lrt_pool_output_count(const lrt_pool* pool) { return pool->pool->setup().outputs().size(); }
-size_t lrt_pool_input(const lrt_pool* pool, size_t index) { return pool->pool->setup().inputs().at(index); }
-size_t lrt_pool_output(const lrt_pool* pool, size_t index) { return pool->pool->setup().outputs().at(index); }
+size_t lrt_pool_input(const lrt_pool* pool, size_t index) { return at_or_none(pool->pool->setup().inputs(), index); }
+size_t lrt_pool_output(const lrt_pool* pool, size_t index) { return at_or_none(pool->pool->setup().outputs(), index); }
 
 lrt_status lrt_pool_prepare(lrt_pool* pool, const lrt_array* inputs, size_t count, size_t rows, lrt_error* error) {
   return guarded(error, [&] { pool->pool->prepare(frames_of(inputs, count), rows); });

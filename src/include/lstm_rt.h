@@ -131,7 +131,8 @@ LRT_API lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, si
 LRT_API void lrt_plan_free(lrt_plan* plan);
 LRT_API lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port);
 /* Cores that share the runs to come, the caller's with them; 1 until set. The bits are the same for every number. The
-   model keeps its threads: they sleep while there is no work, and in the child of a fork work goes on without them. */
+   model keeps its threads: they sleep while there is no work, and in the child of a fork work goes on without them (fork
+   while no other thread uses the model). Not while another thread runs this plan. */
 LRT_API lrt_status lrt_plan_set_threads(lrt_plan* plan, int32_t threads, lrt_error* error);
 /* inputs and outputs: one pointer per input and output of the model; an output may be NULL. */
 LRT_API lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error);

@@ -51,6 +51,7 @@ void run_rows(const Kernels& kernels, const Gemm& gemm, Parallel* parallel) {
 }  // namespace
 
 BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k) {
+  check_sum_length(p, format, k);
   const int64_t row = lrt_quantized_row(format, k);
   return row == 0 ? -1 : p.scratch(static_cast<size_t>(rows * row));
 }

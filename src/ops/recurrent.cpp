@@ -89,7 +89,13 @@ SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   if (declared != s.hidden || s.hidden < 1) {
     p.refuse(Status::shape, "hidden_size is " + std::to_string(declared) + " but R is " + r.shape.text());
   }
+  if (s.inputs < 1) p.refuse(Status::shape, "X is " + x.shape.text() + ": there is no input to the layer");
   const int64_t gate_units = type.gates * s.hidden;
+  // A dim of 0 hides how large the others are.
+  double sums = static_cast<double>(directions * vectors_for(s.hidden) * LRT_LANES * type.gates);
+  for (const int64_t dim : {s.steps, s.batch}) sums *= static_cast<double>(std::max<int64_t>(dim, 1));
+  if (sums > static_cast<double>(kMaxElements))
+    p.refuse(Status::shape, "X is " + x.shape.text() + ", which is too large");
   const DType dtype = p.in(kW).dtype;
   expect(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
   expect(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.hidden)});
@@ -150,8 +156,11 @@ void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type, const Wei
   }
   const auto buffer = [&](int i) { return reads_it(i) ? p.in(i).buffer : -1; };
   call.packed_scratch = p.scratch(bytes);
+  call.weight_dtype = w.dtype;
   call.w = buffer(kW);
   call.r = buffer(kR);
+  call.w_scale = buffer(kWScale);
+  call.r_scale = buffer(kRScale);
   call.b = buffer(kB);
   call.p = buffer(kPeephole);
 }
@@ -200,6 +209,7 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   const Weights w = read_weights(p, kW, kWScale, scale_shape), r = read_weights(p, kR, kRScale, scale_shape);
   CellOptions options = read_options(p, type, s);
   options.format = read_format(p, w);
+  check_sum_length(p, options.format, std::max(s.inputs, s.hidden));
   call.directions = make_directions(p, type, options, reversed);
   const Cell& cell = *call.directions[0].cell;
 

@@ -48,7 +48,8 @@ class SequenceCall {
   size_t packed_floats() const { return directions.back().packed_at + directions.back().cell->packed_floats(); }
 
   std::shared_ptr<const void> packed;  // AlignedBuffer; null where the weights come at run time
-  BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1;
+  BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1, w_scale = -1, r_scale = -1;
+  DType weight_dtype = DType::f32;
   BufferId x = -1, lengths = -1, h_initial = -1, c_initial = -1;
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes

@@ -44,7 +44,7 @@ const float* SequenceCall::packed_weights(const Frame& frame) const {
   if (packed) return static_cast<const AlignedBuffer*>(packed.get())->as<float>();
   const auto at = [&frame](BufferId id) -> const float* { return id < 0 ? nullptr : frame.at<float>(id); };
   float* memory = frame.at<float>(packed_scratch);
-  pack(memory, CellWeights{{at(w)}, {at(r)}, at(b), at(p)});
+  pack(memory, CellWeights{{at(w), weight_dtype, at(w_scale)}, {at(r), weight_dtype, at(r_scale)}, at(b), at(p)});
   return memory;
 }
 

@@ -16,7 +16,9 @@ float WeightView::float_at(int64_t row, int64_t column) const {
 }
 
 int8_t WeightView::int8_at(int64_t row, int64_t column) const {
-  return static_cast<const int8_t*>(data)[offset(row, column)];
+  // -128 has no opposite: instruction sets would differ in its products.
+  const int8_t value = static_cast<const int8_t*>(data)[offset(row, column)];
+  return value < -127 ? int8_t{-127} : value;
 }
 
 const uint8_t* WeightView::block_at(int64_t row, int64_t column) const {
@@ -81,6 +83,14 @@ WeightFormat read_format(OpPlan& p, const Weights& weights) {
       return LRT_FORMAT_INT4;
     default:
       return LRT_FORMAT_F32;
+  }
+}
+
+void check_sum_length(const OpPlan& p, WeightFormat format, int64_t k) {
+  constexpr int64_t kLongest = 60000;
+  if ((format == LRT_FORMAT_INT8 || format == LRT_FORMAT_INT8X16) && k > kLongest) {
+    p.refuse(Status::unsupported, "its int8 sums run over " + std::to_string(k) + " products; at most " +
+                                      std::to_string(kLongest) + " are sure to fit 32 bits");
   }
 }
 

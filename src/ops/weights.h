@@ -51,6 +51,8 @@ int64_t row_elements(DType dtype, int64_t k);
 Weights read_weights(OpPlan& p, int input, int scale_input, const Shape& scale_shape);
 // What products with them are made of; int8 may be met by activations of 8 or 16 bits (attribute activation_bits).
 WeightFormat read_format(OpPlan& p, const Weights& weights);
+// Refuses int8 sums over so many k that they may leave 32 bits.
+void check_sum_length(const OpPlan& p, WeightFormat format, int64_t k);
 // The inputs a pack of these weights reads.
 std::vector<int> weight_inputs(const OpPlan& p, int input, int scale_input);
 

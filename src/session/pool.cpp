@@ -190,7 +190,10 @@ void Pool::prepare(const std::vector<PlanInput>& frames, size_t rows) {
   std::vector<PlanInput> one = one_row(frames, rows, axes_);
   const auto found = std::find_if(prepared_.begin(), prepared_.end(),
                                   [&](const Prepared& prepared) { return same_frames(prepared.frames, one); });
-  if (found != prepared_.end()) return prepared_.splice(prepared_.begin(), prepared_, found);
+  if (found != prepared_.end()) {
+    check_states(found->batches->planned_states());  // other frames may have re-made them since
+    return prepared_.splice(prepared_.begin(), prepared_, found);
+  }
   if (!batches) batches = std::make_unique<PoolBatches>(setup_, one, axes_, capacity());
   check_states(batches->planned_states());
   prepared_.push_front({std::move(one), std::move(batches)});

@@ -29,10 +29,10 @@ std::unique_ptr<Stream> Stream::clone() const {
 void Stream::prepare(const std::vector<PlanInput>& frames) {
   if (current_ && same_frames(frames, prepared_)) return;
   auto plan = setup_->model().plan(setup_->request(frames, batch_))->plan();
-  check_states(plan->states);  // throws where they do not go on; nothing has changed then
   auto next = std::make_unique<Execution>(std::move(plan), setup_->inputs(), setup_->outputs(), turn());
   next->share_with(setup_->workers());
   next->spare_outputs();
+  check_states(next->plan().states);  // throws where they do not go on; nothing has changed then, nor may it afterwards
   for (size_t i = 0; i < states_.size(); ++i) {
     const PlannedState& state = next->plan().states[i];
     for (const bool turn : {false, true}) {
@@ -45,12 +45,13 @@ void Stream::prepare(const std::vector<PlanInput>& frames) {
 }
 
 void Stream::make_states(const std::vector<PlannedState>& planned) {
-  states_.clear();
+  std::vector<State> made;
   for (const PlannedState& state : planned) {
-    states_.push_back({state.name, state.dtype, state.shape, state.initial, {}});
+    made.push_back({state.name, state.dtype, state.shape, state.initial, {}});
     const size_t bytes = std::max<size_t>(state.bytes(), 1);
-    for (AlignedBuffer& buffer : states_.back().buffers) buffer = AlignedBuffer(bytes);
+    for (AlignedBuffer& buffer : made.back().buffers) buffer = AlignedBuffer(bytes);
   }
+  states_ = std::move(made);
   reset();
 }
 

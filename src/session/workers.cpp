@@ -33,9 +33,11 @@ uint64_t count_forks() {
 
 }  // namespace
 
-Workers::Workers(int threads) : parts_(static_cast<size_t>(threads)), forks_(count_forks()) {
+Workers::Workers(int threads)
+    : parts_(static_cast<size_t>(threads)), sleep_(std::make_unique<Sleep>()), forks_(count_forks()) {
+  sleep_->threads.reserve(parts_.size());
   try {
-    for (int own = 1; own < threads; ++own) threads_.emplace_back([this, own] { work(own); });
+    for (int own = 1; own < threads; ++own) sleep_->threads.emplace_back([this, own] { work(own); });
   } catch (const std::system_error&) {
     // Fewer threads than wanted: the others take their parts.
   }
@@ -43,15 +45,15 @@ Workers::Workers(int threads) : parts_(static_cast<size_t>(threads)), forks_(cou
 
 Workers::~Workers() {
   if (forks.load(std::memory_order_relaxed) != forks_) {
-    for (std::thread& thread : threads_) thread.detach();  // they are the parent's
+    (void)sleep_.release();
     return;
   }
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::lock_guard<std::mutex> lock(sleep_->mutex);
     stopping_ = true;
   }
-  wake_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  sleep_->wake.notify_all();
+  for (std::thread& thread : sleep_->threads) thread.join();
 }
 
 void Workers::run_parts(void (*part)(const void*, int), const void* context) {
@@ -67,9 +69,9 @@ void Workers::run_parts(void (*part)(const void*, int), const void* context) {
   job_.store(job);  // sequentially consistent with asleep_: a thread that goes to sleep sees this, or is seen
   if (asleep_.load() > 0) {
     {
-      const std::lock_guard<std::mutex> wait_for_sleepers(mutex_);
+      const std::lock_guard<std::mutex> wait_for_sleepers(sleep_->mutex);
     }
-    wake_.notify_all();
+    sleep_->wake.notify_all();
   }
   // The caller's own part first, then those whose threads have not come yet.
   for (int i = 0; i < threads(); ++i) {
@@ -110,9 +112,9 @@ bool Workers::wait_for_job(uint64_t last) {
       pause();
     }
   } while (std::chrono::steady_clock::now() < until);
-  std::unique_lock<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(sleep_->mutex);
   asleep_.fetch_add(1);
-  wake_.wait(lock, has_come);
+  sleep_->wake.wait(lock, has_come);
   asleep_.fetch_sub(1);
   return !stopping_;
 }

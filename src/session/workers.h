@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -44,12 +45,16 @@ class Workers final : public Parallel {
   alignas(64) std::atomic<int> undone_{0};
   std::mutex busy_;
 
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  // Apart, since the child of a fork must leave them alone: the threads that wait are its parent's.
+  struct Sleep {
+    std::mutex mutex;
+    std::condition_variable wake;
+    std::vector<std::thread> threads;
+  };
+  std::unique_ptr<Sleep> sleep_;
   std::atomic<int> asleep_{0};
   std::atomic<bool> stopping_{false};
   const uint64_t forks_;
-  std::vector<std::thread> threads_;
 };
 
 }  // namespace lrt
