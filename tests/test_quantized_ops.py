@@ -13,6 +13,7 @@ import pytest
 import reference_quantized as reference
 from close import assert_same_bytes, assert_within
 from models import Array, Feeds, Recurrent
+from onnx import TensorProto, helper, numpy_helper
 
 import lstm_rt
 
@@ -327,3 +328,19 @@ def test_every_instruction_set_gives_the_same_bytes(kind: str, precision: str) -
     for isa in others:
         for name, value in results[first].items():
             assert_same_bytes(results[isa][name], value, f"{name} of {kind} in {precision}, {first} and {isa}")
+
+
+@every_precision
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+def test_a_bias_that_comes_with_the_data(kind: str, precision: str) -> None:
+    # Then weights are packed at every run, and must keep their dtype and scales.
+    layer = Recurrent(kind, 40, 33, direction="bidirectional")
+    known, given = layer.model(), layer.model()
+    bias = next(t for t in given.graph.initializer if t.name == "B")
+    given.graph.initializer.remove(bias)
+    given.graph.input.append(helper.make_tensor_value_info("B", TensorProto.FLOAT, list(bias.dims)))
+    feeds = layer.feeds(3, 2)
+    expected = lstm_rt.load(known, quantize=precision).run(feeds)
+    found = lstm_rt.load(given, quantize=precision).run({**feeds, "B": numpy_helper.to_array(bias)})
+    for name, value in found.items():
+        assert_same_bytes(value, expected[name], name)
