@@ -306,6 +306,11 @@ cdef object _ids_of(object ids):
 cdef inline int64_t _id_of(object id) except? -1:
     if type(id) is int:
         return id
+    return _index_of(id)
+
+
+# Numbers of numpy and the like; apart, so that the loop over ids stays small.
+cdef int64_t _index_of(object id) except? -1:
     try:
         return operator.index(id)
     except TypeError:
