@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from lstm_rt._version import __version__
 
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
+_COMPILED = ("_core.", "_stepper.", "_stream.", "_pool.")
 
 
 def _explain(error: ImportError) -> str:
     """Say what to do about a compiled part that cannot be imported."""
-    built = sorted(name for name in os.listdir(_FOLDER) if name.startswith(("_core.", "_step.")))
+    built = sorted(name for name in os.listdir(_FOLDER) if name.startswith(_COMPILED))
     built = [name for name in built if name.endswith((".so", ".pyd"))]
     if built:
-        return f"lstm_rt's compiled part does not load: {error}. {_FOLDER} holds {' and '.join(built)}"
+        return f"lstm_rt's compiled part does not load: {error}. {_FOLDER} holds {', '.join(built)}"
     source = os.path.dirname(_FOLDER)
     if os.path.exists(os.path.join(source, "CMakeLists.txt")):
         return (
@@ -33,7 +34,8 @@ def _explain(error: ImportError) -> str:
 
 try:
     import lstm_rt._core
-    from lstm_rt._step import Pool, Stream
+    from lstm_rt._pool import Pool
+    from lstm_rt._stream import Stream
 except ImportError as error:
     raise ImportError(_explain(error), name=error.name, path=error.path) from error
 

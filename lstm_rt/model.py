@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_rt import _core
-from lstm_rt._step import Pool, Stream, open_pool, open_stream
+from lstm_rt._pool import Pool, open_pool
+from lstm_rt._stream import Stream, open_stream
 from lstm_rt.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:

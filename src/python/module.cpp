@@ -1,4 +1,4 @@
-// lstm_rt._core: models and plans for Python, over the C API alone. The hot path, Stream.step, is lstm_rt/_step.pyx.
+// lstm_rt._core: models and plans for Python, over the C API alone. The hot path, Stream.step, is lstm_rt/_stream.pyx.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>

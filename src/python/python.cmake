@@ -1,4 +1,5 @@
-# lstm_rt._core (pybind11), lstm_rt._step (Cython) and lstm_rt._build_info, installed beside the library they link to.
+# lstm_rt._core (pybind11), lstm_rt._stepper, ._stream and ._pool (Cython) and lstm_rt._build_info, installed beside the library
+# they link to.
 find_package(Python 3.9 REQUIRED COMPONENTS Interpreter Development.Module NumPy)
 if(NOT pybind11_DIR AND NOT SKBUILD)
   execute_process(COMMAND "${Python_EXECUTABLE}" -m pybind11 --cmakedir OUTPUT_VARIABLE pybind11_DIR
@@ -23,20 +24,26 @@ target_link_libraries(_core PRIVATE lstm_rt_warnings)
 lrt_python_module(_core)
 
 # Cython writes the module's C++; its code is not ours to warn about.
-set(step_cpp "${PROJECT_BINARY_DIR}/_step.cpp")
-file(GLOB step_declarations CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/*.pxd")
-add_custom_command(
-  OUTPUT "${step_cpp}"
-  COMMAND "${Python_EXECUTABLE}" -m cython -3 --cplus lstm_rt/_step.pyx --output-file "${step_cpp}"
-  DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/_step.pyx" ${step_declarations}
-  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
-  COMMENT "Cython: lstm_rt/_step.pyx"
-  VERBATIM)
-add_library(_step MODULE "${step_cpp}")
-target_link_libraries(_step PRIVATE Python::Module Python::NumPy)
-target_compile_definitions(_step PRIVATE NPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION)
-pybind11_extension(_step)
-lrt_python_module(_step)
+file(GLOB cython_declarations CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/*.pxd")
+function(lrt_cython_module name)
+  set(cpp "${PROJECT_BINARY_DIR}/${name}.cpp")
+  add_custom_command(
+    OUTPUT "${cpp}"
+    COMMAND "${Python_EXECUTABLE}" -m cython -3 --cplus lstm_rt/${name}.pyx --output-file "${cpp}"
+    DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/${name}.pyx" ${cython_declarations}
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    COMMENT "Cython: lstm_rt/${name}.pyx"
+    VERBATIM)
+  add_library(${name} MODULE "${cpp}")
+  target_link_libraries(${name} PRIVATE Python::Module Python::NumPy)
+  target_compile_definitions(${name} PRIVATE NPY_NO_DEPRECATED_API=NPY_1_7_API_VERSION)
+  pybind11_extension(${name})
+  lrt_python_module(${name})
+endfunction()
+
+lrt_cython_module(_stepper)
+lrt_cython_module(_stream)
+lrt_cython_module(_pool)
 
 execute_process(COMMAND "${Python_EXECUTABLE}" -m cython --version OUTPUT_VARIABLE cython_version ERROR_VARIABLE cython_version
                 OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_STRIP_TRAILING_WHITESPACE)

@@ -1,0 +1,9 @@
+from lstm_rt.model import Model
+
+class Stepper:
+    @property
+    def model(self) -> Model: ...
+    @property
+    def inputs(self) -> tuple[str, ...]: ...
+    @property
+    def outputs(self) -> tuple[str, ...]: ...
