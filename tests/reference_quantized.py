@@ -20,19 +20,22 @@ from lstm_rt.quantize import numbers
 Array = npt.NDArray[Any]
 
 PRECISIONS = ("int8", "int8x16", "int4", "bf16")
-LEAST = np.float32(1e-30)  # rows whose largest value is below are zeros
+LEAST = np.float32(1e-30)  # rows that reach no further are zeros
 
 
-def quantized_row(x: Array, steps: int) -> tuple[Array, np.float32]:
-    """A row as whole numbers from -steps to steps, and what one step is worth. NaN where a value is not finite."""
+def quantized_row(x: Array, steps: int, centred: bool = True) -> tuple[Array, np.float32, np.float32]:
+    """A row as whole numbers from -steps to steps, what one step is worth, and what 0 stands for. NaN if not finite."""
     x = np.asarray(x, np.float32)
-    largest = np.abs(x).max(initial=np.float32(0))
-    if not np.isfinite(largest):
-        return np.zeros(x.shape), np.float32(np.nan)
-    if largest < LEAST:
-        return np.zeros(x.shape), np.float32(0)
-    inverse = np.float32(steps) / largest
-    return np.rint(x * inverse).astype(np.float64), largest / np.float32(steps)
+    half = np.float32(0.5)
+    if not np.isfinite(x).all():
+        return np.zeros(x.shape), np.float32(np.nan), np.float32(0)
+    above, below = max(x.max(initial=0), np.float32(0)), max(-x.min(initial=0), np.float32(0))
+    middle = half * above - half * below if centred else np.float32(0)
+    reach = max(above - middle, below + middle)
+    if reach < LEAST:
+        return np.zeros(x.shape), np.float32(0), np.float32(0)
+    inverse = np.float32(steps) / reach
+    return np.rint((x - middle) * inverse).astype(np.float64), reach / np.float32(steps), middle
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,20 +80,24 @@ class Rows:
         return np.asarray(self.values @ np.asarray(x, np.float32).astype(np.float64))
 
     def _int8(self, x: Array) -> Array:
-        q, step = quantized_row(x, 127)
-        sums = (self.values @ q).astype(np.float32)
-        return sums.astype(np.float64) * (step * self.scales)
+        q, step, middle = quantized_row(x, 127)
+        return self._scaled((self.values @ q).astype(np.float32), step, middle)
+
+    def _scaled(self, sums: Array, step: np.float32, middle: np.float32) -> Array:
+        around = middle * self.values.sum(-1).astype(np.float32)
+        total = (sums.astype(np.float64) * step + around).astype(np.float32)
+        return np.asarray(total.astype(np.float64) * self.scales)
 
     def _int8x16(self, x: Array) -> Array:
-        q, step = quantized_row(x, 127 * 256)
+        q, step, middle = quantized_row(x, 127 * 256)
         high = np.rint(q / 255)
         low = q - 255 * high
         assert max(np.abs(high).max(initial=0), np.abs(low).max(initial=0)) <= 127
         sums = (self.values @ high).astype(np.float32).astype(np.float64) * 255 + (self.values @ low).astype(np.float32)
-        return sums.astype(np.float32).astype(np.float64) * (step * self.scales)
+        return self._scaled(sums.astype(np.float32), step, middle)
 
     def _int4(self, x: Array) -> Array:
-        q, step = quantized_row(x, 127)
+        q, step, _ = quantized_row(x, 127, centred=False)
         q = np.pad(q, (0, -len(q) % numbers.BLOCK)).reshape(-1, numbers.BLOCK)
         sums = np.zeros(self.scales.shape[:-1], np.float32)
         for block in range(len(q)):

@@ -141,11 +141,14 @@ struct Int8 {
       }
     }
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-      const V scale = broadcast(*floats_at(x + r * s.x_stride));
+      const RowScale& scale = row_scale_at(x + r * s.x_stride);
+      const V step = broadcast(scale.step), middle = broadcast(scale.middle);
       finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last, [&](int v, V from) {
+        const int64_t at = column + v * LRT_LANES;
         V total = to_float(sum[r * Parts][v]);
         if (Parts == 2) total = fma(total, broadcast(255.0f), to_float(sum[r * Parts + Parts - 1][v]));
-        return fma(total, mul(scale, load(s.scales + column + v * LRT_LANES)), from);
+        total = fma(total, step, mul(middle, to_float(load_ints(s.sums + at))));
+        return fma(total, load(s.scales + at), from);
       });
     }
   }
@@ -191,9 +194,9 @@ struct Int4 {
       }
     }
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-      const V scale = broadcast(*floats_at(x + r * s.x_stride));
+      const V step = broadcast(row_scale_at(x + r * s.x_stride).step);
       finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last,
-                          [&](int v, V from) { return fma(sum[r][v], scale, from); });
+                          [&](int v, V from) { return fma(sum[r][v], step, from); });
     }
   }
 };

@@ -295,7 +295,8 @@ void plan_conv(OpPlan& p) {
     return plan_depthwise(p, s, has_bias ? p.in(2).buffer : -1, out);
   }
 
-  if (format != LRT_FORMAT_INT4) s.crop();  // whose blocks cannot be cut
+  // Blocks of int4 cannot be cut; and zeros of the border count as any others once they are rounded.
+  if (format == LRT_FORMAT_F32 || format == LRT_FORMAT_BF16) s.crop();
   ConvCall call;
   call.s = s;
   call.kernels = &p.kernels();
