@@ -85,14 +85,13 @@ void plan_arithmetic(OpPlan& p) {
   }
 }
 
-void plan_function(OpPlan& p, int kind) {
+void plan_function(OpPlan& p, int kind, float alpha = 0.0f, float beta = 0.0f) {
   want_dtype(p, 0, {DType::f32});
   const Operand& in = p.in(0);
   const BufferId out = p.out(0, DType::f32, in.shape);
   keep_time(p, 0, in.time_axis);
-  p.run([unary = p.kernels().unary_f32, kind, from = in.buffer, out, n = in.shape.elements()](const Frame& frame) {
-    unary(kind, frame.at<float>(from), frame.at<float>(out), n, 0.0f, 0.0f);
-  });
+  p.run([unary = p.kernels().unary_f32, kind, from = in.buffer, out, n = in.shape.elements(), alpha,
+         beta](const Frame& frame) { unary(kind, frame.at<float>(from), frame.at<float>(out), n, alpha, beta); });
 }
 
 // A bound of Clip: a scalar that may be left out, or come with the data.
