@@ -178,6 +178,10 @@ void plan_sigmoid(OpPlan& p) { plan_function(p, LRT_SIGMOID); }
 void plan_tanh(OpPlan& p) { plan_function(p, LRT_TANH); }
 void plan_sqrt(OpPlan& p) { plan_function(p, LRT_SQRT); }
 
+void plan_hard_sigmoid(OpPlan& p) {
+  plan_function(p, LRT_HARD_SIGMOID, p.op().number("alpha", 0.2f), p.op().number("beta", 0.5f));
+}
+
 void plan_identity(OpPlan& p) {
   p.alias(0, 0, p.in(0).shape);
   keep_time(p, 0, p.in(0).time_axis);

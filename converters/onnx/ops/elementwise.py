@@ -13,6 +13,11 @@ def unary(node: Node) -> None:
     node.emit(node.inputs(1))
 
 
+@handler("HardSigmoid")
+def hard_sigmoid(node: Node) -> None:
+    node.emit(node.inputs(1), {"alpha": node.number("alpha", 0.2), "beta": node.number("beta", 0.5)})
+
+
 @handler("Add", "Div", "Equal", "Mul", "Pow", "Sub")
 def binary(node: Node) -> None:
     node.emit(node.inputs(2))
