@@ -26,7 +26,7 @@ PRECISIONS = {
     for precision in (
         Precision("float32", 32, "float32", 1, 1e-4),
         Precision("int8", 8, "int8", 1, 0.1),
-        Precision("int8x16", 8, "int8", 2, 0.05),  # an activation is two bytes, so a product is two
+        Precision("int8x16", 8, "int8", 2, 0.1),  # an activation is two bytes, so a product is two
         Precision("int4", 4.5, "int8", 1, 0.3),  # a block of 32 has a scale of 16 bits
         Precision("bf16", 16, "float32", 1, 0.05),  # widened in registers, multiplied as float32
     )
