@@ -37,13 +37,26 @@ def assert_within(found: Array, expected: Array, tolerance: float, what: str = "
 def assert_layer(found: Mapping[str, Array], layer: Recurrent, feeds: Mapping[str, Array]) -> None:
     """Outputs of a recurrent layer against the reference in float64.
 
-    Allowed is what the same equations lose in plain float32, eight times over, and two units in the last place of the
-    largest value: well under 1e-5 for bounded activations.
+    Allowed is eight times what rounding may cost, and two units in the last place of the largest value: well under 1e-5
+    for bounded activations.
     """
     expected = layer.expected(dict(feeds))
-    single = layer.expected(dict(feeds), np.float32)
+    lost = _lost_by_rounding(layer, dict(feeds), expected)
     for name, value in found.items():
         assert value.dtype == np.float32, name
-        lost = float(np.abs(single[name] - expected[name]).max(initial=0.0))
         largest = float(np.abs(expected[name]).max(initial=1.0))
-        assert_within(value, expected[name], 8 * lost + 2.4e-7 * largest, f"{name} of {layer}")
+        assert_within(value, expected[name], 8 * lost[name] + 2.4e-7 * largest, f"{name} of {layer}")
+
+
+def _lost_by_rounding(layer: Recurrent, feeds: dict[str, Array], expected: Mapping[str, Array]) -> dict[str, float]:
+    """How far the same equations move in plain float32, and when x moves by one rounding.
+
+    Large weights make a layer chaotic: what it makes of a last bit grows with every step, and how fast is known only by
+    trying, several times, since any one error may happen to lie in a direction that does not grow.
+    """
+    rng = np.random.default_rng(0)
+    tries = [layer.expected(feeds, np.float32)]
+    for _ in range(4):
+        moved = feeds["X"] * (1 + rng.uniform(-(2.0**-23), 2.0**-23, feeds["X"].shape))
+        tries.append(layer.expected({**feeds, "X": moved}))
+    return {name: max(float(np.abs(t[name] - expected[name]).max(initial=0.0)) for t in tries) for name in expected}
