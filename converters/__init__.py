@@ -7,24 +7,32 @@ the packages it needs only when it runs. docs/file-format.md is what they all wr
 from __future__ import annotations
 
 from . import onnx as _onnx  # noqa: F401  (registers itself)
-from .graph import ABSENT, Block, DType, Graph, Op, Packed, PackedDType, Port, SelfTest, Source, Value
+from .builder import Builder
+from .graph import ABSENT, Block, DType, Graph, Op, Packed, PackedDType, Part, Port, SelfTest, Source, Value
 from .options import Options
-from .registry import converter, converter_for, extensions
+from .problems import Problems, Refusal
+from .registry import converter, converter_for, converter_of_object, extensions, options_of
 
 __all__ = [
     "ABSENT",
     "Block",
+    "Builder",
     "DType",
     "Graph",
     "Op",
     "Options",
     "Packed",
     "PackedDType",
+    "Part",
     "Port",
+    "Problems",
+    "Refusal",
     "SelfTest",
     "Source",
     "Value",
     "converter",
     "converter_for",
+    "converter_of_object",
     "extensions",
+    "options_of",
 ]

@@ -155,6 +155,15 @@ class Source:
     converter: str = ""
 
 
+@dataclass
+class Part:
+    """One part of the source model (a node, a layer, a module) and the ops it became, for reports."""
+
+    name: str
+    kind: str
+    ops: list[str] = field(default_factory=list)
+
+
 class Graph:
     """A model under construction.
 
@@ -179,6 +188,7 @@ class Graph:
         self.bindings: list[tuple[Value, Value]] = []
         self.selftests: list[SelfTest] = []
         self.source = Source()
+        self.parts: list[Part] = []
         self._names: set[str] = set()
 
     def reserve(self, names: Iterable[str]) -> None:
@@ -209,6 +219,18 @@ class Graph:
             number += 1
             candidate = f"{name or 'value'}.{number}"
         return candidate
+
+    def begin_part(self, name: str, kind: str) -> None:
+        """Say of which part of the source model the ops are that are added from now on.
+
+        Parameters
+        ----------
+        name : str
+            As the source calls it (``lstm_1``).
+        kind : str
+            Of what kind it is there (``LSTM``).
+        """
+        self.parts.append(Part(name, kind))
 
     def add_value(self, name: str) -> Value:
         """Add a value that is to be defined by the caller.
@@ -327,6 +349,8 @@ class Graph:
         """
         values = [self.add_value(output) if output else ABSENT for output in outputs]
         block.ops.append(Op(type, name, list(inputs), values, dict(attributes or {})))
+        if self.parts:
+            self.parts[-1].ops.append(type)
         return values
 
     def add_output(

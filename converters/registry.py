@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from pathlib import Path
-from typing import Any, Callable, TypeVar
+from typing import Callable, TypeVar
 
 from lstm_rt._version import __version__
 from lstm_rt.errors import MissingPackageError, UnsupportedModelError
 
 from .graph import Graph
 
-Converter = Callable[[Any], Graph]
+Converter = Callable[..., Graph]  # of the source, and of options it names as keywords
 _C = TypeVar("_C", bound=Converter)
 
 _converters: dict[str, Converter] = {}
+_frameworks: dict[str, Converter] = {}
 
 
-def converter(*file_extensions: str) -> Callable[[_C], _C]:
+def converter(*file_extensions: str, framework: str = "") -> Callable[[_C], _C]:
     """Register a function that makes a graph of a file with one of these extensions.
+
+    Its first parameter is the source. Keyword-only parameters are options that `lstm_rt.convert` hands on.
 
     Parameters
     ----------
     *file_extensions : str
         Lower case, with the dot.
+    framework : str, optional
+        The top-level module whose objects (models in memory) the function takes too.
 
     Returns
     -------
@@ -47,6 +53,8 @@ def converter(*file_extensions: str) -> Callable[[_C], _C]:
             if extension in _converters:
                 raise ValueError(f"{extension} has a converter already: {_converters[extension]}")
             _converters[extension] = function
+        if framework:
+            _frameworks[framework] = function
         return function
 
     return _register
@@ -95,6 +103,55 @@ def converter_for(path: str | os.PathLike[str]) -> Converter:
             f"{path.name}: no converter for {path.suffix!r}. There are converters for {', '.join(extensions())}."
         )
     return found
+
+
+def converter_of_object(model: object) -> Converter:
+    """Find the converter for a model in memory by the module its class, or a class it derives from, is of.
+
+    Parameters
+    ----------
+    model : object
+        Of any class.
+
+    Returns
+    -------
+    callable
+        Takes the object and returns a `Graph`.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If no converter takes such objects.
+
+    Examples
+    --------
+    >>> converter_of_object(onnx.ModelProto())  # doctest: +SKIP
+    """
+    for base in type(model).__mro__:
+        found = _frameworks.get(base.__module__.partition(".")[0])
+        if found is not None:
+            return found
+    raise UnsupportedModelError(
+        f"A model of class '{type(model).__module__}.{type(model).__qualname__}' cannot be converted. Give a path, "
+        f"bytes of an ONNX model, or a model of {', '.join(sorted(_frameworks))}."
+    )
+
+
+def options_of(function: Converter) -> list[str]:
+    """List the options that a converter takes beside its source.
+
+    Parameters
+    ----------
+    function : callable
+        A converter.
+
+    Returns
+    -------
+    list of str
+        Names of its keyword-only parameters.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
 def missing_package(extra: str, error: ImportError) -> MissingPackageError:

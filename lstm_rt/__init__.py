@@ -53,6 +53,8 @@ from lstm_rt.model import Call, Model, TensorInfo
 
 if TYPE_CHECKING:
     from lstm_rt.conversion import convert as convert
+    from lstm_rt.conversion import from_keras as from_keras
+    from lstm_rt.conversion import from_torch as from_torch
     from lstm_rt.conversion import load as load
 
 __all__ = [
@@ -74,6 +76,8 @@ __all__ = [
     "build_info",
     "convert",
     "exact_isas",
+    "from_keras",
+    "from_torch",
     "get_include",
     "get_library_dir",
     "isa",
@@ -81,7 +85,7 @@ __all__ = [
     "supported_ops",
 ]
 
-_LAZY = {"convert": "lstm_rt.conversion", "load": "lstm_rt.conversion"}
+_LAZY = dict.fromkeys(("convert", "from_keras", "from_torch", "load"), "lstm_rt.conversion")
 
 
 def isa() -> str:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lstm_rt.model import Model
     from lstm_rt.quantize import Choice
 
-    Source = Union[str, "os.PathLike[str]", bytes, "ModelProto"]
+    Source = Union[str, "os.PathLike[str]", bytes, "ModelProto", object]
 
 _GGUF_MAGIC = b"GGUF"
 
@@ -49,13 +49,15 @@ def convert(
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     quantize: Choice | None = None,
     selftest: bool = True,
+    **options: Any,
 ) -> Model:
     """Convert a model of another framework, and load it.
 
     Parameters
     ----------
-    source : path-like, bytes or onnx.ModelProto
-        What to convert. A path says what it is by its extension; bytes are those of an ONNX model.
+    source : path-like, bytes or model
+        What to convert. A path says what it is by its extension; bytes are those of an ONNX model; a model in memory is
+        an ``onnx.ModelProto`` or one that `from_keras` or `from_torch` takes.
     path : path-like, optional
         Where to write the ``.gguf`` file. It appears whole or not at all. Not written when left out.
     bind : mapping of str to str, optional
@@ -72,6 +74,8 @@ def convert(
         done.
     selftest : bool, default True
         Run the model on a few inputs and keep inputs and outputs in the file, for ``lstm-rt verify``.
+    **options : Any
+        What the converter of this kind of source takes besides: see `from_keras` and `from_torch`.
 
     Returns
     -------
@@ -104,7 +108,7 @@ def convert(
     >>> model = lstm_rt.convert("vad.onnx", freeze={"sr": 16000})  # doctest: +SKIP
     >>> model = lstm_rt.convert("vad.onnx", quantize={"*": "int8", "head*": "bf16"})  # doctest: +SKIP
     """
-    graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
+    graph = _graph(source, options, bind=bind, freeze=freeze, shapes=shapes)
     model = _quantized(graph, quantize, path, selftest=selftest, isa=None)
     _give_back_free_memory()
     return model
@@ -118,17 +122,20 @@ def load(
     freeze: Mapping[str, npt.ArrayLike] | None = None,
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     quantize: Choice | None = None,
+    **options: Any,
 ) -> Model:
     """Load a model; one that is not a ``.gguf`` file is converted on the way.
 
     Parameters
     ----------
-    source : path-like, bytes or onnx.ModelProto
+    source : path-like, bytes or model
         A ``.gguf`` file or its bytes, or anything that `convert` takes.
     isa : str, optional
         The instruction set to use; the best of this machine when left out.
     bind, freeze, shapes, quantize : optional
         As for `convert`. Not for a ``.gguf`` file, which has them in it.
+    **options : Any
+        As for `convert`. Not for a ``.gguf`` file.
 
     Returns
     -------
@@ -138,7 +145,7 @@ def load(
     Raises
     ------
     ArgumentError
-        If `bind`, `freeze`, `shapes` or `quantize` is given for a ``.gguf`` file.
+        If an option of conversion is given for a ``.gguf`` file.
     Error
         Whatever `convert` and `Model` raise.
 
@@ -147,16 +154,69 @@ def load(
     >>> model = lstm_rt.load("vad.gguf")  # doctest: +SKIP
     """
     if not _is_gguf(source):
-        graph = _graph(source, bind=bind, freeze=freeze, shapes=shapes)
+        graph = _graph(source, options, bind=bind, freeze=freeze, shapes=shapes)
         model = _quantized(graph, quantize, None, selftest=False, isa=isa)
         _give_back_free_memory()
         return model
-    if any(option is not None for option in (bind, freeze, shapes, quantize)):
+    given = {"bind": bind, "freeze": freeze, "shapes": shapes, "quantize": quantize, **options}
+    useless = [name for name, option in given.items() if option is not None]
+    if useless:
         raise ArgumentError(
-            "bind, freeze, shapes and quantize are for models that are converted; a .gguf file has been. "
-            "Give them to lstm_rt.convert."
+            f"{', '.join(useless)}: for models that are converted; a .gguf file has been. Give this to lstm_rt.convert."
         )
     return _model(source, isa)
+
+
+def from_keras(source: Source, path: str | os.PathLike[str] | None = None, **options: Any) -> Model:
+    """Convert a Keras model, and load it.
+
+    Parameters
+    ----------
+    source : path-like or keras.Model
+        A ``.keras``, ``.h5``, ``.hdf5`` or ``.weights.h5`` file, or a model of Keras 3 in memory.
+    path : path-like, optional
+        Where to write the ``.gguf`` file.
+    **options : Any
+        Those of `convert` and of `lstm_rt.converters.from_keras`.
+
+    Returns
+    -------
+    Model
+        The converted model.
+
+    Examples
+    --------
+    >>> model = lstm_rt.from_keras("names.h5")  # doctest: +SKIP
+    """
+    return convert(source, path, **options)
+
+
+def from_torch(
+    source: Source, example_inputs: Any = None, path: str | os.PathLike[str] | None = None, **options: Any
+) -> Model:
+    """Convert a PyTorch module, exported program, or file, and load it.
+
+    Parameters
+    ----------
+    source : path-like, torch.nn.Module or torch.export.ExportedProgram
+        A module needs `example_inputs`; a ``.pt``, ``.pth`` or ``.safetensors`` file of weights may need a `recipe`.
+    example_inputs : tuple of torch.Tensor, optional
+        What the module is called with to see what it does.
+    path : path-like, optional
+        Where to write the ``.gguf`` file.
+    **options : Any
+        Those of `convert` and of `lstm_rt.converters.from_torch`.
+
+    Returns
+    -------
+    Model
+        The converted model.
+
+    Examples
+    --------
+    >>> model = lstm_rt.from_torch(module.eval(), (torch.zeros(1, 50, 40),))  # doctest: +SKIP
+    """
+    return convert(source, path, example_inputs=example_inputs, **options)
 
 
 def _is_gguf(source: Source) -> bool:
@@ -173,19 +233,38 @@ def _model(source: Any, isa: str | None) -> Model:
 
 def _graph(
     source: Source,
+    options: Mapping[str, Any],
     *,
     bind: Mapping[str, str] | None,
     freeze: Mapping[str, npt.ArrayLike] | None,
     shapes: Mapping[str, Sequence[int | None]] | None,
 ) -> Graph:
-    from lstm_rt.converters import Options, converter_for
+    from lstm_rt.converters import Options
 
     if _is_gguf(source):
         raise ArgumentError("This model is converted already: lstm_rt.load takes it as it is.")
-    kind = source if isinstance(source, (str, os.PathLike)) else "model.onnx"
-    graph = converter_for(kind)(source)
+    given = {name: option for name, option in options.items() if option is not None}
+    graph: Graph = _converter(source, given)(source, **given)
     Options(bind=bind, freeze=freeze, shapes=shapes).apply(graph)
     return graph
+
+
+def _converter(source: Source, options: Mapping[str, Any]) -> Any:
+    from lstm_rt.converters import converter_for, converter_of_object, options_of
+
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        found = converter_for("model.onnx")
+    elif isinstance(source, (str, os.PathLike)):
+        found = converter_for(source)
+    else:
+        found = converter_of_object(source)
+    taken = options_of(found)
+    unknown = [name for name in options if name not in taken]
+    if unknown:
+        raise ArgumentError(
+            f"{', '.join(unknown)}: not an option of {found.__name__}, which takes {', '.join(taken) or 'none'}."
+        )
+    return found
 
 
 def _quantized(

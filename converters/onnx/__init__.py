@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto
 
 
-@converter(".onnx")
+@converter(".onnx", framework="onnx")
 def from_onnx(source: str | os.PathLike[str] | bytes | ModelProto) -> Graph:
     """Make a graph of an ONNX model.
 

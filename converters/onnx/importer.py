@@ -5,7 +5,7 @@ Everything that is wrong is collected, so that a user hears of it once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
@@ -13,10 +13,11 @@ from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoPr
 from lstm_rt.errors import UnsupportedModelError
 
 from ..graph import MAX_RANK, Block, DType, Graph, Shape, Source, Value
+from ..problems import Problems, Refusal
 from ..registry import converter_version
 from . import ops  # noqa: F401  (registers the handlers)
 from .model import SourceModel
-from .node import Node, Refusal, dtype_of, handlers, to_array
+from .node import Node, dtype_of, handlers, to_array
 
 OLDEST_OPSET, NEWEST_OPSET = 7, 28
 _DEFAULT_DOMAINS = ("", "ai.onnx")
@@ -66,7 +67,7 @@ class Importer:
         self.graph = Graph()
         self.opset = opset
         self.used: set[str] = set()  # names that some node or output of any graph asks for
-        self.problems: list[str] = []
+        self.problems = Problems()
 
     def model(self, proto: GraphProto) -> None:
         """Import the outermost graph."""
@@ -77,11 +78,11 @@ class Importer:
         for info in proto.input:
             if scope.has(info.name):  # an initializer is its default, and is what it stays
                 continue
-            if not self._try(f"input {info.name!r}", partial(self._input, info, scope)):
+            if not self.problems.attempt(f"input {info.name!r}", partial(self._input, info, scope)):
                 self._stand_in(info.name, scope)
         self._nodes(proto, scope, self.graph.main)
         for info in proto.output:
-            self._try(f"output {info.name!r}", partial(self._output, info, scope))
+            self.problems.attempt(f"output {info.name!r}", partial(self._output, info, scope))
 
     def branch(self, proto: GraphProto, outer: Scope) -> Block:
         """Import the graph of a branch, inside the scope of the node that has it."""
@@ -100,11 +101,13 @@ class Importer:
     def _initializers(self, proto: GraphProto, scope: Scope) -> None:
         for tensor in proto.initializer:
             where = f"initializer {tensor.name!r}"
-            if not self._try(where, partial(self._initializer, tensor, scope)):
+            if not self.problems.attempt(where, partial(self._initializer, tensor, scope)):
                 self._stand_in(tensor.name, scope)
         for sparse in proto.sparse_initializer:
             name = sparse.values.name
-            self.problems.append(f"initializer {name!r}: sparse tensors are not supported. Export it as a dense one.")
+            self.problems.found.append(
+                f"initializer {name!r}: sparse tensors are not supported. Export it as a dense one."
+            )
             self._stand_in(name, scope)
 
     def _initializer(self, tensor: TensorProto, scope: Scope) -> None:
@@ -124,7 +127,7 @@ class Importer:
 
     def _nodes(self, proto: GraphProto, scope: Scope, block: Block) -> None:
         for node in proto.node:
-            if not self._try(_where(node, self.opset), partial(self._node, node, scope, block)):
+            if not self.problems.attempt(_where(node, self.opset), partial(self._node, node, scope, block)):
                 for name in node.output:
                     self._stand_in(name, scope)
 
@@ -137,18 +140,11 @@ class Importer:
         if handle is None:
             raise Refusal("no such operation. Supported operations: lstm-rt inspect --ops. Split the model before it.")
         node = Node(proto, self, scope, block)
+        self.graph.begin_part(node.name, node.type)
         handle(node)
         node.check_all_read()
 
     # ---- Problems ----
-
-    def _try(self, where: str, work: Callable[[], None]) -> bool:
-        try:
-            work()
-        except Refusal as refusal:
-            self.problems.append(f"{where}: {refusal}")
-            return False
-        return True
 
     def _stand_in(self, name: str, scope: Scope) -> None:
         """Define a value that could not be made, so that what uses it is not reported too."""
@@ -168,10 +164,9 @@ def import_model(model: SourceModel) -> Graph:
     importer = Importer(opset)
     importer.model(model.proto.graph)
     problems = importer.problems
-    if not problems and model.invalid:  # where ours say more, the checker's is only another word for them
-        problems.append(f"onnx.checker finds the model invalid: {model.invalid}")
-    if problems:
-        raise UnsupportedModelError.collected(model.label, problems)
+    if not problems.found and model.invalid:  # where ours say more, the checker's is only another word for them
+        problems.found.append(f"onnx.checker finds the model invalid: {model.invalid}")
+    problems.raise_if_any(model.label)
     graph = importer.graph
     graph.drop_unused_weights()
     graph.source = Source(

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
 
 from ..graph import ABSENT, MAX_RANK, Array, Attribute, Block, DType, Value
+from ..problems import Refusal
 
 if TYPE_CHECKING:
     from .importer import Importer, Scope
@@ -30,10 +31,6 @@ _DTYPES: dict[int, DType] = {
     TensorProto.UINT8: DType.UINT8,
     TensorProto.INT8: DType.INT8,
 }
-
-
-class Refusal(Exception):  # noqa: N818
-    """What is wrong with one part of a model, and what to do about it."""
 
 
 def handler(*op_types: str) -> Callable[[_H], _H]:

@@ -1,0 +1,67 @@
+"""What is wrong with a model, collected: a user hears of everything at once."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from lstm_rt.errors import UnsupportedModelError
+
+
+class Refusal(Exception):  # noqa: N818
+    """What is wrong with one part of a model, and what to do about it."""
+
+
+class Problems:
+    """The refusals of one conversion.
+
+    Examples
+    --------
+    >>> problems = Problems()
+    >>> def work():
+    ...     raise Refusal("no such layer. Remove it.")
+    >>> problems.attempt("layer 'a' (Lambda)", work)
+    False
+    >>> problems.found
+    ["layer 'a' (Lambda): no such layer. Remove it."]
+    """
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def attempt(self, where: str, work: Callable[[], object]) -> bool:
+        """Do some work, and keep what it refuses.
+
+        Parameters
+        ----------
+        where : str
+            What the user knows the part as: name, kind, place.
+        work : callable
+            Raises `Refusal` where the part cannot run.
+
+        Returns
+        -------
+        bool
+            Whether the work was done.
+        """
+        try:
+            work()
+        except Refusal as refusal:
+            self.found.append(f"{where}: {refusal}")
+            return False
+        return True
+
+    def raise_if_any(self, source: str) -> None:
+        """Refuse the model if anything was found.
+
+        Parameters
+        ----------
+        source : str
+            What was converted, as the user knows it (``decoder.onnx``).
+
+        Raises
+        ------
+        UnsupportedModelError
+            With all that was found.
+        """
+        if self.found:
+            raise UnsupportedModelError.collected(source, self.found)
