@@ -16,12 +16,15 @@ class Builder:
 
     Ops, their inputs and their attributes are those of docs/file-format.md.
 
-    Attributes
+    Parameters
     ----------
     graph : Graph
         What is built.
-    block : Block
+    block : Block, optional
         Where ops are added: the model itself unless told otherwise.
+
+    Attributes
+    ----------
     name : str
         What ops are called after, as `part` set it.
 
