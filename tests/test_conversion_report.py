@@ -108,5 +108,11 @@ def test_the_command_shows_all_of_it(tmp_path: pathlib.Path) -> None:
     onnx.save(models.stack(STACK), str(tmp_path / "m.onnx"))
     done = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--check", "--check-stream"])
     assert done.exit_code == 0, done.output
-    for words in ("1 LSTM", "1 GRU", "compared with onnxruntime", "frame by frame equals the whole", "state kept inside"):
+    for words in (
+        "1 LSTM",
+        "1 GRU",
+        "compared with onnxruntime",
+        "frame by frame equals the whole",
+        "state kept inside",
+    ):
         assert words in done.output
