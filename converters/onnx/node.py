@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, TypeVar
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
 
+from ..builder import Builder
 from ..graph import ABSENT, MAX_RANK, Array, Attribute, Block, DType, Value
 from ..problems import Refusal
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 Handler = Callable[["Node"], None]
 _H = TypeVar("_H", bound=Handler)
 
-handlers: dict[str, Handler] = {}
+DEFAULT_DOMAINS = ("", "ai.onnx")
+
+handlers: dict[str, Handler] = {}  # by `key_of` their op
 
 _DTYPES: dict[int, DType] = {
     TensorProto.FLOAT: DType.FLOAT32,
@@ -33,12 +36,23 @@ _DTYPES: dict[int, DType] = {
 }
 
 
+def key_of(domain: str, op_type: str) -> str:
+    """What `handlers` calls an op: its type, and for other domains than ONNX's own the domain before it.
+
+    Examples
+    --------
+    >>> key_of("", "Relu"), key_of("com.microsoft", "FusedConv")
+    ('Relu', 'com.microsoft::FusedConv')
+    """
+    return op_type if domain in DEFAULT_DOMAINS else f"{domain}::{op_type}"
+
+
 def handler(*op_types: str) -> Callable[[_H], _H]:
     """Register the handler of an op, or of several that differ in nothing but their names.
 
     Examples
     --------
-    >>> @handler("Example")
+    >>> @handler("Example", "com.example::Example")
     ... def example(node):
     ...     node.emit(node.inputs(1))
     """
@@ -98,8 +112,8 @@ class Node:
 
     @property
     def opset(self) -> int:
-        """The version of the operator set the model was written for."""
-        return self._importer.opset
+        """The version of the operator set, of the node's own domain, that the model was written for."""
+        return self._importer.opsets.version(self._proto.domain)
 
     @property
     def name(self) -> str:
@@ -217,6 +231,13 @@ class Node:
             self.refuse(f"attribute {names} is not supported here. Export the model without it.")
 
     # ---- Outputs ----
+
+    @property
+    def build(self) -> Builder:
+        """For ops between the inputs of this node and the op that gives its outputs, which `emit` adds."""
+        builder = Builder(self._importer.graph, self._block)
+        builder.name = self.name
+        return builder
 
     def emit(
         self,
