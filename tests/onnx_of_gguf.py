@@ -111,6 +111,10 @@ class Rebuilder:
         self.t = Tables(path)
         self.values = self.t["graph.values"]
         self.blocks = [self._ops(count) for count in self.t["block.op_counts"]]
+        self.inputs = [
+            [self.values[v] for v in self.t.take("block.inputs", n)]
+            for n in self.t["block.input_counts"] or [0] * len(self.blocks)
+        ]
         self.outputs = [
             [self.values[v] for v in self.t.take("block.outputs", n)] for n in self.t["block.output_counts"]
         ]
@@ -166,8 +170,13 @@ class Rebuilder:
                 if not items:
                     continue
             if kind == 3:
-                typed = [onnx.ValueInfoProto(name=n) for n in self.outputs[items[0]]]
-                node.attribute.append(helper.make_attribute(key, self._graph(items[0], [], typed)))
+                ports = [
+                    [onnx.ValueInfoProto(name=n) for n in names[items[0]]] for names in (self.inputs, self.outputs)
+                ]
+                if ports[0]:
+                    counters = zip(self.inputs[items[0]], (TensorProto.INT64, TensorProto.BOOL))
+                    ports[0][:2] = [info(name, [], dtype) for name, dtype in counters]
+                node.attribute.append(helper.make_attribute(key, self._graph(items[0], *ports)))
             elif key == "dtype":  # the file has its own codes for dtypes
                 dtype = DType(items[0]).numpy
                 if op == "Cast":

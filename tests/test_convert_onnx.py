@@ -109,7 +109,7 @@ def test_op_computes_what_the_source_does(
 
 
 def test_every_handler_has_a_test() -> None:
-    elsewhere = {"Constant", "ConstantOfShape", "If", "LSTM", "GRU", "RNN"}
+    elsewhere = {"Constant", "ConstantOfShape", "If", "Loop", "Scan", "LSTM", "GRU", "RNN"}
     assert {op[0].split()[0] for op in OPS} | elsewhere == set(handlers)
 
 

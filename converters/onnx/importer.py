@@ -15,7 +15,7 @@ from ..problems import Problems, Refusal
 from ..registry import converter_version
 from . import ops  # noqa: F401  (registers the handlers)
 from .model import SourceModel
-from .node import DEFAULT_DOMAINS, Node, dtype_of, handlers, key_of, to_array
+from .node import DEFAULT_DOMAINS, Enter, Node, dtype_of, handlers, key_of, to_array
 from .opsets import Opsets
 
 _DEEPEST = 64  # src/model/check_graph.cpp sets the same limit
@@ -81,13 +81,19 @@ class Importer:
         for info in proto.output:
             self.problems.attempt(f"output {info.name!r}", partial(self._output, info, scope))
 
-    def branch(self, proto: GraphProto, outer: Scope) -> Block:
-        """Import the graph of a branch, inside the scope of the node that has it."""
+    def inner(self, proto: GraphProto, outer: Scope, enter: Enter) -> Block:
+        """Import a branch or a body, inside the scope of the node that has it; `enter` says what its inputs are."""
         scope, block = Scope(self.graph, outer), Block()
         if scope.depth > _DEEPEST:
-            raise Refusal(f"more than {_DEEPEST} branches are nested in each other. Simplify the model.")
-        if proto.input:
-            raise Refusal("its branches have inputs. The file is damaged.")
+            raise Refusal(f"more than {_DEEPEST} graphs are nested in each other. Simplify the model.")
+        for info in proto.input:
+            self.problems.attempt(f"input {info.name!r} of an inner graph", partial(_check_tensor, info))
+        names = []
+        for info in proto.input:
+            names.append(scope.claim(info.name))
+            self.graph.reserve(names[-1:])
+        for info, value in zip(proto.input, enter(block, names)):
+            scope.define(info.name, value)
         self._initializers(proto, scope)
         self._nodes(proto, scope, block)
         block.outputs = [scope.find(info.name) for info in proto.output]
@@ -193,12 +199,18 @@ def _names_used(proto: GraphProto) -> Iterator[str]:
                 yield from _names_used(attribute.g)
 
 
+def _check_tensor(info: ValueInfoProto) -> None:
+    kind = info.type.WhichOneof("value") or "tensor_type"  # bodies may leave types to be found out
+    if kind != "tensor_type":
+        raise Refusal(f"it is not a tensor but a {kind}. Only tensors are supported.")
+
+
 def _declared(info: ValueInfoProto) -> tuple[DType, Shape | None, list[str]]:
     """What a graph declares of an input or output: dtype, shape, and names of the dims."""
-    kind = info.type.WhichOneof("value")
-    if kind != "tensor_type":
-        raise Refusal(f"it is not a tensor but a {kind or 'value of no type'}. Only tensors are supported.")
+    _check_tensor(info)
     tensor = info.type.tensor_type
+    if not info.type.WhichOneof("value"):
+        raise Refusal("it has no type. The file is damaged.")
     dtype = dtype_of(tensor.elem_type)
     if not tensor.HasField("shape"):
         return dtype, None, []

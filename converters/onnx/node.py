@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .importer import Importer, Scope
 
 Handler = Callable[["Node"], None]
+Enter = Callable[[Block, Sequence[str]], Sequence[Value]]  # of the inputs of a subgraph
 _H = TypeVar("_H", bound=Handler)
 
 DEFAULT_DOMAINS = ("", "ai.onnx")
@@ -203,11 +204,24 @@ class Node:
         attribute = self._read(name, AttributeProto.TENSOR)
         return to_array(attribute.t) if attribute else None
 
-    def block(self, name: str) -> Block:
-        """Read a subgraph, which sees every value defined so far."""
+    def block(self, name: str, enter: Enter) -> Block:
+        """Read a subgraph, which sees every value defined so far.
+
+        `enter` is given the block, still empty, and names for the inputs of the subgraph; it returns what they are.
+        """
         attribute = self._read(name, AttributeProto.GRAPH)
         graph: GraphProto = self._or_default(name, attribute and attribute.g, None)
-        return self._importer.branch(graph, self._scope)
+        return self._importer.inner(graph, self._scope, enter)
+
+    def unique(self, *purposes: str) -> list[str]:
+        """Names for values of this node that the source has none for."""
+        return [self._importer.graph.unique(f"{self.name}/{purpose}") for purpose in purposes]
+
+    def body_inputs(self, block: Block, names: Sequence[str]) -> list[Value]:
+        """Give a block inputs, which whoever runs it defines."""
+        values = [self._importer.graph.add_value(name) for name in names]
+        block.inputs += values
+        return values
 
     def skip(self, *names: str) -> None:
         """Say that attributes may have any value: they change nothing of what is supported."""
@@ -235,7 +249,11 @@ class Node:
     @property
     def build(self) -> Builder:
         """For ops between the inputs of this node and the op that gives its outputs, which `emit` adds."""
-        builder = Builder(self._importer.graph, self._block)
+        return self.build_in(self._block)
+
+    def build_in(self, block: Block) -> Builder:
+        """For ops in a block of this node."""
+        builder = Builder(self._importer.graph, block)
         builder.name = self.name
         return builder
 
