@@ -95,9 +95,10 @@ Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(
   find_control_inputs();
 }
 
-// An input is a control input when its value reaches a place where a value decides a shape or a branch.
+// An input is a control input when its value reaches a place where a value decides a shape or a branch. One of floats, as
+// the scales of Resize, has to be taken there as it stands: what is computed from floats is data.
 void Model::find_control_inputs() {
-  std::vector<bool> decides(graph_.values.size(), false);
+  std::vector<bool> decides(graph_.values.size(), false), directly = decides;
   const auto mark = [&](const Op& op) {
     const uint32_t control = find_op(op.type)->control_inputs;
     const bool all = std::any_of(op.outputs.begin(), op.outputs.end(),
@@ -105,7 +106,10 @@ void Model::find_control_inputs() {
     // Of a value's shape nothing but the shape is asked.
     const bool passes = all && op.type != "Shape" && op.type != "Size";
     for (size_t i = 0; i < op.inputs.size(); ++i) {
-      if (op.inputs[i] != kAbsent && (passes || (control >> i & 1))) decides[static_cast<size_t>(op.inputs[i])] = true;
+      if (op.inputs[i] == kAbsent) continue;
+      const auto value = static_cast<size_t>(op.inputs[i]);
+      if (control >> i & 1) decides[value] = directly[value] = true;
+      if (passes) decides[value] = true;
     }
     if (op.type != "If") return;
     for (const char* name : {"then_branch", "else_branch"}) {
@@ -126,7 +130,8 @@ void Model::find_control_inputs() {
     after = static_cast<size_t>(std::count(decides.begin(), decides.end(), true));
   }
   for (const Port& port : graph_.inputs) {
-    control_.push_back(decides[static_cast<size_t>(port.value)] && port.dtype != static_cast<int32_t>(DType::f32));
+    const auto value = static_cast<size_t>(port.value);
+    control_.push_back(port.dtype == static_cast<int32_t>(DType::f32) ? directly[value] : decides[value]);
   }
 }
 

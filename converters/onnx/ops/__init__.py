@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401
+    arrange,
     constants,
     control_flow,
     conv,
     elementwise,
+    indexing,
     matmul,
     pad,
     recurrent,
     reduce,
+    resize,
     shape,
     slice,
+    sorting,
 )
