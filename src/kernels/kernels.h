@@ -205,6 +205,24 @@ typedef struct RnnCellF32 { /* h = f(sum) */
   Activation f;
 } RnnCellF32;
 
+/* A convolution of one plane: out[l, i] = start + Σ_t w[taps[t].w]·x[l·x_pitch + i + taps[t].x], for l < lines and i < n, as
+   one chain of fused multiply-adds over t. */
+typedef struct Tap {
+  int64_t x, w;
+} Tap;
+typedef struct TapSums {
+  const Tap* taps;
+  int64_t count;
+  const float* w;
+  float start;
+  const float* x;
+  int64_t x_pitch;
+  float* out;
+  int64_t out_pitch;
+  int64_t lines;
+  int64_t n;
+} TapSums;
+
 typedef struct Kernels {
   const char* name; /* "x86_avx2": a feature, never a CPU */
   int32_t has_fma;  /* tables with fused multiply-add all give the same bits */
@@ -225,6 +243,7 @@ typedef struct Kernels {
   void (*binary_f32)(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
   /* Sum of n floats `stride` apart: 16 partial sums over j mod 16, then the fixed tree 8, 4, 2, 1. */
   float (*sum_f32)(const float* x, int64_t n, int64_t stride);
+  void (*tap_sums_f32)(const TapSums*);
 } Kernels;
 
 /* dispatch.cpp. Kernels this machine can run, best first; ends with NULL. */

@@ -19,6 +19,7 @@
 #include "kernels/gemm.inl"
 #include "kernels/cells.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/taps.inl"
 // clang-format on
 
 #define LRT_TEXT_(x) #x
@@ -29,6 +30,6 @@ namespace lrt {
 extern const Kernels LRT_TABLE;
 const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA, kMaxGroup,     kTileVectors,  quantize,     gemm,
                            lstm_step,         gru_step,    lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
-                           unary_f32,         binary_f32,  sum_f32};
+                           unary_f32,         binary_f32,  sum_f32,       tap_sums_f32};
 
 }  // namespace lrt

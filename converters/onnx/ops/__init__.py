@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401
+    arrange,
     constants,
     control_flow,
     conv,
     elementwise,
     fused,
+    indexing,
     matmul,
     pad,
     recurrent,
     reduce,
+    resize,
     shape,
     slice,
+    sorting,
 )
