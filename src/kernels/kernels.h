@@ -21,6 +21,8 @@ typedef enum WeightFormat {
   LRT_FORMAT_INT8,    /* a scale per column; x is brought to 8 bits, row by row */
   LRT_FORMAT_INT8X16, /* the same weights; x is brought to two bytes */
   LRT_FORMAT_INT4,    /* a scale per column and 32 values of k; x is brought to 8 bits */
+  LRT_FORMAT_BYTES,   /* x and the sums are whole numbers: gemm only. No weight is -128 */
+  LRT_FORMAT_NIBBLES, /* the same for any weights: x is taken in two halves */
   LRT_FORMATS
 } WeightFormat;
 
@@ -33,8 +35,8 @@ typedef enum WeightFormat {
    Columns past N and k past K are zero. data is 64-byte aligned. */
 typedef struct Panels {
   const void* data;
-  const float* scales; /* int8: of each column, 16·vectors; else NULL */
-  const int32_t* sums; /* int8: Σ_k w[k, n] of each column; else NULL */
+  const float* scales; /* of weights that are bytes: of each column, 16·vectors; else NULL */
+  const int32_t* sums; /* of weights that are bytes: Σ_k w[k, n] of each column; else NULL */
   int64_t k;
   int64_t vectors; /* ceil(N / 16) */
   int32_t group;   /* vectors per group */
@@ -63,6 +65,10 @@ static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
       return 64 + 2 * lrt_quantized_part(k);
     case LRT_FORMAT_INT4:
       return 64 + lrt_quantized_part(k) + ((k + 31) / 32 * 4 + 63) / 64 * 64;
+    case LRT_FORMAT_BYTES:
+      return lrt_quantized_part(k);
+    case LRT_FORMAT_NIBBLES:
+      return 2 * lrt_quantized_part(k);
     default:
       return 0;
   }
@@ -70,6 +76,8 @@ static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
 
 /* out[m, n] = start + Σ_k x[m, k]·w[k, n], for m < rows, n < cols (cols ≤ 16·vectors), as the format defines the sum.
    start is bias[n] where bias is given (at least 16·vectors floats), else what out holds (the sum goes on).
+   With BYTES and NIBBLES out is int32 and nothing is added to: out[m, n] = Σ_k (u[m, k] - 128)·w[k, n] or
+   Σ_k u[m, k]·w[k, n], modulo 2^32, where u are the rows that byte_rows was given, from 0 to 255.
    No alignment is asked of x and out. backwards walks the groups from last to first: the same bits, but a matrix that
    does not quite fit a cache is found there half of the time when the direction alternates. */
 typedef struct Gemm {
@@ -225,6 +233,17 @@ typedef struct Kernels {
   void (*binary_f32)(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
   /* Sum of n floats `stride` apart: 16 partial sums over j mod 16, then the fixed tree 8, 4, 2, 1. */
   float (*sum_f32)(const float* x, int64_t n, int64_t stride);
+  /* Rows of bytes as products with w (BYTES, NIBBLES) read them: u = x ^ flip. `to` as quantize's. */
+  void (*byte_rows)(const Panels* w, const uint8_t* x, int64_t x_stride, int64_t rows, int32_t flip, void* to);
+  /* sums[n] += factor·column_sums[n] - x_sum·w_zeros[n], modulo 2^32; w_zeros may be NULL */
+  void (*correct_sums)(int32_t* sums, int64_t n, const int32_t* column_sums, int32_t factor, const int32_t* w_zeros,
+                       int32_t x_sum);
+  /* out[n] = start[n] + sums[n]·(scales[n]·factor); out may be start */
+  void (*scale_sums)(const int32_t* sums, const float* scales, float factor, const float* start, float* out, int64_t n);
+  /* max(x, 0) and max(-x, 0) over all x; one of them is NaN or infinite where an x is */
+  void (*extent_f32)(const float* x, int64_t n, float* above, float* below);
+  /* to[n] = x[n]/scale to nearest, ties to even, plus zero, between lowest and lowest + 255; a NaN gives lowest */
+  void (*quantize_bytes)(const float* x, int64_t n, float scale, int32_t zero, int32_t lowest, void* to);
 } Kernels;
 
 /* dispatch.cpp. Kernels this machine can run, best first; ends with NULL. */

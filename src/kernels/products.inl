@@ -115,7 +115,27 @@ struct Bf16 {
   }
 };
 
-// Exact sums of integers. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+// sum[r][v] = Σ_k q[r][k]·w[k, v], exact. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+template <int Rows, int Parts, int Vectors>
+LRT_INLINE void sum_bytes(const Walk& s, const char* w, const int8_t* q, int64_t column,
+                          I (&sum)[Rows * Parts][Vectors]) {
+  constexpr int kSums = Rows * Parts;
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const I from = dot_start(s.sums + column + v * LRT_LANES);
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
+  }
+  const int64_t part = lrt_quantized_part(s.k);
+  for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
+    Four xs[kSums];
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
+    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+      const Bytes wv = load_bytes(w + v * 64);
+      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
+    }
+  }
+}
+
+// Exact sums of integers, then scaled.
 template <int Parts>
 struct Int8 {
   static constexpr int accumulators = kIntAccumulators / Parts;
@@ -124,22 +144,8 @@ struct Int8 {
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
-    constexpr int kSums = Rows * Parts;
-    I sum[kSums][Vectors];
-    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-      const I from = dot_start(s.sums + column + v * LRT_LANES);
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
-    }
-    const int64_t part = lrt_quantized_part(s.k);
-    const int8_t* q = bytes_at(x) + kRowHeader;
-    for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
-      Four xs[kSums];
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
-      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const Bytes wv = load_bytes(w + v * 64);
-        LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
-      }
-    }
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x) + kRowHeader, column, sum);
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const RowScale& scale = row_scale_at(x + r * s.x_stride);
       const V step = broadcast(scale.step), middle = broadcast(scale.middle);
@@ -201,7 +207,7 @@ struct Int4 {
   }
 };
 
-// f(the format as a type).
+// f(the format as a type), of those whose results are floats.
 template <class F>
 LRT_INLINE void with_format(int32_t format, F f) {
   switch (format) {

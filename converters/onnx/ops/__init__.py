@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     fused,
     matmul,
     pad,
+    quantized,
     recurrent,
     reduce,
     shape,
