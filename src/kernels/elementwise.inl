@@ -4,6 +4,13 @@
 namespace lrt {
 namespace {
 
+template <class F>
+LRT_INLINE void for_all_lanes(int64_t n, F f) {
+  int64_t i = 0;
+  for (; i + LRT_LANES <= n; i += LRT_LANES) f(i, LRT_LANES);
+  if (i < n) f(i, static_cast<int>(n - i));
+}
+
 template <int Kind>
 void map(const float* x, float* y, int64_t n, float alpha, float beta) {
   const V a = broadcast(alpha), b = broadcast(beta);

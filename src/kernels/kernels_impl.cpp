@@ -18,10 +18,10 @@
 #include "kernels/math.inl"
 #include "kernels/quantize.inl"
 #include "kernels/products.inl"
-#include "kernels/integers.inl"
 #include "kernels/gemm.inl"
 #include "kernels/cells.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/integers.inl"
 // clang-format on
 
 #define LRT_TEXT_(x) #x

@@ -160,6 +160,40 @@ struct Int8 {
   }
 };
 
+// As Int8, but its sums are what leaves. Parts 1: an x of -128 meets weights of at least -127, so that no pair of products
+// leaves 16 bits. Parts 2: halves of x, from 0 to 15, meet any byte.
+template <int Parts>
+struct Integers {
+  static constexpr int accumulators = kIntAccumulators / Parts;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float*, float* out, int64_t column,
+                        int last) {
+    const Walk s = walk;
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x), column, sum);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      int32_t* to = reinterpret_cast<int32_t*>(out) + r * s.out_stride;
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+        I total = sum[r * Parts][v];
+        if (Parts == 2) {
+          LRT_UNROLL for (int twice = 0; twice < 4; ++twice) total = add(total, total);
+          total = add(total, sum[r * Parts + Parts - 1][v]);
+        }
+        store_int_lanes(to + v * LRT_LANES, total, v == Vectors - 1 ? last : LRT_LANES);
+      }
+    }
+  }
+
+ private:
+  LRT_INLINE void store_int_lanes(int32_t* to, I a, int lanes) {
+    if (lanes == LRT_LANES) return store_ints(to, a);
+    int32_t all[LRT_LANES];
+    store_ints(all, a);
+    __builtin_memcpy(to, all, static_cast<size_t>(lanes) * 4);
+  }
+};
+
 // Σ of one block of one row with one vector.
 LRT_INLINE I nibble_block(const Bytes* w, const int8_t* q) {
   N sum = nibble_zero();

@@ -14,14 +14,6 @@ LRT_INLINE int lanes_from(int64_t i, int64_t n) {
   return left < 0 ? 0 : left < LRT_LANES ? static_cast<int>(left) : LRT_LANES;
 }
 
-// f(first, lanes) for every vector of n elements.
-template <class F>
-LRT_INLINE void for_all_lanes(int64_t n, F f) {
-  int64_t i = 0;
-  for (; i + LRT_LANES <= n; i += LRT_LANES) f(i, LRT_LANES);
-  if (i < n) f(i, static_cast<int>(n - i));
-}
-
 // How far a row reaches above and below 0, as the bits of two floats: those of positive floats are in their order as
 // integers, with infinity and NaN above all, and those of negative ones are negative.
 struct Extent {
