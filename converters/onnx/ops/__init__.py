@@ -12,6 +12,7 @@ from . import (  # noqa: F401
     indexing,
     matmul,
     pad,
+    quantized,
     recurrent,
     reduce,
     resize,
