@@ -16,6 +16,8 @@
 // clang-format off: each needs those before it
 #include LRT_VEC_HEADER
 #include "kernels/math.inl"
+#include "kernels/trig.inl"
+#include "kernels/functions.inl"
 #include "kernels/quantize.inl"
 #include "kernels/products.inl"
 #include "kernels/gemm.inl"
@@ -23,6 +25,7 @@
 #include "kernels/elementwise.inl"
 #include "kernels/taps.inl"
 #include "kernels/integers.inl"
+#include "kernels/reduce.inl"
 // clang-format on
 
 #define LRT_TEXT_(x) #x
@@ -31,9 +34,9 @@
 namespace lrt {
 
 extern const Kernels LRT_TABLE;
-const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA,   kMaxGroup,     kTileVectors,  quantize,     gemm,
-                           lstm_step,         gru_step,      lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
-                           unary_f32,         binary_f32,    sum_f32,       tap_sums_f32,  byte_rows,    correct_sums,
-                           scale_sums,        extent_f32,    quantize_bytes};
+const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA,    kMaxGroup,     kTileVectors,  quantize,     gemm,
+                           lstm_step,         gru_step,       lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
+                           unary_f32,         binary_f32,     tap_sums_f32,  byte_rows,     correct_sums, scale_sums,
+                           extent_f32,        quantize_bytes, reduce_f32,    softmax_f32,   moments_f32,  scale_f32};
 
 }  // namespace lrt
