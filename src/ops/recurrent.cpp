@@ -23,7 +23,8 @@ constexpr CellType kGru{3, 2, make_gru_cell, false};
 constexpr CellType kRnn{1, 1, make_rnn_cell, false};
 
 // Inputs of the three ops; GRU and RNN have no c and no peepholes.
-enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale };
+// 10 and 11 are a projection's and its scales'.
+enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale, kMask = 12 };
 
 int activation_kind(OpPlan& p, std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -120,6 +121,9 @@ SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   want_input(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.hidden)});
   if (p.has(kB)) want_input(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
   if (p.has(kLengths)) want_input(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
+  if (p.has(kMask)) {
+    want_input(p, kMask, "mask", DType::boolean, s.batch_first ? Shape{s.batch, s.steps} : Shape{s.steps, s.batch});
+  }
   if (type.cell_state && p.has(kPeephole)) want_input(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
   return s;
 }
@@ -208,6 +212,7 @@ bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   } else {
     p.not_streamable("its features lie along time");
   }
+  if (p.has(kMask) && p.in(kMask).time_axis != time) p.not_streamable("its mask does not go along with time");
   return forward && time == steps_axis;
 }
 
@@ -235,6 +240,7 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (type.cell_state) plan_state(p, state, kC, 2, "c", keeps, &call.c_initial, &call.c_final);
 
   call.x = p.in(kX).buffer;
+  if (p.has(kMask)) call.mask = p.in(kMask).buffer;
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
   plan_weights(p, call, type, w, r);
 
