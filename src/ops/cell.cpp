@@ -24,8 +24,9 @@ void Cell::pack_matrix(float* memory, const PanelPlace& place, const WeightView&
 }
 
 size_t Cell::quantized_bytes(int64_t x_rows, int64_t h_rows) const {
-  return static_cast<size_t>(std::max(x_rows * lrt_quantized_row(options_.format, options_.inputs),
-                                      h_rows * lrt_quantized_row(options_.format, options_.hidden)));
+  const auto row = [this](int64_t k) { return lrt_quantized_row(options_.format, k); };
+  return static_cast<size_t>(
+      std::max(x_rows * row(options_.inputs), h_rows * std::max(row(options_.hidden), row(outputs()))));
 }
 
 bool Cell::is_activated(std::initializer_list<int> kinds) const {
