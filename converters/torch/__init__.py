@@ -1,0 +1,160 @@
+"""The converter for PyTorch: files of weights, which need no torch, and modules and exported programs.
+
+files.py opens a file and unpickle.py reads its pickle without running it; checkpoint.py finds the weights in it; bare.py
+knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lstm_rt.errors import ArgumentError
+
+from ..graph import Graph, Source
+from ..registry import converter, converter_version
+
+if TYPE_CHECKING:
+    from lstm_rt.recipes import Recipe
+
+    from .checkpoint import Weights
+
+
+@converter(".pt", ".pth", ".bin", ".safetensors", ".pt2", framework="torch")
+def from_torch(
+    source: Any,
+    *,
+    example_inputs: Any = None,
+    dynamic_shapes: Any = None,
+    recipe: Recipe | Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    key: str | None = None,
+    batch_first: bool | None = None,
+    nonlinearity: str | None = None,
+) -> Graph:
+    """Make a graph of a PyTorch file, module or exported program.
+
+    Parameters
+    ----------
+    source : path-like, torch.nn.Module or torch.export.ExportedProgram
+        A file of weights (``.pt``, ``.pth``, ``.bin``, ``.safetensors``), which is read without torch; an exported
+        program (``.pt2``), likewise; TorchScript, for which torch must be installed; or a module in memory.
+    example_inputs : tuple of torch.Tensor, optional
+        For a module or TorchScript: what it is called with to see what it does.
+    dynamic_shapes : mapping or sequence, optional
+        For a module: which dims are free, as ``torch.export.export`` takes it.
+    recipe : Recipe, mapping or path-like, optional
+        For a file of weights: the layers. See `lstm_rt.recipes`. Needed unless the weights are those of a lone LSTM, GRU or
+        RNN.
+    key : str, optional
+        For a file of weights: where in it they are, as in ``"model"``; needed where it holds several state_dicts.
+        ``""`` for everything in it.
+    batch_first : bool, optional
+        For a lone recurrent module: whether its input is [batch, time, features]. False, as torch's own
+        default, where left out.
+    nonlinearity : {"tanh", "relu"}, optional
+        For a lone RNN: its activation. "tanh", as torch's own default, where left out.
+
+    Returns
+    -------
+    Graph
+        Gates in the order of the model file.
+
+    Raises
+    ------
+    ArgumentError
+        If an option is missing, or not for this kind of source.
+    ModelFileError
+        If the file is damaged.
+    UnsupportedModelError
+        If parts of the model cannot run, or the file holds anything but weights.
+
+    Examples
+    --------
+    >>> graph = from_torch("lstm.pth", batch_first=True)  # doctest: +SKIP
+    >>> graph = from_torch("tagger.pth", recipe="tagger.toml")  # doctest: +SKIP
+    """
+    of_module = {"example_inputs": example_inputs, "dynamic_shapes": dynamic_shapes}
+    of_weights = {"recipe": recipe, "key": key, "batch_first": batch_first, "nonlinearity": nonlinearity}
+    kind = _kind_of(source)
+    if kind == "weights":
+        _refuse_options(of_module, "a file of weights")
+        return _from_weights(source, recipe, key, batch_first, nonlinearity)
+    _refuse_options(of_weights, f"a {kind}")
+    from . import export
+
+    if kind == "exported program":
+        return export.from_exported(source)
+    if kind == "TorchScript file":
+        return export.from_torchscript(source, example_inputs, dynamic_shapes)
+    return export.from_module(source, example_inputs, dynamic_shapes)
+
+
+def _kind_of(source: object) -> str:
+    if not isinstance(source, (str, os.PathLike)):
+        return "module"
+    names = _members(Path(source))
+    if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
+        return "TorchScript file"
+    if Path(source).suffix.lower() == ".pt2" or any(name.endswith("models/model.json") for name in names):
+        return "exported program"
+    return "weights"
+
+
+def _members(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return []  # whatever it is, its reader will say
+
+
+def _refuse_options(options: Mapping[str, object], kind: str) -> None:
+    given = [name for name, option in options.items() if option is not None]
+    if given:
+        raise ArgumentError(f"{', '.join(given)}: not for {kind}.")
+
+
+def _from_weights(
+    source: str | os.PathLike[str],
+    recipe: Recipe | Mapping[str, Any] | str | os.PathLike[str] | None,
+    key: str | None,
+    batch_first: bool | None,
+    nonlinearity: str | None,
+) -> Graph:
+    from lstm_rt.recipes.build import build_graph, read_recipe
+
+    from .checkpoint import find_weights
+    from .files import read_weights
+
+    if recipe is not None:
+        _refuse_options({"batch_first": batch_first, "nonlinearity": nonlinearity}, "a recipe, whose layers say it")
+        followed = read_recipe(recipe)
+    file = read_weights(source)
+    weights = find_weights(file, key)
+    if recipe is None:
+        followed = _lone(weights, batch_first, nonlinearity)
+    graph = build_graph(followed, weights)
+    graph.source = Source(file.label, file.sha256, "torch", converter_version())
+    return graph
+
+
+def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) -> Recipe:
+    """The recipe of a recurrent module that is alone in its file."""
+    from lstm_rt.recipes import Input, Recipe, kinds
+
+    from .bare import lone_layer, say_what_is_assumed
+
+    kind, place = lone_layer(weights)
+    say_what_is_assumed(kind, batch_first, nonlinearity)
+    options: dict[str, Any] = {"nonlinearity": nonlinearity} if nonlinearity is not None else {}
+    layer = kinds()[kind](name="layer", weights=place, batch_first=bool(batch_first), **options)
+    dims = ("batch", "time") if batch_first else ("time", "batch")
+    prefix = f"{place}." if place else ""
+    features = weights.shape(f"{prefix}weight_ih_l0")[-1]
+    states = {"hn": "layer.h", **({"cn": "layer.c"} if kind == "LSTM" else {})}
+    return Recipe(
+        {"input": Input((*dims, features))}, [layer], {"output": "layer", **states}, label=f"the shapes of {kind}"
+    )
