@@ -1,7 +1,11 @@
 """The converter for PyTorch: files of weights, which need no torch, and modules and exported programs.
 
-files.py opens a file and unpickle.py reads its pickle without running it; checkpoint.py finds the weights in it; bare.py
-knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
+Files of weights: files.py opens one and unpickle.py reads its pickle without running it; checkpoint.py finds the weights in
+it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
+
+Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is what a
+handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a file, and is
+all that needs torch.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_rt.errors import ArgumentError
+from lstm_rt.errors import ArgumentError, MissingPackageError
 
 from ..graph import Graph, Source
 from ..registry import converter, converter_version
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from .checkpoint import Weights
 
 
-@converter(".pt", ".pth", ".bin", ".safetensors", ".pt2", framework="torch")
+@converter(".pt", ".pth", ".bin", ".safetensors", ".pt2", ".jit", framework="torch")
 def from_torch(
     source: Any,
     *,
@@ -38,13 +42,13 @@ def from_torch(
 
     Parameters
     ----------
-    source : path-like, torch.nn.Module or torch.export.ExportedProgram
+    source : path-like, bytes, torch.nn.Module or torch.export.ExportedProgram
         A file of weights (``.pt``, ``.pth``, ``.bin``, ``.safetensors``), which is read without torch; an exported
-        program (``.pt2``), likewise; TorchScript, for which torch must be installed; or a module in memory.
+        program (``.pt2``, or its bytes), likewise; TorchScript, for which torch must be installed; or a module in memory.
     example_inputs : tuple of torch.Tensor, optional
         For a module or TorchScript: what it is called with to see what it does.
     dynamic_shapes : mapping or sequence, optional
-        For a module: which dims are free, as ``torch.export.export`` takes it.
+        For a module: which dims are free, as ``torch.export.export`` takes it; every dim that can be, where left out.
     recipe : Recipe, mapping or path-like, optional
         For a file of weights: the layers. See `lstm_rt.recipes`. Needed unless the weights are those of a lone LSTM, GRU or
         RNN.
@@ -83,16 +87,31 @@ def from_torch(
         _refuse_options(of_module, "a file of weights")
         return _from_weights(source, recipe, key, batch_first, nonlinearity)
     _refuse_options(of_weights, f"a {kind}")
-    from . import export
-
     if kind == "exported program":
-        return export.from_exported(source)
-    if kind == "TorchScript file":
-        return export.from_torchscript(source, example_inputs, dynamic_shapes)
-    return export.from_module(source, example_inputs, dynamic_shapes)
+        from .exported import from_exported
+
+        _refuse_options(of_module, "an exported program, which has its own")
+        return from_exported(source)
+    from .live import from_module
+
+    module = _script(source) if kind == "TorchScript file" else source
+    return from_module(module, example_inputs, dynamic_shapes=dynamic_shapes)
+
+
+def _script(path: str | os.PathLike[str]) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingPackageError(
+            f"{Path(path).name} is TorchScript, a program that only torch can read. Install torch, or save the weights "
+            "alone: torch.save(module.state_dict(), path)."
+        ) from error
+    return torch.jit.load(os.fspath(path), map_location="cpu")
 
 
 def _kind_of(source: object) -> str:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return "exported program"
     if not isinstance(source, (str, os.PathLike)):
         return "module"
     names = _members(Path(source))
