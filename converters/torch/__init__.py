@@ -1,11 +1,11 @@
 """The converter for PyTorch: files of weights, which need no torch, and modules and exported programs.
 
-Files of weights: files.py opens one and unpickle.py reads its pickle without running it; checkpoint.py finds the weights in
-it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
+Files of weights: files.py opens one and unpickle.py reads its pickle without running it; checkpoint.py finds the weights
+in it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
 
-Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is what a
-handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a file, and is
-all that needs torch.
+Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is what
+a handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a file, and
+is all that needs torch.
 """
 
 from __future__ import annotations
@@ -44,14 +44,15 @@ def from_torch(
     ----------
     source : path-like, bytes, torch.nn.Module or torch.export.ExportedProgram
         A file of weights (``.pt``, ``.pth``, ``.bin``, ``.safetensors``), which is read without torch; an exported
-        program (``.pt2``, or its bytes), likewise; TorchScript, for which torch must be installed; or a module in memory.
+        program (``.pt2``, or its bytes), likewise; TorchScript, for which torch must be installed; or a module in
+        memory.
     example_inputs : tuple of torch.Tensor, optional
         For a module or TorchScript: what it is called with to see what it does.
     dynamic_shapes : mapping or sequence, optional
         For a module: which dims are free, as ``torch.export.export`` takes it; every dim that can be, where left out.
     recipe : Recipe, mapping or path-like, optional
-        For a file of weights: the layers. See `lstm_rt.recipes`. Needed unless the weights are those of a lone LSTM, GRU or
-        RNN.
+        For a file of weights: the layers. See `lstm_rt.recipes`. Needed unless the weights are those of a lone LSTM,
+        GRU or RNN.
     key : str, optional
         For a file of weights: where in it they are, as in ``"model"``; needed where it holds several state_dicts.
         ``""`` for everything in it.
@@ -106,7 +107,7 @@ def _script(path: str | os.PathLike[str]) -> Any:
             f"{Path(path).name} is TorchScript, a program that only torch can read. Install torch, or save the weights "
             "alone: torch.save(module.state_dict(), path)."
         ) from error
-    return torch.jit.load(os.fspath(path), map_location="cpu")
+    return torch.jit.load(os.fspath(path), map_location="cpu")  # type: ignore[no-untyped-call]
 
 
 def _kind_of(source: object) -> str:
@@ -162,18 +163,21 @@ def _from_weights(
 
 def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) -> Recipe:
     """The recipe of a recurrent module that is alone in its file."""
-    from lstm_rt.recipes import Input, Recipe, kinds
+    from lstm_rt.recipes import Recipe
 
     from .bare import lone_layer, say_what_is_assumed
 
     kind, place = lone_layer(weights)
     say_what_is_assumed(kind, batch_first, nonlinearity)
-    options: dict[str, Any] = {"nonlinearity": nonlinearity} if nonlinearity is not None else {}
-    layer = kinds()[kind](name="layer", weights=place, batch_first=bool(batch_first), **options)
-    dims = ("batch", "time") if batch_first else ("time", "batch")
-    prefix = f"{place}." if place else ""
-    features = weights.shape(f"{prefix}weight_ih_l0")[-1]
-    states = {"hn": "layer.h", **({"cn": "layer.c"} if kind == "LSTM" else {})}
-    return Recipe(
-        {"input": Input((*dims, features))}, [layer], {"output": "layer", **states}, label=f"the shapes of {kind}"
-    )
+    layer = {"kind": kind, "name": "layer", "weights": place, "batch_first": bool(batch_first)}
+    if nonlinearity is not None:
+        layer["nonlinearity"] = nonlinearity
+    features = weights.shape(f"{place}.weight_ih_l0" if place else "weight_ih_l0")[-1]
+    dims = ["batch", "time"] if batch_first else ["time", "batch"]
+    states = {"hn": "layer.h", "cn": "layer.c"} if kind == "LSTM" else {"hn": "layer.h"}
+    content = {
+        "inputs": {"input": {"shape": [*dims, features]}},
+        "layers": [layer],
+        "outputs": {"output": "layer", **states},
+    }
+    return Recipe.from_dict(content, f"the shapes of {kind}")

@@ -54,7 +54,7 @@ def _kind(weights: Weights, prefix: str) -> str:
             if not weights.below(prefix) or "_all_weight_values.0.param" in weights.below(prefix)
             else f"{weights.label} has no weight {hidden!r}. The file is damaged."
         )
-    rows, columns = (weights.shape(hidden) + (0, 0))[:2]
+    rows, columns = (*weights.shape(hidden), 0, 0)[:2]
     if weights.has(f"{prefix}weight_hr_l0"):  # only LSTM has one: hidden may then be anything
         return "LSTM"
     for kind, gates in GATES.items():

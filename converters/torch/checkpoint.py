@@ -160,12 +160,19 @@ def _flatten(item: object, place: str, depth: int, seen: set[int]) -> Iterator[t
         raise ModelFileError(f"its dicts are nested more than {_DEEPEST} deep. Save the state_dict alone.")
     pairs = item.items() if isinstance(item, dict) else enumerate(item)
     for key, value in pairs:
-        if isinstance(value, (Tensor, Opaque)):
-            if isinstance(key, str) and (isinstance(value, Tensor) or value.of.name == "torch.ScriptObject"):
-                yield (place, key), value
+        if _is_weight(key, value):
+            yield (place, key), value
         elif not str(key).lower().startswith(_TRAINING):
             inner = f"{place}.{key}" if place else str(key)
             yield from _flatten(value, inner, depth + 1, seen)
+
+
+def _is_weight(key: object, value: object) -> bool:
+    """Whether this is a tensor, or what a quantised layer packed its tensors into."""
+    if not isinstance(key, str):
+        return False
+    packed = key.endswith("_packed_params") and isinstance(value, tuple)
+    return packed or isinstance(value, Tensor) or (isinstance(value, Opaque) and value.of.name == "torch.ScriptObject")
 
 
 def _named(everything: Mapping[tuple[str, str], object]) -> Iterator[tuple[str, object]]:

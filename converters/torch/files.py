@@ -80,7 +80,7 @@ def read_weights(path: str | os.PathLike[str]) -> WeightFile:
     except ModelFileError as error:
         raise ModelFileError(f"{path.name}: {error}") from None
     _check_claims(content, path, data.size)
-    return WeightFile(content, path.name, hashlib.sha256(data).hexdigest())
+    return WeightFile(content, path.name, hashlib.sha256(data.data).hexdigest())
 
 
 def _read(path: Path, data: Array) -> object:
@@ -239,7 +239,7 @@ def _read_safetensors(path: Path) -> object:
     except ImportError as error:
         raise missing_package("torch", error) from error
     try:
-        tensors = deserialize(path.read_bytes())
+        tensors = deserialize(path.read_bytes())  # type: ignore[no-untyped-call]
     except SafetensorError as error:
         raise ModelFileError(f"it is no safetensors file, or a damaged one: {error}") from None
     unknown = sorted({str(each["dtype"]) for _, each in tensors} - set(_SAFETENSORS))

@@ -1,4 +1,4 @@
-"""What torch's quantised dynamic layers keep their weights in: packed parameters, whose integers are taken as they are."""
+"""What torch's dynamically quantised layers keep their weights in, whose integers are taken as they are."""
 
 from __future__ import annotations
 

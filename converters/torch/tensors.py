@@ -149,9 +149,10 @@ class Tensor:
         if self.quantization is not None:
             return self._dequantized(array)
         if self.dtype == "bfloat16":
-            return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
+            wide: Array = array.astype(np.uint32) << np.uint32(16)
+            return wide.view(np.float32)
         if self.dtype == "bool":
-            return array != 0
+            return np.not_equal(array, 0)
         kind = np.dtype(np.float32) if array.dtype.kind == "f" else array.dtype.newbyteorder("=")
         with np.errstate(over="ignore"):
             return np.ascontiguousarray(array, kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Callable
 
 from lstm_rt.errors import ModelFileError, UnsupportedModelError
 
@@ -108,7 +108,7 @@ def _defaultdict(*_: object) -> dict[Any, Any]:
     return {}
 
 
-_CALLED = {
+_CALLED: dict[str, Callable[..., object]] = {
     "collections.OrderedDict": _ordered_dict,
     "collections.defaultdict": _defaultdict,
     "torch._utils._rebuild_tensor": _rebuild_tensor,

@@ -7,13 +7,10 @@ docs/pytorch.md has the table of layers.
 
 from __future__ import annotations
 
-from . import plain as _plain
-from . import recurrent as _recurrent
-from . import weighted as _weighted
 from .layer import Layer, kinds
 from .plain import *  # noqa: F403
 from .recipe import Input, Recipe
 from .recurrent import *  # noqa: F403
 from .weighted import *  # noqa: F403
 
-__all__ = ["Input", "Layer", "Recipe", "kinds", *kinds()]  # noqa: PLE0604
+__all__ = ["Input", "Layer", "Recipe", "kinds", *kinds()]

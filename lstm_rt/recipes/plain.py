@@ -231,6 +231,22 @@ class Dropout(_Activation):
     op = "Identity"
 
 
+@layer
+@dataclass(frozen=True)
+class Sqrt(_Activation):
+    """The square root."""
+
+    op = "Sqrt"
+
+
+@layer
+@dataclass(frozen=True)
+class Exp(_Activation):
+    """e to the power of x."""
+
+    op = "Exp"
+
+
 # ---- Pooling ----
 
 
@@ -469,7 +485,7 @@ class Concat(Layer):
 
     dim: int = -1
 
-    most = None
+    most: ClassVar[Optional[int]] = None
 
     def build(self, at: Place, *inputs: Value) -> Results:
         """Join the inputs."""
@@ -481,7 +497,7 @@ class _Fold(Layer):
     """Base of what is done to two inputs, and then to its result and the next."""
 
     least = 2
-    most = None
+    most: ClassVar[Optional[int]] = None
     op: ClassVar[str] = ""
 
     def build(self, at: Place, *inputs: Value) -> Results:

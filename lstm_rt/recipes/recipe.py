@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,8 +49,8 @@ class Recipe:
     layers : sequence of Layer
         Each takes what the one before it gives, unless its `inputs` say otherwise.
     outputs : sequence of str, or mapping of str to str, optional
-        What the model gives: names of layers or of one of several results (``"lstm.h"``); or what each is to be called, and
-        which that is. The last layer, as ``"output"``, where left out.
+        What the model gives: names of layers, or of one of several results (``"lstm.h"``); or what each is to be
+        called, and which that is. The last layer, as ``"output"``, where left out.
     bind : mapping of str to str, optional
         Input to output: state that a stream carries from step to step.
 
@@ -238,13 +239,9 @@ def _layer(number: int, given: Any, wrong: list[str]) -> Optional[Layer]:
 
 
 def _toml() -> Any:
-    try:
-        import tomllib as toml  # from Python 3.11 on
-    except ImportError:
+    for name in ("tomllib", "tomli"):  # the first is Python's own from 3.11 on
         try:
-            import tomli as toml
-        except ImportError as error:
-            raise MissingPackageError(
-                "Reading a recipe in TOML needs Python 3.11, or the package tomli. Install it: pip install tomli"
-            ) from error
-    return toml
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise MissingPackageError("Reading a recipe in TOML needs Python 3.11 or the package tomli: pip install tomli")
