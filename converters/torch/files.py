@@ -189,13 +189,16 @@ def _read_legacy(data: Array, label: str) -> object:
     stream = BytesIO(data[:MOST_BYTES].tobytes())
     storages: dict[str, Storage] = {}
     unpickler = Unpickler(TABLE, lambda identity: storage_of(identity, storages))
-    number = unpickler.load(stream)
-    refuse_names(list(unpickler.refused), label)
-    if number != _LEGACY_NUMBER:
+
+    def load() -> Any:
+        loaded = unpickler.load(stream)
+        refuse_names(list(unpickler.refused), label)
+        return loaded
+
+    if load() != _LEGACY_NUMBER or load() != _LEGACY_VERSION:
         raise ModelFileError("it is a pickle, but none that torch.save writes.")
-    version, system, content, keys = (unpickler.load(stream) for _ in range(4))
-    refuse_names(list(unpickler.refused), label)
-    if version != _LEGACY_VERSION or not isinstance(system, dict) or not isinstance(keys, list):
+    system, content, keys = load(), load(), load()
+    if not isinstance(system, dict) or not isinstance(keys, list):
         raise ModelFileError("it is a pickle, but none that torch.save writes.")
     order = "<" if system.get("little_endian", True) else ">"
     _fill_legacy(data, stream.tell(), keys, storages, order)

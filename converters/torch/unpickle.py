@@ -1,7 +1,7 @@
 """Reads pickles of weights without ever running one.
 
-A pickle is a program. Python's own `pickle` imports what it names and calls it; here the program moves plain data about,
-and a name is only a name: the few that files of weights need stand in a table, with what they mean here, and every
+A pickle is a program. Python's own `pickle` imports what it names and calls it; here the program moves plain data
+about, and a name is only a name: the few that files of weights need stand in a table, with what they mean here, and every
 other is refused. There is nothing to import, no attribute to set, and nothing to call but the functions of that table.
 """
 
@@ -265,11 +265,11 @@ def _call(function: object, arguments: object) -> object:
     return Opaque(function) if function.call is None else function.call(*arguments)
 
 
-_VALUES = frozenset(
-    ("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT")
-    + ("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8")
-    + ("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8")
-)
+_VALUES = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+}
 _CONSTANTS: dict[str, Callable[[], object]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
