@@ -8,6 +8,8 @@ from typing import Any
 import fetch
 import hypothesis
 
+os.environ.setdefault("KERAS_BACKEND", "torch")  # before anything imports Keras
+
 # No deadlines: the first example of a shape pays for planning.
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)

@@ -86,7 +86,22 @@ typedef struct Gemm {
           last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
   const void* quantized =
       nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
+  /* Where not 0 (one row only), out gets what would be added to start, term by term, as many floats apart: */
+  int64_t term_stride = 0;
 } Gemm;
+
+/* How many terms the sums of a product have, each added to those before. */
+static inline int64_t lrt_terms(int32_t format, int64_t k) {
+  return format == LRT_FORMAT_F32 || format == LRT_FORMAT_BF16 ? (k + 63) / 64 : 1;
+}
+
+/* The terms of one row's product, as a Gemm left them, to be added to sums by somebody else. */
+typedef struct Terms {
+  const Panels* w;
+  float* data;
+  int64_t stride;        /* floats from term to term */
+  const void* quantized; /* of that product */
+} Terms;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
 typedef enum UnaryKind {
@@ -122,12 +137,14 @@ typedef struct Activation {
 /* Cells. Gate sums lie as [rows, panels, G, 16]: the G gates of 16 units side by side, gate_stride floats a row.
    h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
    Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
+/* A step is a product with a cell behind it: sums that are bias + W x go on with x = h and w = R. Or the other way round, where
+   rows is 1: terms holds those of R h, which come after bias + W x. Then the weights that were read last are read first. */
 typedef struct LstmStep {
-  const Panels* r;    /* [H, panels*4*16] */
-  const float* gates; /* bias + W x; read only */
+  const Panels* w;    /* R [H, panels*4*16], or W [I, …] */
+  const float* gates; /* bias + W x, or bias; read only */
   int64_t gate_stride;
-  const float* h_in; /* h of the step before; must not overlap h_out */
-  int64_t h_in_stride;
+  const float* x; /* h of the step before, or x; must not overlap h_out */
+  int64_t x_stride;
   const float* c_in; /* may be c_out */
   int64_t c_in_stride;
   float* h_out;
@@ -137,15 +154,18 @@ typedef struct LstmStep {
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-  int32_t first_group = 0, last_group = 0; /* as Gemm's, of r */
-  const void* quantized = nullptr;         /* rows of h_in */
+  int32_t first_group = 0, last_group = 0; /* as Gemm's, of w */
+  const void* quantized = nullptr;         /* rows of x */
+  const Terms* terms = nullptr;
 } LstmStep;
 
 typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
-  const Panels* r;       /* [H, panels*3*16] */
-  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
+  const Panels* w;       /* R [H, panels*3*16], or W [I, …] */
+  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; or these without W x; read only */
   int64_t gate_stride;
   const float* rbias_n; /* Rbn, panels*16 floats */
+  const float* x;       /* h_in, or x */
+  int64_t x_stride;
   const float* h_in;
   int64_t h_in_stride;
   float* h_out;
@@ -155,6 +175,7 @@ typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn
   int32_t backwards;
   int32_t first_group = 0, last_group = 0;
   const void* quantized = nullptr;
+  const Terms* terms = nullptr;
 } GruStep;
 
 /* The general cell, after its products: any activations, peepholes, clip, coupled gates. */

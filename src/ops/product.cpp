@@ -66,16 +66,23 @@ void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* para
   run_groups(kernels.gemm, gemm, *gemm.w, gemm.rows, parallel);
 }
 
-void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel) {
-  if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
+namespace {
+
+template <class Step>
+void step_any(const Kernels& kernels, void (*kernel)(const Step*), Step& step, void* quantized, Parallel* parallel) {
+  if (quantized) kernels.quantize(step.w, step.x, step.x_stride, step.rows, quantized);
   step.quantized = quantized;
-  run_groups(kernels.lstm_step, step, *step.r, step.rows, parallel);
+  run_groups(kernel, step, *step.w, step.rows, parallel);
+}
+
+}  // namespace
+
+void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel) {
+  step_any(kernels, kernels.lstm_step, step, quantized, parallel);
 }
 
 void step_cell(const Kernels& kernels, GruStep& step, void* quantized, Parallel* parallel) {
-  if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
-  step.quantized = quantized;
-  run_groups(kernels.gru_step, step, *step.r, step.rows, parallel);
+  step_any(kernels, kernels.gru_step, step, quantized, parallel);
 }
 
 }  // namespace lrt

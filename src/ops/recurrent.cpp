@@ -237,6 +237,8 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
   if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
     call.quantized_scratch = p.scratch(bytes);
+  const bool single = s.steps == 1 && s.batch == 1;
+  if (const size_t count = single ? cell.terms_floats() : 0) call.terms_scratch = p.scratch(count * sizeof(float));
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
   const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));

@@ -54,7 +54,8 @@ class SequenceCall {
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes
   BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1, quantized_scratch = -1;
-  int64_t chunk = 1;  // steps projected at once
+  BufferId terms_scratch = -1;  // where there is one step of one row, and its cell may be turned
+  int64_t chunk = 1;            // steps projected at once
 
  private:
   const float* packed_weights(const Frame& frame) const;
