@@ -21,7 +21,7 @@ def exporting() -> Iterator[None]:
     import torch
     from torch.fx.experimental import _config
 
-    from .packed import packing
+    from .packing import packing
 
     with _lock, contextlib.ExitStack() as stack:
         # Dims of 1 in the example are free like others.

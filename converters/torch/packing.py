@@ -102,17 +102,17 @@ def _first_states(layer: Any, x: Any) -> Any:
 
 
 def _pack_padded_sequence(input: Any, lengths: Any, batch_first: bool = False, enforce_sorted: bool = True) -> Any:
-    from lstm_rt.converters.torch import packed  # runs among the names of torch's module
+    from lstm_rt.converters.torch import packing  # runs among the names of torch's module
 
-    return packed.pack(input, lengths, batch_first)
+    return packing.pack(input, lengths, batch_first)
 
 
 def _pad_packed_sequence(
     sequence: Any, batch_first: bool = False, padding_value: float = 0.0, total_length: Any = None
 ) -> Any:
-    from lstm_rt.converters.torch import packed  # runs among the names of torch's module
+    from lstm_rt.converters.torch import packing  # runs among the names of torch's module
 
-    return packed.unpack(sequence, batch_first, padding_value, total_length)
+    return packing.unpack(sequence, batch_first, padding_value, total_length)
 
 
 @contextlib.contextmanager
