@@ -151,6 +151,8 @@ LRT_INLINE void product_terms(const Gemm& g) {
 
 void gemm(const Gemm* g) {
   if (g->rows == 0) return;
+  if (g->w->format == LRT_FORMAT_BYTES) return product<Integers<1>>(*g);
+  if (g->w->format == LRT_FORMAT_NIBBLES) return product<Integers<2>>(*g);
   with_format(g->w->format, [g](auto format) {
     if (g->term_stride > 0) return product_terms<decltype(format)>(*g);
     product<decltype(format)>(*g);

@@ -125,7 +125,27 @@ struct Bf16 {
   }
 };
 
-// Exact sums of integers. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+// sum[r][v] = Σ_k q[r][k]·w[k, v], exact. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+template <int Rows, int Parts, int Vectors>
+LRT_INLINE void sum_bytes(const Walk& s, const char* w, const int8_t* q, int64_t column,
+                          I (&sum)[Rows * Parts][Vectors]) {
+  constexpr int kSums = Rows * Parts;
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const I from = dot_start(s.sums + column + v * LRT_LANES);
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
+  }
+  const int64_t part = lrt_quantized_part(s.k);
+  for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
+    Four xs[kSums];
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
+    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+      const Bytes wv = load_bytes(w + v * 64);
+      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
+    }
+  }
+}
+
+// Exact sums of integers, then scaled.
 template <int Parts>
 struct Int8 {
   static constexpr int accumulators = kIntAccumulators / Parts;
@@ -136,22 +156,8 @@ struct Int8 {
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
-    constexpr int kSums = Rows * Parts;
-    I sum[kSums][Vectors];
-    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-      const I from = dot_start(s.sums + column + v * LRT_LANES);
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
-    }
-    const int64_t part = lrt_quantized_part(s.k);
-    const int8_t* q = bytes_at(x) + kRowHeader;
-    for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
-      Four xs[kSums];
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
-      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const Bytes wv = load_bytes(w + v * 64);
-        LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
-      }
-    }
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x) + kRowHeader, column, sum);
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const RowScale& scale = row_scale_at(x + r * s.x_stride);
       const V step = broadcast(scale.step), middle = broadcast(scale.middle);
@@ -163,6 +169,40 @@ struct Int8 {
       finish_row<Int8, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step, last,
                                        term);
     }
+  }
+};
+
+// As Int8, but its sums are what leaves. Parts 1: an x of -128 meets weights of at least -127, so that no pair of products
+// leaves 16 bits. Parts 2: halves of x, from 0 to 15, meet any byte.
+template <int Parts>
+struct Integers {
+  static constexpr int accumulators = kIntAccumulators / Parts;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float*, float* out, int64_t column,
+                        int last) {
+    const Walk s = walk;
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x), column, sum);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      int32_t* to = reinterpret_cast<int32_t*>(out) + r * s.out_stride;
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+        I total = sum[r * Parts][v];
+        if (Parts == 2) {
+          LRT_UNROLL for (int twice = 0; twice < 4; ++twice) total = add(total, total);
+          total = add(total, sum[r * Parts + Parts - 1][v]);
+        }
+        store_int_lanes(to + v * LRT_LANES, total, v == Vectors - 1 ? last : LRT_LANES);
+      }
+    }
+  }
+
+ private:
+  LRT_INLINE void store_int_lanes(int32_t* to, I a, int lanes) {
+    if (lanes == LRT_LANES) return store_ints(to, a);
+    int32_t all[LRT_LANES];
+    store_ints(all, a);
+    __builtin_memcpy(to, all, static_cast<size_t>(lanes) * 4);
   }
 };
 
@@ -215,7 +255,7 @@ struct Int4 {
   }
 };
 
-// f(the format as a type).
+// f(the format as a type), of those whose results are floats.
 template <class F>
 LRT_INLINE void with_format(int32_t format, F f) {
   switch (format) {

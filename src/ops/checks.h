@@ -11,6 +11,9 @@
 
 namespace lrt {
 
+inline constexpr std::initializer_list<DType> kNumbers = {DType::f32, DType::i64, DType::i32, DType::u8, DType::i8};
+inline constexpr std::initializer_list<DType> kIntegers = {DType::i64, DType::i32, DType::u8, DType::i8};
+
 // Each refuses what is not so, naming what it saw and what it wanted.
 void want_dtype(const OpPlan& p, int input, std::initializer_list<DType> wanted);
 void want_same_dtype(const OpPlan& p, int input, int other);
@@ -20,6 +23,9 @@ int want_axis(const OpPlan& p, int64_t axis, int rank);
 std::bitset<kMaxRank> want_axes(const OpPlan& p, const std::vector<int64_t>& axes, int rank);
 // The dtype an attribute names by its code.
 DType want_dtype_code(const OpPlan& p, int64_t code);
+
+// The numbers of an input that is known while planning, of any dtype. Refuses what depends on data.
+std::vector<double> known_numbers(const OpPlan& p, int input);
 
 // The shape numpy's rules give two shapes together.
 Shape broadcast_shapes(const OpPlan& p, const Shape& a, const Shape& b);

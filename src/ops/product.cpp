@@ -59,11 +59,16 @@ BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k)
 void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* parallel) {
   if (quantized) kernels.quantize(gemm.w, gemm.x, gemm.x_stride, gemm.rows, quantized);
   gemm.quantized = quantized;
+  multiply_quantized(kernels, gemm, parallel);
+}
+
+void multiply_quantized(const Kernels& kernels, const Gemm& gemm, Parallel* parallel) {
   const bool few_columns = parallel && group_count(*gemm.w) < parallel->threads();
   if (few_columns && is_shared(parallel, *gemm.w, gemm.rows) && gemm.rows < int64_t{1} << 30) {
     return run_rows(kernels, gemm, parallel);
   }
-  run_groups(kernels.gemm, gemm, *gemm.w, gemm.rows, parallel);
+  Gemm all = gemm;
+  run_groups(kernels.gemm, all, *gemm.w, gemm.rows, parallel);
 }
 
 namespace {

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401
+    arrange,
     constants,
     control_flow,
     conv,
     elementwise,
+    fused,
+    indexing,
     matmul,
     pad,
+    quantized,
     recurrent,
     reduce,
+    resize,
     shape,
     slice,
+    sorting,
 )
