@@ -9,6 +9,7 @@ from . import (  # noqa: F401
     elementwise,
     fused,
     matmul,
+    norms,
     pad,
     recurrent,
     reduce,
