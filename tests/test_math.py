@@ -1,4 +1,4 @@
-"""What cases of numbers do not show: what is no number, angles of any size, and streams through norms and reductions."""
+"""What cases of numbers do not show: what is no number, angles of any size, streams through norms and reductions."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_frame_by_frame(node: object, streams: bool) -> None:
     model = lstm_rt.load(models.model_of(nodes, [("in", np.float32, [1, "T", 3])], outputs, weights, 18))
     x = floats(6, 1, steps, 3)
     if not streams:
-        with pytest.raises(lstm_rt.Error, match="mixes the time axis|shape"):
+        with pytest.raises(lstm_rt.Error, match=r"mixes the time axis|shape"):
             model.stream()
         return
     whole = model(x)

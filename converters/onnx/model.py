@@ -112,7 +112,7 @@ def _check(proto: ModelProto) -> str:
 
 
 def _name_strangers(proto: ModelProto) -> None:
-    """Say whose they are of ops that onnxruntime writes into ONNX's own domain, where the checker knows none of them."""
+    """Say whose the ops are that onnxruntime writes into ONNX's own domain, where the checker knows none of them."""
     strangers = [node for node in _nodes(proto.graph) if node.op_type in _STRANGERS and not node.domain]
     for node in strangers:
         node.domain = "com.microsoft"
