@@ -421,6 +421,8 @@ def gathers() -> Iterator[Case]:
     yield Case("Gather-embedding", "Gather", {"i": words}, [table[words]], {"table": table}, ["table", "i"])
 
 
+import cases_moving  # noqa: E402  (needs Case)
+
 ALL: list[Case] = [
     *elementwise(),
     *powers(),
@@ -434,4 +436,5 @@ ALL: list[Case] = [
     *splits_and_joins(),
     *shapes_and_views(),
     *gathers(),
+    *cases_moving.ALL,
 ]

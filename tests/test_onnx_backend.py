@@ -34,6 +34,7 @@ OLDEST_OPSET = 7
 REFUSED = {
     r"test_(add|sub|mul|div)_u?int8": "int8",  # arithmetic is float32, int64 and int32
     r"test_Conv3d": "wanted [N, C, W] or [N, C, H, W]",
+    r"test_(compress|nonzero)": "depends on data",  # how many elements are picked
 }
 
 
