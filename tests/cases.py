@@ -422,6 +422,7 @@ def gathers() -> Iterator[Case]:
 
 
 import cases_moving  # noqa: E402  (needs Case)
+import cases_quantized  # noqa: E402  (needs Case)
 
 ALL: list[Case] = [
     *elementwise(),
@@ -437,4 +438,5 @@ ALL: list[Case] = [
     *shapes_and_views(),
     *gathers(),
     *cases_moving.ALL,
+    *cases_quantized.ALL,
 ]

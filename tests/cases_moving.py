@@ -413,12 +413,14 @@ def einsums() -> Iterator[Case]:
         tolerance = 4e-6 * max(1.0, float(np.abs(expected).max()))
         attributes = {"equation": equation}
         name = f"Einsum-{equation}"
-        yield Case(name, "Einsum", operands, [expected], attributes=attributes, tolerance=tolerance)
+        known = not equation.startswith(("b...", "...ij"))  # onnxruntime does not infer their shapes
+        yield Case(name, "Einsum", operands, [expected], {}, None, attributes, 17, tolerance, onnxruntime=known)
         for at in range(len(shapes) if len(shapes) > 1 else 0):
             weights = {f"x{at}": operands[f"x{at}"]}
             inputs = {n: x for n, x in operands.items() if n not in weights}
             order = list(operands)
-            yield Case(f"{name}-weight{at}", "Einsum", inputs, [expected], weights, order, attributes, 17, tolerance)
+            name_of = f"{name}-weight{at}"
+            yield Case(name_of, "Einsum", inputs, [expected], weights, order, attributes, 17, tolerance, known)
 
 
 def resizes() -> Iterator[Case]:

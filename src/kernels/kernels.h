@@ -21,6 +21,8 @@ typedef enum WeightFormat {
   LRT_FORMAT_INT8,    /* a scale per column; x is brought to 8 bits, row by row */
   LRT_FORMAT_INT8X16, /* the same weights; x is brought to two bytes */
   LRT_FORMAT_INT4,    /* a scale per column and 32 values of k; x is brought to 8 bits */
+  LRT_FORMAT_BYTES,   /* x and the sums are whole numbers: gemm only. No weight is -128 */
+  LRT_FORMAT_NIBBLES, /* the same for any weights: x is taken in two halves */
   LRT_FORMATS
 } WeightFormat;
 
@@ -33,8 +35,8 @@ typedef enum WeightFormat {
    Columns past N and k past K are zero. data is 64-byte aligned. */
 typedef struct Panels {
   const void* data;
-  const float* scales; /* int8: of each column, 16·vectors; else NULL */
-  const int32_t* sums; /* int8: Σ_k w[k, n] of each column; else NULL */
+  const float* scales; /* of weights that are bytes: of each column, 16·vectors; else NULL */
+  const int32_t* sums; /* of weights that are bytes: Σ_k w[k, n] of each column; else NULL */
   int64_t k;
   int64_t vectors; /* ceil(N / 16) */
   int32_t group;   /* vectors per group */
@@ -63,6 +65,10 @@ static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
       return 64 + 2 * lrt_quantized_part(k);
     case LRT_FORMAT_INT4:
       return 64 + lrt_quantized_part(k) + ((k + 31) / 32 * 4 + 63) / 64 * 64;
+    case LRT_FORMAT_BYTES:
+      return lrt_quantized_part(k);
+    case LRT_FORMAT_NIBBLES:
+      return 2 * lrt_quantized_part(k);
     default:
       return 0;
   }
@@ -70,6 +76,8 @@ static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
 
 /* out[m, n] = start + Σ_k x[m, k]·w[k, n], for m < rows, n < cols (cols ≤ 16·vectors), as the format defines the sum.
    start is bias[n] where bias is given (at least 16·vectors floats), else what out holds (the sum goes on).
+   With BYTES and NIBBLES out is int32 and nothing is added to: out[m, n] = Σ_k (u[m, k] - 128)·w[k, n] or
+   Σ_k u[m, k]·w[k, n], modulo 2^32, where u are the rows that byte_rows was given, from 0 to 255.
    No alignment is asked of x and out. backwards walks the groups from last to first: the same bits, but a matrix that
    does not quite fit a cache is found there half of the time when the direction alternates. */
 typedef struct Gemm {
@@ -86,7 +94,22 @@ typedef struct Gemm {
           last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
   const void* quantized =
       nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
+  /* Where not 0 (one row only), out gets what would be added to start, term by term, as many floats apart: */
+  int64_t term_stride = 0;
 } Gemm;
+
+/* How many terms the sums of a product have, each added to those before. */
+static inline int64_t lrt_terms(int32_t format, int64_t k) {
+  return format == LRT_FORMAT_F32 || format == LRT_FORMAT_BF16 ? (k + 63) / 64 : 1;
+}
+
+/* The terms of one row's product, as a Gemm left them, to be added to sums by somebody else. */
+typedef struct Terms {
+  const Panels* w;
+  float* data;
+  int64_t stride;        /* floats from term to term */
+  const void* quantized; /* of that product */
+} Terms;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
 typedef enum UnaryKind {
@@ -108,11 +131,85 @@ typedef enum UnaryKind {
   LRT_RECIPROCAL,
   LRT_NEG,
   LRT_ABS,
-  LRT_CLAMP, /* min(max(x, alpha), beta) */
+  LRT_CLAMP,            /* min(max(x, alpha), beta) */
+  LRT_SELU,             /* beta*(x >= 0 ? x : alpha*(e^x - 1)) */
+  LRT_CELU,             /* x >= 0 ? x : alpha*(e^(x/alpha) - 1) */
+  LRT_GELU,             /* x*(1 + erf(x/sqrt 2))/2 */
+  LRT_GELU_TANH,        /* x*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x^3)))/2 */
+  LRT_SWISH,            /* x/(1 + e^-(alpha*x)) */
+  LRT_HARD_SWISH,       /* x*min(max(alpha*x + beta, 0), 1) */
+  LRT_MISH,             /* x*tanh(log(1 + e^x)) */
+  LRT_ABOVE,            /* x > alpha ? x : 0 */
+  LRT_SHRINK,           /* x < -beta ? x + alpha : x > beta ? x - alpha : 0 */
+  LRT_ACTIVATION_KINDS, /* what general cells may have; the rest are for arrays only */
+  LRT_ERF = LRT_ACTIVATION_KINDS,
+  LRT_FLOOR,
+  LRT_CEIL,
+  LRT_ROUND, /* ties to even */
+  LRT_SIGN,  /* -1, 0 or 1 */
+  LRT_SIN,
+  LRT_COS,
+  LRT_TAN,
+  LRT_ASIN,
+  LRT_ACOS,
+  LRT_ATAN,
+  LRT_SINH,
+  LRT_COSH,
+  LRT_ASINH,
+  LRT_ACOSH,
+  LRT_ATANH,
   LRT_UNARY_KINDS
 } UnaryKind;
 
-typedef enum BinaryKind { LRT_ADD, LRT_SUB, LRT_MUL, LRT_DIV, LRT_BINARY_KINDS } BinaryKind;
+typedef enum BinaryKind {
+  LRT_ADD,
+  LRT_SUB,
+  LRT_MUL,
+  LRT_DIV,
+  LRT_MIN, /* a NaN on either side gives NaN */
+  LRT_MAX,
+  LRT_PRELU, /* a >= 0 ? a : a*b */
+  LRT_BINARY_KINDS
+} BinaryKind;
+
+typedef enum ReduceKind {
+  LRT_SUM,
+  LRT_SUM_ABS,
+  LRT_SUM_SQUARES,
+  LRT_PRODUCT,
+  LRT_LEAST, /* a NaN anywhere gives NaN; of nothing, infinity */
+  LRT_MOST,
+  LRT_LOG_SUM_EXP, /* log of the sum of e^x, by way of the largest */
+  LRT_REDUCE_KINDS
+} ReduceKind;
+
+/* Over n elements `inner` apart, for each of outer*inner places of [outer, n, inner]. y may be x. */
+typedef struct Softmax {
+  const float* x;
+  float* y;
+  int64_t outer, n, inner;
+  int32_t log; /* x - max - log(sum) instead of e^(x - max) / sum */
+} Softmax;
+
+/* Of each of `rows` rows of n: mean, and 1/sqrt(variance + epsilon). Without mean (NULL) it is taken to be zero. */
+typedef struct Moments {
+  const float* x;
+  int64_t rows, n;
+  float epsilon;
+  float* mean;
+  float* inverse;
+} Moments;
+
+/* y = (x - mean)*inverse*scale + bias over n. step: 1, or 0 to use the first scale and bias throughout. bias may be NULL. */
+typedef struct Scale {
+  const float* x;
+  float* y;
+  int64_t n;
+  float mean, inverse;
+  const float* scale;
+  const float* bias;
+  int64_t step;
+} Scale;
 
 typedef struct Activation {
   int32_t kind; /* UnaryKind */
@@ -122,12 +219,14 @@ typedef struct Activation {
 /* Cells. Gate sums lie as [rows, panels, G, 16]: the G gates of 16 units side by side, gate_stride floats a row.
    h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
    Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
+/* A step is a product with a cell behind it: sums that are bias + W x go on with x = h and w = R. Or the other way round, where
+   rows is 1: terms holds those of R h, which come after bias + W x. Then the weights that were read last are read first. */
 typedef struct LstmStep {
-  const Panels* r;    /* [H, panels*4*16] */
-  const float* gates; /* bias + W x; read only */
+  const Panels* w;    /* R [H, panels*4*16], or W [I, …] */
+  const float* gates; /* bias + W x, or bias; read only */
   int64_t gate_stride;
-  const float* h_in; /* h of the step before; must not overlap h_out */
-  int64_t h_in_stride;
+  const float* x; /* h of the step before, or x; must not overlap h_out */
+  int64_t x_stride;
   const float* c_in; /* may be c_out */
   int64_t c_in_stride;
   float* h_out;
@@ -137,15 +236,18 @@ typedef struct LstmStep {
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-  int32_t first_group = 0, last_group = 0; /* as Gemm's, of r */
-  const void* quantized = nullptr;         /* rows of h_in */
+  int32_t first_group = 0, last_group = 0; /* as Gemm's, of w */
+  const void* quantized = nullptr;         /* rows of x */
+  const Terms* terms = nullptr;
 } LstmStep;
 
 typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
-  const Panels* r;       /* [H, panels*3*16] */
-  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
+  const Panels* w;       /* R [H, panels*3*16], or W [I, …] */
+  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; or these without W x; read only */
   int64_t gate_stride;
   const float* rbias_n; /* Rbn, panels*16 floats */
+  const float* x;       /* h_in, or x */
+  int64_t x_stride;
   const float* h_in;
   int64_t h_in_stride;
   float* h_out;
@@ -155,6 +257,7 @@ typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn
   int32_t backwards;
   int32_t first_group = 0, last_group = 0;
   const void* quantized = nullptr;
+  const Terms* terms = nullptr;
 } GruStep;
 
 /* The general cell, after its products: any activations, peepholes, clip, coupled gates. */
@@ -241,9 +344,23 @@ typedef struct Kernels {
   void (*unary_f32)(int32_t kind, const float* x, float* y, int64_t n, float alpha, float beta); /* y may be x */
   /* a_step and b_step: 1, or 0 to use the first element throughout */
   void (*binary_f32)(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
-  /* Sum of n floats `stride` apart: 16 partial sums over j mod 16, then the fixed tree 8, 4, 2, 1. */
-  float (*sum_f32)(const float* x, int64_t n, int64_t stride);
   void (*tap_sums_f32)(const TapSums*);
+  /* Rows of bytes as products with w (BYTES, NIBBLES) read them: u = x ^ flip. `to` as quantize's. */
+  void (*byte_rows)(const Panels* w, const uint8_t* x, int64_t x_stride, int64_t rows, int32_t flip, void* to);
+  /* sums[n] += factor·column_sums[n] - x_sum·w_zeros[n], modulo 2^32; w_zeros may be NULL */
+  void (*correct_sums)(int32_t* sums, int64_t n, const int32_t* column_sums, int32_t factor, const int32_t* w_zeros,
+                       int32_t x_sum);
+  /* out[n] = start[n] + sums[n]·(scales[n]·factor); out may be start */
+  void (*scale_sums)(const int32_t* sums, const float* scales, float factor, const float* start, float* out, int64_t n);
+  /* max(x, 0) and max(-x, 0) over all x; one of them is NaN or infinite where an x is */
+  void (*extent_f32)(const float* x, int64_t n, float* above, float* below);
+  /* to[n] = x[n]/scale to nearest, ties to even, plus zero, between lowest and lowest + 255; a NaN gives lowest */
+  void (*quantize_bytes)(const float* x, int64_t n, float scale, int32_t zero, int32_t lowest, void* to);
+  /* [outer, n, inner] to [outer, inner]: 16 partial results over j mod 16, then the fixed tree 8, 4, 2, 1. */
+  void (*reduce_f32)(int32_t kind, const float* x, int64_t outer, int64_t n, int64_t inner, float* y);
+  void (*softmax_f32)(const Softmax*);
+  void (*moments_f32)(const Moments*);
+  void (*scale_f32)(const Scale*);
 } Kernels;
 
 /* dispatch.cpp. Kernels this machine can run, best first; ends with NULL. */

@@ -13,20 +13,24 @@ struct Walk {
   int64_t start_stride, out_stride;
   const float* scales;  // of the group's columns; int8 only, as are
   const int32_t* sums;
+  int64_t term_stride;
 };
 
 // run<Rows, Vectors>(walk, w, x, start, out, column, last) makes a tile: of the last vector `last` lanes are wanted, and
-// `column` counts from the group's first.
+// `column` counts from the group's first. With Apart it leaves the terms in out, unadded. plus(from, term, scales, step)
+// adds one: a format with a scale left to be multiplied has it fused with the addition.
 // Not inlined: every format has dozens of tiles, and each has several callers.
 LRT_INLINE const float* floats_at(const char* p) { return reinterpret_cast<const float*>(p); }
 LRT_INLINE const int8_t* bytes_at(const char* p) { return reinterpret_cast<const int8_t*>(p); }
 
-// to(vector) = f(vector, start) for one row of a tile.
-template <int Vectors, class F>
-LRT_INLINE void finish_row(const float* from, float* to, int last, F f) {
+// to(vector) = from(vector) plus term(vector), or the term alone, for one row of a tile. `scales` are those of its columns.
+template <class Format, bool Apart, int Vectors, class Term>
+LRT_INLINE void finish_row(const float* from, float* to, const float* scales, V step, int last, Term term) {
   LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const int64_t at = v * LRT_LANES;
     const int lanes = v == Vectors - 1 ? last : LRT_LANES;
-    store_lanes(to + v * LRT_LANES, f(v, load_lanes(from + v * LRT_LANES, lanes)), lanes);
+    const V value = term(v);
+    store_lanes(to + at, Apart ? value : Format::plus(load_lanes(from + at, lanes), value, scales + at, step), lanes);
   }
 }
 
@@ -38,7 +42,9 @@ constexpr int64_t kBlockK = 64;
 struct F32 {
   static constexpr int accumulators = kAccumulators;
 
-  template <int Rows, int Vectors>
+  LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
+
+  template <int Rows, int Vectors, bool Apart = false>
   LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x_bytes, const float* start, float* out,
                         int64_t, int last) {
     const Walk s = walk;
@@ -60,11 +66,12 @@ struct F32 {
         }
       }
       LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        finish_row<Vectors>(start + r * start_stride, out + r * s.out_stride, last,
-                            [&](int v, V from) { return add(from, sum[r][v]); });
+        finish_row<F32, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
+                                        [&](int v) { return sum[r][v]; });
       }
       start = out;  // the sums go on
       start_stride = s.out_stride;
+      if (Apart) out += s.term_stride;
       left -= block;
     } while (left > 0);
   }
@@ -74,7 +81,9 @@ struct F32 {
 struct Bf16 {
   static constexpr int accumulators = kAccumulators / 2;  // fewer tiles, and yet enough to hide latency
 
-  template <int Rows, int Vectors>
+  LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
+
+  template <int Rows, int Vectors, bool Apart = false>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x_bytes, const float* start, float* out, int64_t,
                         int last) {
     const Walk s = walk;
@@ -105,52 +114,95 @@ struct Bf16 {
         }
       }
       LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        finish_row<Vectors>(start + r * start_stride, out + r * s.out_stride, last,
-                            [&](int v, V from) { return add(from, sum[r][v]); });
+        finish_row<Bf16, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
+                                         [&](int v) { return sum[r][v]; });
       }
       start = out;
       start_stride = s.out_stride;
+      if (Apart) out += s.term_stride;
       left -= block;
     } while (left > 0);
   }
 };
 
-// Exact sums of integers. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+// sum[r][v] = Σ_k q[r][k]·w[k, v], exact. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+template <int Rows, int Parts, int Vectors>
+LRT_INLINE void sum_bytes(const Walk& s, const char* w, const int8_t* q, int64_t column,
+                          I (&sum)[Rows * Parts][Vectors]) {
+  constexpr int kSums = Rows * Parts;
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const I from = dot_start(s.sums + column + v * LRT_LANES);
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
+  }
+  const int64_t part = lrt_quantized_part(s.k);
+  for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
+    Four xs[kSums];
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
+    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+      const Bytes wv = load_bytes(w + v * 64);
+      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
+    }
+  }
+}
+
+// Exact sums of integers, then scaled.
 template <int Parts>
 struct Int8 {
   static constexpr int accumulators = kIntAccumulators / Parts;
 
-  template <int Rows, int Vectors>
+  LRT_INLINE V plus(V from, V term, const float* scales, V) { return fma(term, load(scales), from); }
+
+  template <int Rows, int Vectors, bool Apart = false>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
-    constexpr int kSums = Rows * Parts;
-    I sum[kSums][Vectors];
-    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-      const I from = dot_start(s.sums + column + v * LRT_LANES);
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
-    }
-    const int64_t part = lrt_quantized_part(s.k);
-    const int8_t* q = bytes_at(x) + kRowHeader;
-    for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
-      Four xs[kSums];
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
-      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const Bytes wv = load_bytes(w + v * 64);
-        LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
-      }
-    }
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x) + kRowHeader, column, sum);
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const RowScale& scale = row_scale_at(x + r * s.x_stride);
       const V step = broadcast(scale.step), middle = broadcast(scale.middle);
-      finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last, [&](int v, V from) {
-        const int64_t at = column + v * LRT_LANES;
+      const auto term = [&](int v) {
         V total = to_float(sum[r * Parts][v]);
         if (Parts == 2) total = fma(total, broadcast(255.0f), to_float(sum[r * Parts + Parts - 1][v]));
-        total = fma(total, step, mul(middle, to_float(load_ints(s.sums + at))));
-        return fma(total, load(s.scales + at), from);
-      });
+        return fma(total, step, mul(middle, to_float(load_ints(s.sums + column + v * LRT_LANES))));
+      };
+      finish_row<Int8, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step, last,
+                                       term);
     }
+  }
+};
+
+// As Int8, but its sums are what leaves. Parts 1: an x of -128 meets weights of at least -127, so that no pair of products
+// leaves 16 bits. Parts 2: halves of x, from 0 to 15, meet any byte.
+template <int Parts>
+struct Integers {
+  static constexpr int accumulators = kIntAccumulators / Parts;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float*, float* out, int64_t column,
+                        int last) {
+    const Walk s = walk;
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x), column, sum);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      int32_t* to = reinterpret_cast<int32_t*>(out) + r * s.out_stride;
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+        I total = sum[r * Parts][v];
+        if (Parts == 2) {
+          LRT_UNROLL for (int twice = 0; twice < 4; ++twice) total = add(total, total);
+          total = add(total, sum[r * Parts + Parts - 1][v]);
+        }
+        store_int_lanes(to + v * LRT_LANES, total, v == Vectors - 1 ? last : LRT_LANES);
+      }
+    }
+  }
+
+ private:
+  LRT_INLINE void store_int_lanes(int32_t* to, I a, int lanes) {
+    if (lanes == LRT_LANES) return store_ints(to, a);
+    int32_t all[LRT_LANES];
+    store_ints(all, a);
+    __builtin_memcpy(to, all, static_cast<size_t>(lanes) * 4);
   }
 };
 
@@ -168,7 +220,9 @@ struct Int4 {
   static constexpr int accumulators = kIntAccumulators / 2;
   static constexpr int kBlock = 32;
 
-  template <int Rows, int Vectors>
+  LRT_INLINE V plus(V from, V term, const float*, V step) { return fma(term, step, from); }
+
+  template <int Rows, int Vectors, bool Apart = false>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
@@ -195,13 +249,13 @@ struct Int4 {
     }
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const V step = broadcast(row_scale_at(x + r * s.x_stride).step);
-      finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last,
-                          [&](int v, V from) { return fma(sum[r][v], step, from); });
+      finish_row<Int4, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, nullptr, step, last,
+                                       [&](int v) { return sum[r][v]; });
     }
   }
 };
 
-// f(the format as a type).
+// f(the format as a type), of those whose results are floats.
 template <class F>
 LRT_INLINE void with_format(int32_t format, F f) {
   switch (format) {

@@ -221,7 +221,9 @@ void tell_cost(OpPlan& p, const ConvShape& s, WeightFormat format) {
 }  // namespace
 
 void plan_conv(OpPlan& p) {
-  ConvShape s = read_conv_shape(p);
+  want_dtype(p, 0, {DType::f32});
+  if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
+  ConvShape s = read_conv_shape(p, 2);
   const BufferId out = p.out(0, DType::f32, s.out);
   keep_conv_time(p, s);
   if (s.out.elements() == 0) return p.run([](const Frame&) {});

@@ -37,8 +37,9 @@ struct ConvShape {
   std::vector<int64_t> k_offsets() const;
 };
 
-// From the inputs and attributes of a Conv; refuses what does not fit.
-ConvShape read_conv_shape(OpPlan& p);
+// From the inputs and attributes of a convolution; refuses what does not fit. `bias` is the input that holds one for each
+// filter, or -1.
+ConvShape read_conv_shape(OpPlan& p, int bias);
 // Time may be the batch, or a spatial axis along which the convolution does nothing.
 void keep_conv_time(OpPlan& p, const ConvShape& s);
 

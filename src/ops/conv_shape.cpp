@@ -31,15 +31,15 @@ Shape read_filters(OpPlan& p, int64_t groups) {
   return filters;
 }
 
-void check_shapes(OpPlan& p, const Shape& w, int64_t groups) {
+void check_shapes(OpPlan& p, const Shape& w, int64_t groups, int bias) {
   const Shape& x = p.in(0).shape;
   const std::string shapes = "input " + x.text() + ", weights " + w.text();
   if (w.rank() != x.rank() || w[0] % groups != 0 || x[1] % groups != 0 || w[1] != x[1] / groups) {
     p.refuse(Status::shape, shapes + " do not fit with group " + std::to_string(groups));
   }
   if (w.product(1, w.rank()) == 0) p.refuse(Status::shape, shapes + ": the filters have no weights");
-  if (p.inputs() > 2 && p.has(2) && p.in(2).shape != Shape{w[0]}) {
-    p.refuse(Status::shape, "bias " + p.in(2).shape.text() + "; wanted " + Shape{w[0]}.text());
+  if (bias >= 0 && bias < p.inputs() && p.has(bias) && p.in(bias).shape != Shape{w[0]}) {
+    p.refuse(Status::shape, "bias " + p.in(bias).shape.text() + "; wanted " + Shape{w[0]}.text());
   }
 }
 
@@ -86,9 +86,7 @@ std::vector<int64_t> ConvShape::k_offsets() const {
   return offsets;
 }
 
-ConvShape read_conv_shape(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
-  if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
+ConvShape read_conv_shape(OpPlan& p, int bias) {
   const Shape& x = p.in(0).shape;
   if (x.rank() < 3 || x.rank() > 4) {
     p.refuse(Status::unsupported,
@@ -98,7 +96,7 @@ ConvShape read_conv_shape(OpPlan& p) {
   s.groups = p.op().integer("group", 1);
   want_attribute(p, s.groups >= 1 && s.groups < int64_t{1} << 24, "group", s.groups, "1 or more");
   const Shape weights = read_filters(p, s.groups);
-  check_shapes(p, weights, s.groups);
+  check_shapes(p, weights, s.groups, bias);
   s.batch = x[0];
   s.channels = weights[1];
   s.filters = weights[0] / s.groups;

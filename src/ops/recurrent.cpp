@@ -40,14 +40,23 @@ int activation_kind(OpPlan& p, std::string name) {
                {"hardsigmoid", LRT_HARD_SIGMOID},
                {"elu", LRT_ELU},
                {"softsign", LRT_SOFTSIGN},
-               {"softplus", LRT_SOFTPLUS}};
+               {"softplus", LRT_SOFTPLUS},
+               {"exp", LRT_EXP},
+               {"selu", LRT_SELU},
+               {"celu", LRT_CELU},
+               {"gelu", LRT_GELU},
+               {"swish", LRT_SWISH},
+               {"hardswish", LRT_HARD_SWISH},
+               {"mish", LRT_MISH}};
   for (const auto& entry : known) {
     if (name == entry.name) return entry.kind;
   }
   p.refuse(Status::unsupported, "unknown activation '" + name + "'");
 }
 
-std::vector<std::vector<Activation>> activations(OpPlan& p, size_t directions, size_t each) {
+}  // namespace
+
+std::vector<std::vector<Activation>> read_activations(OpPlan& p, size_t directions, size_t each) {
   const auto names = p.op().texts("activations");
   const auto alphas = p.op().numbers("activation_alpha"), betas = p.op().numbers("activation_beta");
   const size_t count = directions * each;
@@ -61,7 +70,7 @@ std::vector<std::vector<Activation>> activations(OpPlan& p, size_t directions, s
   return result;
 }
 
-void expect(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted) {
+void want_input(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted) {
   const Operand& seen = p.in(input);
   if (seen.dtype != dtype) {
     p.refuse(Status::shape, std::string(name) + " is " + name_of(seen.dtype) + ", wanted " + name_of(dtype));
@@ -70,6 +79,16 @@ void expect(OpPlan& p, int input, const char* name, DType dtype, const Shape& wa
     p.refuse(Status::shape, std::string(name) + " is " + seen.shape.text() + ", wanted " + wanted.text());
   }
 }
+
+std::vector<bool> read_directions(OpPlan& p) {
+  const std::string direction = p.op().text("direction", "forward");
+  if (direction == "forward") return {false};
+  if (direction == "reverse") return {true};
+  if (direction == "bidirectional") return {false, true};
+  p.refuse(Status::unsupported, "unknown direction '" + direction + "'");
+}
+
+namespace {
 
 SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   const Operand& x = p.in(kX);
@@ -97,20 +116,12 @@ SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   if (sums > static_cast<double>(kMaxElements))
     p.refuse(Status::shape, "X is " + x.shape.text() + ", which is too large");
   const DType dtype = p.in(kW).dtype;
-  expect(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
-  expect(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.hidden)});
-  if (p.has(kB)) expect(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
-  if (p.has(kLengths)) expect(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
-  if (type.cell_state && p.has(kPeephole)) expect(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
+  want_input(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
+  want_input(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.hidden)});
+  if (p.has(kB)) want_input(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
+  if (p.has(kLengths)) want_input(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
+  if (type.cell_state && p.has(kPeephole)) want_input(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
   return s;
-}
-
-std::vector<bool> read_directions(OpPlan& p) {
-  const std::string direction = p.op().text("direction", "forward");
-  if (direction == "forward") return {false};
-  if (direction == "reverse") return {true};
-  if (direction == "bidirectional") return {false, true};
-  p.refuse(Status::unsupported, "unknown direction '" + direction + "'");
 }
 
 CellOptions read_options(OpPlan& p, const CellType& type, const SequenceShape& s) {
@@ -127,7 +138,7 @@ CellOptions read_options(OpPlan& p, const CellType& type, const SequenceShape& s
 
 std::vector<SequenceCall::Direction> make_directions(OpPlan& p, const CellType& type, CellOptions options,
                                                      const std::vector<bool>& reversed) {
-  const auto each = activations(p, reversed.size(), type.activations);
+  const auto each = read_activations(p, reversed.size(), type.activations);
   std::vector<SequenceCall::Direction> directions;
   size_t at = 0;
   for (size_t d = 0; d < reversed.size(); ++d) {
@@ -172,7 +183,7 @@ void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char
   if (keeps && p.keep_state(input, name, shape, initial, &kept)) {
     final->push_back(kept);
   } else if (p.has(input)) {
-    expect(p, input, input == kH ? "initial_h" : "initial_c", DType::f32, shape);
+    want_input(p, input, input == kH ? "initial_h" : "initial_c", DType::f32, shape);
     *initial = p.in(input).buffer;
   }
   if (p.wants(output)) {
@@ -237,6 +248,8 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
   if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
     call.quantized_scratch = p.scratch(bytes);
+  const bool single = s.steps == 1 && s.batch == 1;
+  if (const size_t count = single ? cell.terms_floats() : 0) call.terms_scratch = p.scratch(count * sizeof(float));
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
   const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));

@@ -13,6 +13,12 @@ void plan_lstm(OpPlan& plan);
 void plan_gru(OpPlan& plan);
 void plan_rnn(OpPlan& plan);
 
+// What every recurrent op reads: each direction and whether it is reversed; of each direction `each` activations; an input
+// that must be there, of one dtype and shape.
+std::vector<bool> read_directions(OpPlan& p);
+std::vector<std::vector<Activation>> read_activations(OpPlan& p, size_t directions, size_t each);
+void want_input(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted);
+
 // Sizes and strides of one layer. Time is t, the batch row b.
 struct SequenceShape {
   int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 1;
@@ -54,7 +60,8 @@ class SequenceCall {
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes
   BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1, quantized_scratch = -1;
-  int64_t chunk = 1;  // steps projected at once
+  BufferId terms_scratch = -1;  // where there is one step of one row, and its cell may be turned
+  int64_t chunk = 1;            // steps projected at once
 
  private:
   const float* packed_weights(const Frame& frame) const;

@@ -134,18 +134,18 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
   step.quantized = quantized_at(frame, quantized_scratch);
   step.parallel = frame.parallel();
   step.backwards = frame.backwards();
+  if (terms_scratch >= 0) step.terms = frame.at<float>(terms_scratch);
   begin(frame, direction, first, &step);
-
   for (int64_t done = 0; done < length; done += chunk) {
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
-    project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, step,
-            gate_rows);
+    const float* start = frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row();
+    if (!step.terms) project(cell, weights, start, count, step, gate_rows);
     for (int64_t s = done; s < done + count; ++s) {
       const int64_t t = reverse ? length - 1 - s : s;
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
       step.h_out = y >= 0 ? y_rows(frame, direction, first, t) : h_without_y(frame, direction, first, rows, s, length);
-      cell.step(weights, step);
+      step.terms ? cell.project_and_step(weights, start, step) : cell.step(weights, step);
       step.h_in = step.h_out;
       step.c_in = step.c_out;
       step.backwards = !step.backwards;

@@ -12,9 +12,14 @@ _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @handler("Conv")
 def conv(node: Node) -> None:
+    node.emit(node.inputs(2, 3), conv_attributes(node))
+
+
+def conv_attributes(node: Node) -> dict[str, Attribute]:
+    """Read the attributes of a convolution."""
     attributes = _window(node, "kernel_shape", "strides", "dilations")
     attributes["group"] = node.integer("group", 1)
-    node.emit(node.inputs(2, 3), attributes)
+    return attributes
 
 
 @handler("ConvTranspose")
