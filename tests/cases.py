@@ -16,6 +16,7 @@ from case import EPSILON, Case, floats, i64, integers
 from models import Array, Feeds
 from onnx import helper, numpy_helper
 
+
 def product_tolerance(a: Array, b: Array, k: int) -> Array:
     """Bound on the rounding of sums of k products, of which `a @ b` are those of the magnitudes."""
     return (k + 4) * EPSILON * (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)) + 1e-30

@@ -120,7 +120,9 @@ def transposed_convolutions() -> Iterator[Case]:
         expected = reference.conv_transpose(x, w, b, **attributes).astype(np.float32)
         weights: Feeds = {"w": w} if b is None else {"w": w, "b": b}
         tolerance = 4e-6 * w_shape[0]
-        return Case(f"ConvTranspose-{name}", "ConvTranspose", {"x": x}, [expected], weights, None, attributes, 17, tolerance)
+        return Case(
+            f"ConvTranspose-{name}", "ConvTranspose", {"x": x}, [expected], weights, None, attributes, 17, tolerance
+        )
 
     for channels, filters, kernel, stride in itertools.product((1, 3, 33), (1, 17), (1, 3, 4), (1, 2)):
         name = f"{channels}-{filters}-{kernel}-{stride}"
@@ -145,7 +147,9 @@ def transposed_convolutions() -> Iterator[Case]:
     for name, attributes, expected in wanted:
         options = {"strides": [3], **attributes}
         yield Case(f"ConvTranspose-{name}", "ConvTranspose", {"x": x}, [expected], {"w": w}, None, options, 17, 1e-5)
-    yield Case("ConvTranspose-inputs", "ConvTranspose", {"x": x, "w": w}, [whole], attributes={"strides": [3]}, tolerance=1e-5)
+    yield Case(
+        "ConvTranspose-inputs", "ConvTranspose", {"x": x, "w": w}, [whole], attributes={"strides": [3]}, tolerance=1e-5
+    )
 
 
 def columns() -> Iterator[Case]:
@@ -187,8 +191,17 @@ def gathers() -> Iterator[Case]:
         yield Case(name + "-input", "GatherElements", {"x": x, "i": index}, [expected], attributes=attributes)
     thirty_two = np.array([[1, 0], [0, 1]], np.int32)
     x = floats(1, 2, 2)
-    yield Case("GatherElements-int32", "GatherElements", {"x": x}, [np.take_along_axis(x, thirty_two, 0)], {"i": thirty_two})
-    for batch_dims, shape, last in ((0, (3,), 1), (0, (2, 3), 2), (0, (2,), 3), (1, (2, 6), 1), (1, (2,), 2), (2, (2, 4, 3), 1)):
+    yield Case(
+        "GatherElements-int32", "GatherElements", {"x": x}, [np.take_along_axis(x, thirty_two, 0)], {"i": thirty_two}
+    )
+    for batch_dims, shape, last in (
+        (0, (3,), 1),
+        (0, (2, 3), 2),
+        (0, (2,), 3),
+        (1, (2, 6), 1),
+        (1, (2,), 2),
+        (2, (2, 4, 3), 1),
+    ):
         for dtype in (np.float32, np.int64, np.uint8):
             x = of_dtype(1, dtype, 2, 4, 5)
             index = np.random.default_rng(2).integers(-2, 2, (*shape, last)).astype(np.int64)
@@ -230,7 +243,14 @@ def scatters() -> Iterator[Case]:
         x, pairs = of_dtype(1, dtype, 4, 5, 6), np.array([[0, 1], [3, -1], [2, 0]], np.int64)
         updates = of_dtype(2, dtype, 3, 6)
         expected = reference.scatter_nd(x, pairs, updates)
-        yield Case(f"ScatterND-{np.dtype(dtype)}", "ScatterND", {"x": x, "u": updates}, [expected], {"i": pairs}, ["x", "i", "u"])
+        yield Case(
+            f"ScatterND-{np.dtype(dtype)}",
+            "ScatterND",
+            {"x": x, "u": updates},
+            [expected],
+            {"i": pairs},
+            ["x", "i", "u"],
+        )
 
 
 def one_hots() -> Iterator[Case]:
@@ -313,7 +333,9 @@ def running_sums() -> Iterator[Case]:
             expected = np.flip(sums, axis) if reverse else sums
             attributes = {"exclusive": exclusive, "reverse": reverse}
             name = f"CumSum-{np.dtype(dtype)}-{axis}-{exclusive}{reverse}"
-            yield Case(name, "CumSum", {"x": x}, [expected], {"axis": np.array(axis)}, attributes=attributes, tolerance=2e-6)
+            yield Case(
+                name, "CumSum", {"x": x}, [expected], {"axis": np.array(axis)}, attributes=attributes, tolerance=2e-6
+            )
 
 
 # ---- Arrays made, repeated and put in order ----
@@ -426,13 +448,17 @@ def einsums() -> Iterator[Case]:
 def resizes() -> Iterator[Case]:
     """As onnxruntime has it, where it follows the operator's definition."""
 
-    def case(name: str, x: Array, scales: Any = None, sizes: Any = None, roi: Any = None, opset: int = 19, **attributes: Any) -> Case:
+    def case(
+        name: str, x: Array, scales: Any = None, sizes: Any = None, roi: Any = None, opset: int = 19, **attributes: Any
+    ) -> Case:
         given = {"roi": roi, "scales": scales, "sizes": sizes}
         weights = {n: np.array(a, np.int64 if n == "sizes" else np.float32) for n, a in given.items() if a is not None}
         order = ["x", *(n if n in weights else "" for n in given)]
         while not order[-1]:
             order.pop()
-        made = Case(f"Resize-{name}", "Resize", {"x": x}, [x], weights, order, attributes, opset, 3e-6, onnxruntime=False)
+        made = Case(
+            f"Resize-{name}", "Resize", {"x": x}, [x], weights, order, attributes, opset, 3e-6, onnxruntime=False
+        )
         made.expected = list(models.run_onnxruntime(made.model(), made.inputs).values())
         return made
 
@@ -443,9 +469,13 @@ def resizes() -> Iterator[Case]:
         yield case(f"{mode}-{how}-up", x, [1, 1, 2, 3], **options)
         yield case(f"{mode}-{how}-sizes", x, sizes=[2, 3, 11, 5], **options)
         yield case(f"{mode}-{how}-one", x, sizes=[2, 3, 1, 1], **options)
-    for rounding, how in itertools.product(("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"), transformations):
+    for rounding, how in itertools.product(
+        ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil"), transformations
+    ):
         options = {"mode": "nearest", "coordinate_transformation_mode": how, "nearest_mode": rounding}
-        yield case(f"nearest-{rounding}-{how}", x, [1, 1, 2.5, 0.5] if how != "align_corners" else [1, 1, 2, 3], **options)
+        yield case(
+            f"nearest-{rounding}-{how}", x, [1, 1, 2.5, 0.5] if how != "align_corners" else [1, 1, 2, 3], **options
+        )
     for mode in ("linear", "cubic"):
         yield case(f"{mode}-antialias", x, sizes=[2, 3, 3, 4], mode=mode, antialias=1)
     yield case("cubic-outside", x, [1, 1, 2, 1.5], mode="cubic", exclude_outside=1, cubic_coeff_a=-0.5)
@@ -462,7 +492,9 @@ def resizes() -> Iterator[Case]:
     for op, opset in (("Upsample", 9), ("Resize", 10)):
         doubled = x.repeat(2, 2).repeat(3, 3)
         weights = {"scales": np.array([1, 1, 2, 3], np.float32)}
-        yield Case(f"Resize-{op}-{opset}", op, {"x": x}, [doubled], weights, opset=opset, attributes={"mode": "nearest"})
+        yield Case(
+            f"Resize-{op}-{opset}", op, {"x": x}, [doubled], weights, opset=opset, attributes={"mode": "nearest"}
+        )
 
 
 ALL: list[Case] = [

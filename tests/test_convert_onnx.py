@@ -156,7 +156,11 @@ OPS: list[tuple[str, Callable[[], onnx.ModelProto], Array]] = [
         lambda: one_node("Resize", IMAGE, NO_FLOATS, NO_FLOATS, axes(1, 4, 3, 5), opset=13, nearest_mode="ceil"),
         IMAGE,
     ),
-    ("Resize 19", lambda: one_node("Resize", IMAGE, NO_FLOATS, SCALES[2:], opset=19, axes=[2, 3], antialias=1, mode="linear"), IMAGE),
+    (
+        "Resize 19",
+        lambda: one_node("Resize", IMAGE, NO_FLOATS, SCALES[2:], opset=19, axes=[2, 3], antialias=1, mode="linear"),
+        IMAGE,
+    ),
     ("Upsample 7", lambda: one_node("Upsample", IMAGE, opset=7, scales=[1.0, 1.0, 2.0, 3.0]), IMAGE),
     ("Upsample 9", lambda: one_node("Upsample", IMAGE, SCALES, opset=9, mode="linear"), IMAGE),
 ]
@@ -180,7 +184,9 @@ def test_op_computes_what_the_source_does(
 
 # Handlers that say why there is no such operation.
 REFUSED = {
-    **dict.fromkeys(("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"), "other numbers at every run"),
+    **dict.fromkeys(
+        ("RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"), "other numbers at every run"
+    ),
     **dict.fromkeys(("RandomNormal", "RandomUniform"), "other numbers at every run"),
     "Unique": "depends on data",
 }
