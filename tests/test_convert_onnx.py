@@ -17,6 +17,7 @@ from lstm_rt.converters.onnx.node import handler, handlers
 from onnx import TensorProto, helper, numpy_helper
 from onnx_of_gguf import Array, Tables, build, floats, info, one_node, relu, same
 from onnx_ops_microsoft import OPS as MICROSOFT_OPS
+from onnx_ops_quantized import OPS as QUANTIZED_OPS
 from versions import skip_before
 
 import lstm_rt
@@ -110,6 +111,7 @@ def test_op_computes_what_the_source_does(
 
 def test_every_handler_has_a_test() -> None:
     elsewhere = {"Constant", "ConstantOfShape", "If", "Loop", "Scan", "LSTM", "GRU", "RNN"}
+    elsewhere |= {"com.microsoft::DynamicQuantizeLSTM", *(op[0].split()[0] for op in QUANTIZED_OPS)}
     assert {op[0].split()[0] for op in OPS} | elsewhere == set(handlers)
 
 

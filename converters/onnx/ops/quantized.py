@@ -1,8 +1,8 @@
 """Ops of models that were quantised elsewhere: ONNX's own, and those that onnxruntime adds in com.microsoft.
 
-What multiplies integers stays with integers, and their scales are brought together as onnxruntime does it, so that results
-are rounded alike. Ops that onnxruntime computes by tables or element by element are written out with the float op between
-DequantizeLinear and QuantizeLinear, which is what its tables are made by.
+What multiplies integers stays with integers, and their scales are brought together as onnxruntime does it, so that
+results are rounded alike. Ops that onnxruntime computes by tables or element by element are written out with the float
+op between DequantizeLinear and QuantizeLinear, which is what its tables are made by.
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ def qlinear_leaky_relu(node: Node) -> None:
 def qlinear_softmax(node: Node) -> None:
     axis, opset = node.integer("axis", -1), node.integer("opset")
     if opset < 13 and axis != -1:
-        node.refuse(f"a Softmax of opset {opset} over axis {axis} and those behind it. Export it with opset 13 or newer.")
+        node.refuse(
+            f"a Softmax of opset {opset} over axis {axis} and those behind it. Export it with opset 13 or newer."
+        )
     _qlinear_unary(node, {"axis": axis})
 
 
