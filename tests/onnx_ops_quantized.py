@@ -1,4 +1,4 @@
-"""Ops of quantised models, in all their forms: a name, a model of one node, its input, and how near the result is to be."""
+"""Ops of quantised models, in all their forms: a name, a model of one node, its input, how near results are to be."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Quantised ONNX models: op by op, DynamicQuantizeLSTM in all its forms, and whole models through onnxruntime's tools."""
+"""Quantised ONNX models: op by op, DynamicQuantizeLSTM in all forms, and whole models through onnxruntime's tools."""
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from typing import Any, Callable
 
@@ -12,8 +11,9 @@ import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from close import assert_same_bytes, assert_within
+from dynamic_lstm import LAYERS, Layer
 from models import Array, Feeds
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
 from onnx_of_gguf import build, floats, info
 from onnx_ops_quantized import OPS
 from onnxruntime import quantization
@@ -41,98 +41,6 @@ def test_op_computes_what_onnxruntime_does(make: Callable[[], onnx.ModelProto], 
 
 
 # ---- DynamicQuantizeLSTM ----
-
-
-@dataclasses.dataclass(frozen=True)
-class Layer:
-    """A DynamicQuantizeLSTM with random weights."""
-
-    inputs: int = 20
-    hidden: int = 33
-    direction: str = "forward"
-    dtype: Any = np.int8
-    zero: int = 0
-    per_channel: bool = False
-    lengths: bool = False
-    states: bool = True
-    bias: bool = True
-    peephole: bool = False
-    attributes: tuple[tuple[str, Any], ...] = ()
-
-    @property
-    def directions(self) -> int:
-        return 2 if self.direction == "bidirectional" else 1
-
-    def weights(self) -> Feeds:
-        rng, d, h = np.random.default_rng(1), self.directions, self.hidden
-        limits = np.iinfo(self.dtype)
-        shape = (d, 4 * h) if self.per_channel else (d,)
-        zeros = np.full(shape, self.zero, self.dtype)
-        found: Feeds = {
-            "W": rng.integers(limits.min, limits.max + 1, (d, self.inputs, 4 * h)).astype(self.dtype),
-            "R": rng.integers(limits.min, limits.max + 1, (d, h, 4 * h)).astype(self.dtype),
-            "ws": rng.uniform(0.002, 0.005, shape).astype(np.float32),
-            "wz": zeros,
-            "rs": rng.uniform(0.002, 0.005, shape).astype(np.float32),
-            "rz": zeros,
-        }
-        if self.bias:
-            found["B"] = rng.normal(0, 0.3, (d, 8 * h)).astype(np.float32)
-        if self.peephole:
-            found["P"] = rng.normal(0, 0.3, (d, 3 * h)).astype(np.float32)
-        return found
-
-    def model(self) -> onnx.ModelProto:
-        weights = self.weights()
-        d, h = self.directions, self.hidden
-        inputs = [info("X", ["T", "N", self.inputs])]
-        if self.lengths:
-            inputs.append(info("lens", ["N"], TensorProto.INT32))
-        if self.states:
-            inputs += [info("h0", [d, "N", h]), info("c0", [d, "N", h])]
-        given = {*weights, *(port.name for port in inputs)}
-        names = ["X", "W", "R", "B", "lens", "h0", "c0", "P", "ws", "wz", "rs", "rz"]
-        node = helper.make_node(
-            "DynamicQuantizeLSTM",
-            [name if name in given else "" for name in names],
-            ["Y", "Y_h", "Y_c"],
-            "lstm",
-            domain="com.microsoft",
-            hidden_size=h,
-            direction=self.direction,
-            **dict(self.attributes),
-        )
-        return build([node], inputs, [info(name, None) for name in ("Y", "Y_h", "Y_c")], weights)
-
-    def feeds(self, steps: int, batch: int) -> Feeds:
-        rng = np.random.default_rng(steps + batch)
-        state = (self.directions, batch, self.hidden)
-        feeds: Feeds = {"X": rng.normal(0, 1, (steps, batch, self.inputs)).astype(np.float32)}
-        if self.lengths:
-            feeds["lens"] = rng.integers(0, steps + 1, batch).astype(np.int32)
-        if self.states:
-            feeds["h0"] = rng.normal(0, 0.3, state).astype(np.float32)
-            feeds["c0"] = rng.normal(0, 0.3, state).astype(np.float32)
-        return feeds
-
-
-HARD = ("activations", ["HardSigmoid", "Softsign", "Relu"])
-LAYERS = [
-    Layer(),
-    Layer(hidden=384, inputs=100, states=False),
-    Layer(direction="reverse", bias=False),
-    Layer(direction="bidirectional", hidden=16),
-    Layer(dtype=np.uint8, zero=128),
-    Layer(dtype=np.uint8, zero=117, per_channel=True, direction="bidirectional"),
-    Layer(dtype=np.uint8),
-    Layer(per_channel=True, inputs=1, hidden=1),
-    Layer(lengths=True),
-    Layer(lengths=True, direction="reverse", dtype=np.uint8, zero=131),
-    Layer(lengths=True, direction="bidirectional", hidden=40),
-    Layer(peephole=True, attributes=(("clip", 0.7),)),
-    Layer(attributes=(HARD,), lengths=True),
-    Layer(attributes=(("input_forget", 1),)),
-]
 
 
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
@@ -192,6 +100,14 @@ def test_dynamic_lstm_streams_where_its_state_is_bound() -> None:
         state = {"h0": h, "c0": c}
 
 
+def test_dynamic_lstm_is_no_pool() -> None:
+    model = lstm_rt.load(Layer().model(), bind={"h0": "Y_h", "c0": "Y_c"})
+    pool = model.pool(capacity=2)
+    ids = [pool.open(), pool.open()]
+    with pytest.raises(lstm_rt.Error, match="row"):
+        pool.step(ids, np.ones((1, 2, 20), np.float32))
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -217,6 +133,17 @@ def test_a_missing_scale_is_refused() -> None:
     model.graph.node[0].input[8] = ""
     with pytest.raises(lstm_rt.UnsupportedModelError, match=r"lstm.*scale or zero point"):
         lstm_rt.load(model)
+
+
+def test_no_elements_take_no_time() -> None:
+    names = ["QuantizeLinear", "DequantizeLinear"]
+    nodes = [
+        helper.make_node(names[0], ["x", "s"], ["q"], axis=0, block_size=1),
+        helper.make_node(names[1], ["q", "s"], ["y"], axis=0, block_size=1),
+    ]
+    model = build(nodes, [info("x", [None, 0]), info("s", [None, 0])], [info("y", None)], opset=21, ir_version=10)
+    nothing = np.zeros((2**36, 0), np.float32)
+    assert lstm_rt.load(model).run({"x": nothing, "s": nothing})["y"].shape == nothing.shape
 
 
 # ---- Whole models, quantised by onnxruntime's own tools ----
