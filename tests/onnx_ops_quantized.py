@@ -24,7 +24,7 @@ def scales(*shape: int) -> Array:
 
 
 def node(
-    op: str, x: Array, *others: Any, out: Any = U8, opset: int = 21, outputs: int = 1, **kw: Any
+    op: str, x: Array, *others: Any, out: Any = U8, version: int = 21, outputs: int = 1, **kw: Any
 ) -> onnx.ModelProto:
     """A model of one node; of the inputs behind x, those that are None are left out. out: dtype of the first output."""
     domain, _, op = op.rpartition("::")
@@ -35,7 +35,7 @@ def node(
     codes = [helper.np_dtype_to_tensor_dtype(np.dtype(d)) for d in (x.dtype, *dtypes)]
     proto = helper.make_node(op, given, names, name="the_node", domain=domain, **kw)
     ports = [info(name, None, code) for name, code in zip(names, codes[1:])]
-    return build([proto], [info("x", [None] * x.ndim, codes[0])], ports, weights, opset, 10)
+    return build([proto], [info("x", [None] * x.ndim, codes[0])], ports, weights, version, 10)
 
 
 X = floats(2, 3, 8)
@@ -50,21 +50,21 @@ YX, YZ = F32(0.05), U8(100)  # of results
 FROM, TO = (AX, AZ), (YX, YZ)
 
 _STANDARD: list[tuple[str, Callable[[], onnx.ModelProto], Array]] = [
-    ("QuantizeLinear 10", lambda: node("QuantizeLinear", X, YX, YZ, opset=10), X),
-    ("QuantizeLinear 13", lambda: node("QuantizeLinear", X, scales(3), bytes_of(I8, 3), out=I8, opset=13), X),
-    ("QuantizeLinear 19", lambda: node("QuantizeLinear", X, YX, opset=19, saturate=1), X),
+    ("QuantizeLinear 10", lambda: node("QuantizeLinear", X, YX, YZ, version=10), X),
+    ("QuantizeLinear 13", lambda: node("QuantizeLinear", X, scales(3), bytes_of(I8, 3), out=I8, version=13), X),
+    ("QuantizeLinear 19", lambda: node("QuantizeLinear", X, YX, version=19, saturate=1), X),
     ("QuantizeLinear 21", lambda: node("QuantizeLinear", X, scales(2, 3, 4), axis=2, block_size=2), X),
     ("QuantizeLinear 21 signed", lambda: node("QuantizeLinear", X, YX, out=I8, output_dtype=3), X),
-    ("DequantizeLinear 10", lambda: node("DequantizeLinear", Q, *FROM, out=F32, opset=10), Q),
-    ("DequantizeLinear 13", lambda: node("DequantizeLinear", S, scales(8), out=F32, opset=13, axis=-1), S),
+    ("DequantizeLinear 10", lambda: node("DequantizeLinear", Q, *FROM, out=F32, version=10), Q),
+    ("DequantizeLinear 13", lambda: node("DequantizeLinear", S, scales(8), out=F32, version=13, axis=-1), S),
     ("DequantizeLinear 21", lambda: node("DequantizeLinear", S, scales(1, 3, 8), out=F32, axis=0, block_size=2), S),
-    ("DynamicQuantizeLinear", lambda: node("DynamicQuantizeLinear", X, outputs=3, opset=11), X),
+    ("DynamicQuantizeLinear", lambda: node("DynamicQuantizeLinear", X, outputs=3, version=11), X),
     ("MatMulInteger", lambda: node("MatMulInteger", Q, bytes_of(I8, 8, 5), AZ, BZ, out=np.int32), Q),
     ("ConvInteger", lambda: node("ConvInteger", IMAGE, FILTERS, AZ, BZ, out=np.int32, pads=[1, 0, 1, 1]), IMAGE),
     ("QLinearMatMul", lambda: node("QLinearMatMul", Q, *FROM, bytes_of(I8, 8, 5), BX, BZ, *TO), Q),
     (
         "QLinearMatMul columns",
-        lambda: node("QLinearMatMul", Q, *FROM, bytes_of(I8, 8, 5), scales(5), np.zeros(5, I8), *TO, opset=10),
+        lambda: node("QLinearMatMul", Q, *FROM, bytes_of(I8, 8, 5), scales(5), np.zeros(5, I8), *TO, version=10),
         Q,
     ),
     ("QLinearMatMul signed", lambda: node("QLinearMatMul", S, AX, BZ, bytes_of(I8, 8, 5), BX, BZ, YX, BZ, out=I8), S),
