@@ -82,7 +82,9 @@ def overflowing(group: Any) -> None:
 
 
 def compressed(group: Any) -> None:
-    group.create_dataset("0", data=np.zeros((1 << 13, 1 << 13), np.float32), compression="gzip", chunks=(1 << 10, 1 << 13))
+    group.create_dataset(
+        "0", data=np.zeros((1 << 13, 1 << 13), np.float32), compression="gzip", chunks=(1 << 10, 1 << 13)
+    )
 
 
 def strings(group: Any) -> None:
@@ -185,6 +187,7 @@ def test_duplicate_member(tmp_path: pathlib.Path) -> None:
 def test_damaged_bytes_never_crash(tmp_path: pathlib.Path) -> None:
     # Every byte that a small file has, changed in turn by a few patterns: an error of ours, or a model.
     from lstm_rt.converters import converter_for
+
     from lstm_rt.errors import Error
 
     whole = weights()
@@ -201,5 +204,3 @@ def test_damaged_bytes_never_crash(tmp_path: pathlib.Path) -> None:
         except Error:
             refused += 1
     assert refused > 10
-
-

@@ -175,10 +175,7 @@ IMAGES: dict[str, Callable[[Any], Any]] = {
     "time_distributed_flatten": lambda L: L.TimeDistributed(L.Flatten()),
     "time_distributed_pool": lambda L: L.TimeDistributed(L.GlobalAveragePooling1D()),
 }
-ACTIVATIONS = (
-    "linear relu sigmoid tanh hard_sigmoid softplus softsign elu selu celu gelu exponential swish silu mish softmax "
-    "log_softmax leaky_relu relu6 hard_tanh hard_swish hard_silu log_sigmoid tanh_shrink"
-).split()
+ACTIVATIONS = ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "softplus", "softsign", "elu", "selu", "celu", "gelu", "exponential", "swish", "silu", "mish", "softmax", "log_softmax", "leaky_relu", "relu6", "hard_tanh", "hard_swish", "hard_silu", "log_sigmoid", "tanh_shrink"]
 MASKED: dict[str, Callable[[Any, Any], Any]] = {
     "lstm": lambda L, y: L.LSTM(4)(y),
     "lstm_sequences": lambda L, y: L.LSTM(4, return_sequences=True)(y),
@@ -268,7 +265,7 @@ def test_masked(name: str, tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize("mask", [False, True], ids=["plain", "masked"])
 def test_attention(name: str, mask: bool, tmp_path: pathlib.Path) -> None:
     module = keras()
-    L = module.layers  # noqa: N806
+    L = module.layers
     a, b = module.Input((4, 5)), module.Input((6,))
     keys = L.Embedding(9, 5, mask_zero=mask)(b)
     model = module.Model([a, b], ATTENTION[name](L, a, keys))
@@ -277,7 +274,7 @@ def test_attention(name: str, mask: bool, tmp_path: pathlib.Path) -> None:
 
 def test_attention_of_masked_queries(tmp_path: pathlib.Path) -> None:
     module = keras()
-    L = module.layers  # noqa: N806
+    L = module.layers
     x = module.Input((6,))
     y = L.Embedding(9, 5, mask_zero=True)(x)
     check(module.Model(x, L.LSTM(3)(L.AdditiveAttention()([y, y]))), [tokens(1, 3, 6, 9)], tmp_path)
@@ -294,7 +291,7 @@ def test_masking_layer(tmp_path: pathlib.Path) -> None:
     check(model, [values], tmp_path)
 
 
-def merges(L: Any, a: Any, b: Any, c: Any) -> list[Any]:  # noqa: N803
+def merges(L: Any, a: Any, b: Any, c: Any) -> list[Any]:
     return [
         L.Add()([a, b]),
         L.Multiply()([a, b, a]),

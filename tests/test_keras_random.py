@@ -73,7 +73,7 @@ class Maker:
 
     def image(self, x: Any) -> Any:
         """Images become sequences of their rows."""
-        L = self.layers  # noqa: N806
+        L = self.layers
         how = self.rng.randrange(5)
         if how == 0:
             x = L.Conv2D(self.units(), self.pick(1, 2, 3), padding="same", activation=self.activation())(x)
@@ -96,7 +96,7 @@ class Maker:
 
     def recurrent(self, sequences: bool) -> Any:
         """A recurrent layer, with any options."""
-        L = self.layers  # noqa: N806
+        L = self.layers
         units = self.units()
         common: dict[str, Any] = {"return_sequences": sequences, "go_backwards": self.pick(False, False, True)}
         if self.masked and self.some():
@@ -116,7 +116,7 @@ class Maker:
 
     def sequence_layer(self, x: Any) -> Any:
         """A layer that leaves a sequence."""
-        L = self.layers  # noqa: N806
+        L = self.layers
         choices = [
             lambda x: self.recurrent(True)(x),
             lambda x: self.recurrent(True)(x),
@@ -156,7 +156,7 @@ class Maker:
         return layer(layer(x))
 
     def convolved(self, x: Any) -> Any:
-        L = self.layers  # noqa: N806
+        L = self.layers
         padding = self.pick("same", "causal")
         return self.pick(
             L.Conv1D(self.units(), 3, padding=padding, activation=self.activation()),
@@ -166,7 +166,7 @@ class Maker:
         )(x)
 
     def resized(self, x: Any) -> Any:
-        L = self.layers  # noqa: N806
+        L = self.layers
         return self.pick(
             L.MaxPooling1D(2, padding="same"),
             L.AveragePooling1D(2, strides=1, padding="same"),
@@ -175,7 +175,7 @@ class Maker:
         )(x)
 
     def attended(self, x: Any) -> Any:
-        L = self.layers  # noqa: N806
+        L = self.layers
         how = self.rng.randrange(3)
         if how == 0:
             return L.Attention(use_scale=self.some())([x, x], use_causal_mask=self.some())
@@ -184,7 +184,7 @@ class Maker:
         return L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=self.some())
 
     def states(self, x: Any) -> Any:
-        L = self.layers  # noqa: N806
+        L = self.layers
         units = self.units()
         y, h, c = L.LSTM(units, return_sequences=True, return_state=True)(x)
         return L.LSTM(units, return_sequences=True)(y, initial_state=[h, c])
@@ -192,7 +192,7 @@ class Maker:
     # ---- The whole ----
 
     def make(self) -> tuple[Any, Array]:
-        L = self.layers  # noqa: N806
+        L = self.layers
         x, y, example = self.start()
         y = self.flatten_rows(y)
         for _ in range(self.rng.randint(1, 4)):

@@ -29,4 +29,6 @@ def _tensor(item: Any, layer: Layer) -> Tensor:
         layer.refuse(f"its builder in custom_layers returned {value!r}, which is not a Value of this graph.")
     like = layer.inputs[0] if layer.inputs else Tensor(Value(value), (None,))
     free = (like.shape[0], *[None] * (like.rank - 1)) if like.rank else ()
-    return replace(like, value=Value(value), shape=free if shape is None else tuple(shape), mask=ABSENT, dtype=DType.FLOAT32)
+    return replace(
+        like, value=Value(value), shape=free if shape is None else tuple(shape), mask=ABSENT, dtype=DType.FLOAT32
+    )

@@ -74,7 +74,12 @@ def convolve(layer: Layer, x: Value, kernel: Array, bias: Array | None, group: i
     if layer.importer.file.backend == "theano":
         kernel = np.flip(kernel, tuple(range(2, kernel.ndim)))
     inputs = [x, layer.constant(kernel, name)] + ([] if bias is None else [layer.constant(bias, "bias")])
-    attributes: dict[str, Attribute] = {"kernel_shape": list(w.kernel), "strides": w.strides, "dilations": w.dilation, "group": group}
+    attributes: dict[str, Attribute] = {
+        "kernel_shape": list(w.kernel),
+        "strides": w.strides,
+        "dilations": w.dilation,
+        "group": group,
+    }
     if w.padding == "causal":
         before = w.dilation[0] * (w.kernel[0] - 1)
         return build.op("Conv", *inputs, auto_pad="NOTSET", pads=[before, 0], **attributes)
