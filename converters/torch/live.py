@@ -59,13 +59,28 @@ def from_module(module: Any, example_inputs: Any = None, dynamic_shapes: Any = N
         raise ArgumentError("example_inputs, dynamic_shapes: an exported program has its own.")
     else:
         program = _functional(module)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.export.save(program, file)
-    graph = from_exported(file.getvalue())
+    graph = from_exported(_saved(program))
     graph.source.sha256 = ""  # of bytes that nobody keeps
     return graph
+
+
+def _saved(program: Any) -> bytes:
+    import torch
+
+    file = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, file)
+    except Exception as error:  # torch raises errors of many types here
+        raise UnsupportedModelError(
+            f"torch.export cannot save the program: {_said(error)}. Return tensors, and tuples and dicts of them."
+        ) from error
+    return file.getvalue()
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}"
 
 
 def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
@@ -85,7 +100,7 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
         try:
             program = _export(module, inputs, dynamic_shapes, strict)
         except Exception as error:  # torch raises errors of a hundred types here, some of them bare
-            failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}")
+            failures.append(_said(error))
             continue
         _check_packed(module, program, inputs)
         return program
