@@ -247,7 +247,7 @@ def random_stack(seed: int, parts: tuple[str, ...] = ()) -> Grower:
             "concat",
             "channels",
         )
-        weights = np.array([3.0 if name == "recurrent" else 1.0 for name in names])
+        weights = np.array([3.0 if name in ("recurrent", "activation") else 1.0 for name in names])
         for _ in range(grower.rng.integers(1, 7)):
             getattr(grower, str(grower.rng.choice(names, p=weights / weights.sum())))()
         if not grower.stack.state_dict():  # a file of no weights is refused
