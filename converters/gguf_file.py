@@ -115,6 +115,9 @@ def _add_blocks(writer: gguf.GGUFWriter, graph: Graph) -> None:
     blocks = list(graph.main.walk())
     ops = [op for block in blocks for op in block.ops]
     _add_array(writer, "block.op_counts", [len(block.ops) for block in blocks], _INT32)
+    if any(block.inputs for block in blocks):
+        _add_array(writer, "block.input_counts", [len(block.inputs) for block in blocks], _INT32)
+        _add_array(writer, "block.inputs", [v for block in blocks for v in block.inputs], _INT32)
     _add_array(writer, "block.output_counts", [len(block.outputs) for block in blocks], _INT32)
     _add_array(writer, "block.outputs", [v for block in blocks for v in block.outputs], _INT32)
     _add_array(writer, "op.types", [op.type for op in ops], _STRING)

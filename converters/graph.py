@@ -99,10 +99,11 @@ class Packed:
 
 @dataclass
 class Block:
-    """Ops that run together: the model, or one branch of an If."""
+    """Ops that run together: the model, one branch of an If, or the body of a Loop, which alone has inputs."""
 
     ops: list[Op] = field(default_factory=list)
     outputs: list[Value] = field(default_factory=list)
+    inputs: list[Value] = field(default_factory=list)
 
     def walk(self) -> Iterator[Block]:
         """Yield this block, then every block inside it, outer ones first."""
@@ -395,7 +396,7 @@ class Graph:
         """Forget weights that no op and no output uses; values are numbered anew."""
         used = {port.value for port in self.inputs}
         for block in self.main.walk():
-            used.update(block.outputs)
+            used.update(block.inputs, block.outputs)
             for op in block.ops:
                 used.update(op.inputs, op.outputs)
         self._renumber([Value(i) for i in range(len(self.values)) if i in used])
@@ -410,6 +411,7 @@ class Graph:
         for port in self.inputs + self.outputs:
             port.value = number[port.value]
         for block in self.main.walk():
+            block.inputs = [number[v] for v in block.inputs]
             block.outputs = [number[v] for v in block.outputs]
             for op in block.ops:
                 op.inputs = [number[v] for v in op.inputs]

@@ -32,7 +32,6 @@ OLDEST_OPSET = 7
 
 # Cases of dtypes that we have, refused all the same: pattern of the name, words of the message.
 REFUSED = {
-    r"test_(add|sub|mul|div)_u?int8": "int8",  # arithmetic is float32, int64 and int32
     r"test_Conv3d": "wanted [N, C, W] or [N, C, H, W]",
 }
 

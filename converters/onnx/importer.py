@@ -10,17 +10,14 @@ from functools import partial
 
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
 
-from lstm_rt.errors import UnsupportedModelError
-
 from ..graph import MAX_RANK, Block, DType, Graph, Shape, Source, Value
 from ..problems import Problems, Refusal
 from ..registry import converter_version
 from . import ops  # noqa: F401  (registers the handlers)
 from .model import SourceModel
-from .node import Node, dtype_of, handlers, to_array
+from .node import DEFAULT_DOMAINS, Enter, Node, dtype_of, handlers, key_of, to_array
+from .opsets import Opsets
 
-OLDEST_OPSET, NEWEST_OPSET = 7, 28
-_DEFAULT_DOMAINS = ("", "ai.onnx")
 _DEEPEST = 64  # src/model/check_graph.cpp sets the same limit
 
 
@@ -63,9 +60,9 @@ class Scope:
 class Importer:
     """Builds one `Graph`."""
 
-    def __init__(self, opset: int) -> None:
+    def __init__(self, opsets: Opsets) -> None:
         self.graph = Graph()
-        self.opset = opset
+        self.opsets = opsets
         self.used: set[str] = set()  # names that some node or output of any graph asks for
         self.problems = Problems()
 
@@ -84,13 +81,19 @@ class Importer:
         for info in proto.output:
             self.problems.attempt(f"output {info.name!r}", partial(self._output, info, scope))
 
-    def branch(self, proto: GraphProto, outer: Scope) -> Block:
-        """Import the graph of a branch, inside the scope of the node that has it."""
+    def inner(self, proto: GraphProto, outer: Scope, enter: Enter) -> Block:
+        """Import a branch or a body, inside the scope of the node that has it; `enter` says what its inputs are."""
         scope, block = Scope(self.graph, outer), Block()
         if scope.depth > _DEEPEST:
-            raise Refusal(f"more than {_DEEPEST} branches are nested in each other. Simplify the model.")
-        if proto.input:
-            raise Refusal("its branches have inputs. The file is damaged.")
+            raise Refusal(f"more than {_DEEPEST} graphs are nested in each other. Simplify the model.")
+        for info in proto.input:
+            self.problems.attempt(f"input {info.name!r} of an inner graph", partial(_check_tensor, info))
+        names = []
+        for info in proto.input:
+            names.append(scope.claim(info.name))
+            self.graph.reserve(names[-1:])
+        for info, value in zip(proto.input, enter(block, names)):
+            scope.define(info.name, value)
         self._initializers(proto, scope)
         self._nodes(proto, scope, block)
         block.outputs = [scope.find(info.name) for info in proto.output]
@@ -127,16 +130,14 @@ class Importer:
 
     def _nodes(self, proto: GraphProto, scope: Scope, block: Block) -> None:
         for node in proto.node:
-            if not self.problems.attempt(_where(node, self.opset), partial(self._node, node, scope, block)):
+            if not self.problems.attempt(self._where(node), partial(self._node, node, scope, block)):
                 for name in node.output:
                     self._stand_in(name, scope)
 
     def _node(self, proto: NodeProto, scope: Scope, block: Block) -> None:
-        if proto.domain not in _DEFAULT_DOMAINS:
-            raise Refusal(
-                f"operators of domain {proto.domain!r} are not supported. Export with standard ONNX operators."
-            )
-        handle = handlers.get(proto.op_type)
+        handle = handlers.get(key_of(proto.domain, proto.op_type))
+        if handle is None and proto.domain not in DEFAULT_DOMAINS:
+            raise Refusal(f"no such operation of domain {proto.domain!r}. Export with standard ONNX operators.")
         if handle is None:
             raise Refusal("no such operation. Supported operations: lstm-rt inspect --ops. Split the model before it.")
         node = Node(proto, self, scope, block)
@@ -145,6 +146,12 @@ class Importer:
         node.check_all_read()
 
     # ---- Problems ----
+
+    def _where(self, node: NodeProto) -> str:
+        named = f"node {node.name!r}"
+        if not node.name:
+            named = f"the node of {next(filter(None, node.output), '')!r}"
+        return f"{named} ({node.op_type}{self.opsets.text(node.domain)})"
 
     def _stand_in(self, name: str, scope: Scope) -> None:
         """Define a value that could not be made, so that what uses it is not reported too."""
@@ -160,8 +167,7 @@ def import_model(model: SourceModel) -> Graph:
     UnsupportedModelError
         If parts of the model cannot run: all of them, in one message.
     """
-    opset = _opset(model)
-    importer = Importer(opset)
+    importer = Importer(Opsets(model))
     importer.model(model.proto.graph)
     problems = importer.problems
     if not problems.found and model.invalid:  # where ours say more, the checker's is only another word for them
@@ -176,18 +182,6 @@ def import_model(model: SourceModel) -> Graph:
         converter=converter_version(),
     )
     return graph
-
-
-def _opset(model: SourceModel) -> int:
-    versions = [o.version for o in model.proto.opset_import if o.domain in _DEFAULT_DOMAINS]
-    opset = max(versions, default=0)
-    if len(set(versions)) == 1 and OLDEST_OPSET <= opset <= NEWEST_OPSET:
-        return opset
-    given = ", ".join(map(str, versions)) or "none"
-    raise UnsupportedModelError(
-        f"{model.label}: opset {given} is not supported. Export it with an opset from {OLDEST_OPSET} "
-        f"to {NEWEST_OPSET}, or bring it there with onnx.version_converter."
-    )
 
 
 def _names_defined(proto: GraphProto) -> list[str]:
@@ -205,20 +199,18 @@ def _names_used(proto: GraphProto) -> Iterator[str]:
                 yield from _names_used(attribute.g)
 
 
-def _where(node: NodeProto, opset: int) -> str:
-    named = f"node {node.name!r}"
-    if not node.name:
-        named = f"the node of {next(filter(None, node.output), '')!r}"
-    version = f", opset {opset}" if node.domain in _DEFAULT_DOMAINS else ""
-    return f"{named} ({node.op_type}{version})"
+def _check_tensor(info: ValueInfoProto) -> None:
+    kind = info.type.WhichOneof("value") or "tensor_type"  # bodies may leave types to be found out
+    if kind != "tensor_type":
+        raise Refusal(f"it is not a tensor but a {kind}. Only tensors are supported.")
 
 
 def _declared(info: ValueInfoProto) -> tuple[DType, Shape | None, list[str]]:
     """What a graph declares of an input or output: dtype, shape, and names of the dims."""
-    kind = info.type.WhichOneof("value")
-    if kind != "tensor_type":
-        raise Refusal(f"it is not a tensor but a {kind or 'value of no type'}. Only tensors are supported.")
+    _check_tensor(info)
     tensor = info.type.tensor_type
+    if not info.type.WhichOneof("value"):
+        raise Refusal("it has no type. The file is damaged.")
     dtype = dtype_of(tensor.elem_type)
     if not tensor.HasField("shape"):
         return dtype, None, []

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, NoReturn, TypeVar
 import numpy as np
 from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
 
+from ..builder import Builder
 from ..graph import ABSENT, MAX_RANK, Array, Attribute, Block, DType, Value
 from ..problems import Refusal
 
@@ -19,9 +20,12 @@ if TYPE_CHECKING:
     from .importer import Importer, Scope
 
 Handler = Callable[["Node"], None]
+Enter = Callable[[Block, Sequence[str]], Sequence[Value]]  # of the inputs of a subgraph
 _H = TypeVar("_H", bound=Handler)
 
-handlers: dict[str, Handler] = {}
+DEFAULT_DOMAINS = ("", "ai.onnx")
+
+handlers: dict[str, Handler] = {}  # by `key_of` their op
 
 _DTYPES: dict[int, DType] = {
     TensorProto.FLOAT: DType.FLOAT32,
@@ -33,12 +37,23 @@ _DTYPES: dict[int, DType] = {
 }
 
 
+def key_of(domain: str, op_type: str) -> str:
+    """What `handlers` calls an op: its type, and for other domains than ONNX's own the domain before it.
+
+    Examples
+    --------
+    >>> key_of("", "Relu"), key_of("com.microsoft", "FusedConv")
+    ('Relu', 'com.microsoft::FusedConv')
+    """
+    return op_type if domain in DEFAULT_DOMAINS else f"{domain}::{op_type}"
+
+
 def handler(*op_types: str) -> Callable[[_H], _H]:
     """Register the handler of an op, or of several that differ in nothing but their names.
 
     Examples
     --------
-    >>> @handler("Example")
+    >>> @handler("Example", "com.example::Example")
     ... def example(node):
     ...     node.emit(node.inputs(1))
     """
@@ -98,8 +113,8 @@ class Node:
 
     @property
     def opset(self) -> int:
-        """The version of the operator set the model was written for."""
-        return self._importer.opset
+        """The version of the operator set, of the node's own domain, that the model was written for."""
+        return self._importer.opsets.version(self._proto.domain)
 
     @property
     def name(self) -> str:
@@ -189,11 +204,24 @@ class Node:
         attribute = self._read(name, AttributeProto.TENSOR)
         return to_array(attribute.t) if attribute else None
 
-    def block(self, name: str) -> Block:
-        """Read a subgraph, which sees every value defined so far."""
+    def block(self, name: str, enter: Enter) -> Block:
+        """Read a subgraph, which sees every value defined so far.
+
+        `enter` is given the block, still empty, and names for the inputs of the subgraph; it returns what they are.
+        """
         attribute = self._read(name, AttributeProto.GRAPH)
         graph: GraphProto = self._or_default(name, attribute and attribute.g, None)
-        return self._importer.branch(graph, self._scope)
+        return self._importer.inner(graph, self._scope, enter)
+
+    def unique(self, *purposes: str) -> list[str]:
+        """Names for values of this node that the source has none for."""
+        return [self._importer.graph.unique(f"{self.name}/{purpose}") for purpose in purposes]
+
+    def body_inputs(self, block: Block, names: Sequence[str]) -> list[Value]:
+        """Give a block inputs, which whoever runs it defines."""
+        values = [self._importer.graph.add_value(name) for name in names]
+        block.inputs += values
+        return values
 
     def skip(self, *names: str) -> None:
         """Say that attributes may have any value: they change nothing of what is supported."""
@@ -218,6 +246,17 @@ class Node:
 
     # ---- Outputs ----
 
+    @property
+    def build(self) -> Builder:
+        """For ops between the inputs of this node and the op that gives its outputs, which `emit` adds."""
+        return self.build_in(self._block)
+
+    def build_in(self, block: Block) -> Builder:
+        """For ops in a block of this node."""
+        builder = Builder(self._importer.graph, block)
+        builder.name = self.name
+        return builder
+
     def emit(
         self,
         inputs: Sequence[Value],
@@ -225,13 +264,16 @@ class Node:
         *,
         type: str | None = None,
         most_outputs: int = 1,
+        only: int | None = None,
     ) -> None:
-        """Add the op that gives this node's outputs, of the node's own type unless told."""
+        """Add the op that gives this node's outputs, of the node's own type unless told, or `only` one of them."""
         while inputs and inputs[-1] == ABSENT:
             inputs = inputs[:-1]
-        if most_outputs >= 0 and any(self.output_names[most_outputs:]):
+        if only is None and most_outputs >= 0 and any(self.output_names[most_outputs:]):
             self.refuse(f"has {len(self.output_names)} outputs; at most {most_outputs} are supported.")
         names = self.output_names if most_outputs < 0 else self.output_names[:most_outputs]
+        if only is not None:
+            names = self.output_names[only : only + 1]
         if not any(names):
             return
         outputs = [self._scope.claim(name) if name else "" for name in names]

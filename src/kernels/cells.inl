@@ -119,7 +119,7 @@ void gru_step(const GruStep* s) {
 template <int Kind = 0>
 LRT_INLINE V activate_kind(int kind, V x, V alpha, V beta) {
   if (kind == Kind) return unary<Kind>(x, alpha, beta);
-  if constexpr (Kind + 1 < LRT_UNARY_KINDS) return activate_kind<Kind + 1>(kind, x, alpha, beta);
+  if constexpr (Kind + 1 < LRT_ACTIVATION_KINDS) return activate_kind<Kind + 1>(kind, x, alpha, beta);
   return x;
 }
 LRT_NOINLINE V activate(const Activation& a, V x, float clip) {

@@ -1,4 +1,4 @@
-// Whole arrays: functions of one and two arguments, and the sum.
+// Whole arrays: functions of one and two arguments.
 #pragma once
 
 namespace lrt {
@@ -36,6 +36,10 @@ LRT_INLINE void zip(const float* a, int64_t a_step, const float* b, int64_t b_st
     store_lanes(y + i, f(va, vb), lanes);
   });
 }
+// Adding zero leaves neither a denormal nor a negative zero (see unary).
+LRT_INLINE V least(V p, V q) { return add(keep_nan(p, min(p, q)), broadcast(0.0f)); }
+LRT_INLINE V most(V p, V q) { return add(keep_nan(p, max(p, q)), broadcast(0.0f)); }
+
 void binary_f32(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n) {
   switch (kind) {
     case LRT_ADD:
@@ -46,25 +50,13 @@ void binary_f32(int32_t kind, const float* a, int64_t a_step, const float* b, in
       return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return mul(p, q); });
     case LRT_DIV:
       return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return div(p, q); });
+    case LRT_MIN:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return least(p, q); });
+    case LRT_MAX:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return most(p, q); });
+    case LRT_PRELU:
+      return zip(a, a_step, b, b_step, y, n, [](V p, V q) { return unary<LRT_LEAKY_RELU>(p, q, q); });
   }
-}
-
-float sum_f32(const float* x, int64_t n, int64_t stride) {
-  alignas(64) float lane[LRT_LANES];
-  V sum = broadcast(0.0f);
-  for_all_lanes(n, [=, &sum, &lane](int64_t i, int lanes) {
-    if (stride == 1) {
-      sum = add(sum, load_lanes(x + i, lanes));
-    } else {
-      for (int j = 0; j < LRT_LANES; ++j) lane[j] = j < lanes ? x[(i + j) * stride] : 0.0f;
-      sum = add(sum, load(lane));
-    }
-  });
-  store(lane, sum);
-  for (int width = LRT_LANES / 2; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
-  }
-  return lane[0];
 }
 
 }  // namespace

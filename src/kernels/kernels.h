@@ -108,11 +108,85 @@ typedef enum UnaryKind {
   LRT_RECIPROCAL,
   LRT_NEG,
   LRT_ABS,
-  LRT_CLAMP, /* min(max(x, alpha), beta) */
+  LRT_CLAMP,            /* min(max(x, alpha), beta) */
+  LRT_SELU,             /* beta*(x >= 0 ? x : alpha*(e^x - 1)) */
+  LRT_CELU,             /* x >= 0 ? x : alpha*(e^(x/alpha) - 1) */
+  LRT_GELU,             /* x*(1 + erf(x/sqrt 2))/2 */
+  LRT_GELU_TANH,        /* x*(1 + tanh(sqrt(2/pi)*(x + 0.044715*x^3)))/2 */
+  LRT_SWISH,            /* x/(1 + e^-(alpha*x)) */
+  LRT_HARD_SWISH,       /* x*min(max(alpha*x + beta, 0), 1) */
+  LRT_MISH,             /* x*tanh(log(1 + e^x)) */
+  LRT_ABOVE,            /* x > alpha ? x : 0 */
+  LRT_SHRINK,           /* x < -beta ? x + alpha : x > beta ? x - alpha : 0 */
+  LRT_ACTIVATION_KINDS, /* what general cells may have; the rest are for arrays only */
+  LRT_ERF = LRT_ACTIVATION_KINDS,
+  LRT_FLOOR,
+  LRT_CEIL,
+  LRT_ROUND, /* ties to even */
+  LRT_SIGN,  /* -1, 0 or 1 */
+  LRT_SIN,
+  LRT_COS,
+  LRT_TAN,
+  LRT_ASIN,
+  LRT_ACOS,
+  LRT_ATAN,
+  LRT_SINH,
+  LRT_COSH,
+  LRT_ASINH,
+  LRT_ACOSH,
+  LRT_ATANH,
   LRT_UNARY_KINDS
 } UnaryKind;
 
-typedef enum BinaryKind { LRT_ADD, LRT_SUB, LRT_MUL, LRT_DIV, LRT_BINARY_KINDS } BinaryKind;
+typedef enum BinaryKind {
+  LRT_ADD,
+  LRT_SUB,
+  LRT_MUL,
+  LRT_DIV,
+  LRT_MIN, /* a NaN on either side gives NaN */
+  LRT_MAX,
+  LRT_PRELU, /* a >= 0 ? a : a*b */
+  LRT_BINARY_KINDS
+} BinaryKind;
+
+typedef enum ReduceKind {
+  LRT_SUM,
+  LRT_SUM_ABS,
+  LRT_SUM_SQUARES,
+  LRT_PRODUCT,
+  LRT_LEAST, /* a NaN anywhere gives NaN; of nothing, infinity */
+  LRT_MOST,
+  LRT_LOG_SUM_EXP, /* log of the sum of e^x, by way of the largest */
+  LRT_REDUCE_KINDS
+} ReduceKind;
+
+/* Over n elements `inner` apart, for each of outer*inner places of [outer, n, inner]. y may be x. */
+typedef struct Softmax {
+  const float* x;
+  float* y;
+  int64_t outer, n, inner;
+  int32_t log; /* x - max - log(sum) instead of e^(x - max) / sum */
+} Softmax;
+
+/* Of each of `rows` rows of n: mean, and 1/sqrt(variance + epsilon). Without mean (NULL) it is taken to be zero. */
+typedef struct Moments {
+  const float* x;
+  int64_t rows, n;
+  float epsilon;
+  float* mean;
+  float* inverse;
+} Moments;
+
+/* y = (x - mean)*inverse*scale + bias over n. step: 1, or 0 to use the first scale and bias throughout. bias may be NULL. */
+typedef struct Scale {
+  const float* x;
+  float* y;
+  int64_t n;
+  float mean, inverse;
+  const float* scale;
+  const float* bias;
+  int64_t step;
+} Scale;
 
 typedef struct Activation {
   int32_t kind; /* UnaryKind */
@@ -223,8 +297,11 @@ typedef struct Kernels {
   void (*unary_f32)(int32_t kind, const float* x, float* y, int64_t n, float alpha, float beta); /* y may be x */
   /* a_step and b_step: 1, or 0 to use the first element throughout */
   void (*binary_f32)(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
-  /* Sum of n floats `stride` apart: 16 partial sums over j mod 16, then the fixed tree 8, 4, 2, 1. */
-  float (*sum_f32)(const float* x, int64_t n, int64_t stride);
+  /* [outer, n, inner] to [outer, inner]: 16 partial results over j mod 16, then the fixed tree 8, 4, 2, 1. */
+  void (*reduce_f32)(int32_t kind, const float* x, int64_t outer, int64_t n, int64_t inner, float* y);
+  void (*softmax_f32)(const Softmax*);
+  void (*moments_f32)(const Moments*);
+  void (*scale_f32)(const Scale*);
 } Kernels;
 
 /* dispatch.cpp. Kernels this machine can run, best first; ends with NULL. */

@@ -14,11 +14,14 @@
 // clang-format off: each needs those before it
 #include LRT_VEC_HEADER
 #include "kernels/math.inl"
+#include "kernels/trig.inl"
+#include "kernels/functions.inl"
 #include "kernels/quantize.inl"
 #include "kernels/products.inl"
 #include "kernels/gemm.inl"
 #include "kernels/cells.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/reduce.inl"
 // clang-format on
 
 #define LRT_TEXT_(x) #x
@@ -29,6 +32,6 @@ namespace lrt {
 extern const Kernels LRT_TABLE;
 const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA, kMaxGroup,     kTileVectors,  quantize,     gemm,
                            lstm_step,         gru_step,    lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
-                           unary_f32,         binary_f32,  sum_f32};
+                           unary_f32,         binary_f32,  reduce_f32,    softmax_f32,   moments_f32,   scale_f32};
 
 }  // namespace lrt

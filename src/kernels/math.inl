@@ -1,5 +1,5 @@
-// Exponentials, logarithm and activations over the vector V, written once: polynomials, fused multiply-adds and IEEE
-// division. NaN comes through, infinities give limits, a result below the smallest normal float is zero.
+// Exponentials, logarithm and the activations of the usual cells over the vector V, written once: polynomials, fused
+// multiply-adds and IEEE division. NaN comes through, infinities give limits, a result below the smallest normal float is zero.
 // Errors, over every float, are those of docs/numerics.md.
 #pragma once
 
@@ -101,40 +101,6 @@ LRT_INLINE V softplus(V x) {
 LRT_INLINE V elu(V x, V alpha) {
   const V below = neg(mul(alpha, one_minus_exp(exp_minus(neg(max(broadcast(-87.0f), x))))));
   return select(less(x, broadcast(0.0f)), below, x);
-}
-
-// Denormals are zero to arithmetic in the mode that run and step set, but what is only passed on or selected would keep
-// them or not as the compiler happens to choose its instructions.
-LRT_INLINE V flush(V x) { return select(less(abs(x), broadcast(kMinNormal)), flip_sign(broadcast(0.0f), x), x); }
-
-// One UnaryKind, as kernels.h defines it.
-template <int Kind>
-LRT_INLINE V unary(V x, V alpha, V beta) {
-  const V zero = broadcast(0.0f), one = broadcast(1.0f);
-  if constexpr (Kind == LRT_LEAKY_RELU || Kind == LRT_THRESHOLDED_RELU || Kind == LRT_ELU || Kind == LRT_NEG ||
-                Kind == LRT_ABS) {
-    x = flush(x);
-  }
-  // Adding zero to a minimum or maximum leaves neither a denormal nor a negative zero, which compilers treat differently.
-  if constexpr (Kind == LRT_RELU) return add(max(zero, x), zero);
-  if constexpr (Kind == LRT_SIGMOID) return sigmoid(x);
-  if constexpr (Kind == LRT_TANH) return tanh(x);
-  if constexpr (Kind == LRT_AFFINE) return fma(alpha, x, beta);
-  if constexpr (Kind == LRT_LEAKY_RELU) return select(less(x, zero), mul(alpha, x), x);
-  if constexpr (Kind == LRT_THRESHOLDED_RELU) return select(less(x, alpha), zero, x);
-  if constexpr (Kind == LRT_SCALED_TANH) return mul(alpha, tanh(mul(beta, x)));
-  if constexpr (Kind == LRT_HARD_SIGMOID) return add(clamp(fma(alpha, x, beta), zero, one), zero);
-  if constexpr (Kind == LRT_ELU) return elu(x, alpha);
-  if constexpr (Kind == LRT_SOFTSIGN) return div(x, add(one, abs(x)));
-  if constexpr (Kind == LRT_SOFTPLUS) return softplus(x);
-  if constexpr (Kind == LRT_EXP) return exp(x);
-  if constexpr (Kind == LRT_LOG) return log(x);
-  if constexpr (Kind == LRT_SQRT) return sqrt(x);
-  if constexpr (Kind == LRT_SQUARE) return mul(x, x);
-  if constexpr (Kind == LRT_RECIPROCAL) return div(one, x);
-  if constexpr (Kind == LRT_NEG) return neg(x);
-  if constexpr (Kind == LRT_ABS) return abs(x);
-  if constexpr (Kind == LRT_CLAMP) return add(clamp(x, alpha, beta), zero);
 }
 
 }  // namespace

@@ -10,8 +10,18 @@
 namespace lrt {
 namespace {
 
-constexpr int kMaxDepth = 64;  // of Ifs in Ifs
+constexpr int kMaxDepth = 64;  // of blocks in blocks
 constexpr int kUnowned = -1;
+
+// The attributes that are blocks. A Loop's body takes as many values as the Loop (the iteration's number and the condition in
+// the place of trip count and condition), and gives one more: whether to go on.
+struct BlockRule {
+  const char* op;
+  const char* attribute;
+  bool is_body;
+};
+constexpr BlockRule kBlockRules[] = {
+    {"If", "then_branch", false}, {"If", "else_branch", false}, {"Loop", "body", true}};
 
 void check_value_names(const Graph& graph) {
   const std::string_view twice = find_duplicate({graph.values.begin(), graph.values.end()});
@@ -76,9 +86,13 @@ class BlockTree {
 
   void check() {
     depths_[0] = 0;
+    if (!graph_.blocks[0].inputs.empty()) {
+      refuse_damaged("block 0: it takes " + plural(graph_.blocks[0].inputs.size(), "value") +
+                     ", but the inputs of the model stand in 'lstm_rt.graph.inputs'");
+    }
     for (size_t block = 0; block < graph_.blocks.size(); ++block) {
       if (depths_[block] == kUnowned) {
-        refuse_damaged("block " + std::to_string(block) + ": no op of an earlier block has it as a branch");
+        refuse_damaged("block " + std::to_string(block) + ": no op of an earlier block has it");
       }
       for (const Op& op : graph_.blocks[block].ops) check_op(op, block);
     }
@@ -87,22 +101,24 @@ class BlockTree {
  private:
   void check_op(const Op& op, size_t parent) {
     check_attribute_names(op);
-    const bool is_if = op.type == "If";
     for (const Attribute& attribute : op.attributes) {
       if (attribute.kind != Attribute::Kind::block) continue;
-      if (!is_if || (attribute.name != "then_branch" && attribute.name != "else_branch")) {
+      const auto rule = std::find_if(std::begin(kBlockRules), std::end(kBlockRules), [&](const BlockRule& candidate) {
+        return op.type == candidate.op && attribute.name == candidate.attribute;
+      });
+      if (rule == std::end(kBlockRules)) {
         refuse_damaged(describe(op) + ", attribute " + quoted(attribute.name) +
-                       ": it is a block, but only an If has blocks, then_branch and else_branch");
+                       ": it is a block, but only an If has blocks, then_branch and else_branch, and a Loop, its body");
       }
-      adopt(op, attribute, parent);
+      adopt(op, attribute, parent, rule->is_body);
     }
-    if (is_if) {
-      require_branch(op, "then_branch");
-      require_branch(op, "else_branch");
+    for (const BlockRule& rule : kBlockRules) {
+      if (op.type == rule.op) require_block(op, rule.attribute);
     }
+    if (op.type == "Loop") check_loop(op);
   }
 
-  void adopt(const Op& op, const Attribute& attribute, size_t parent) {
+  void adopt(const Op& op, const Attribute& attribute, size_t parent, bool is_body) {
     const std::string place = describe(op) + ", attribute " + quoted(attribute.name) + ": ";
     if (attribute.ints.size() != 1) {
       refuse_damaged(place + "it has " + plural(attribute.ints.size(), "block number") + ", not one");
@@ -122,20 +138,33 @@ class BlockTree {
     }
     depths_[child] = depths_[parent] + 1;
     if (depths_[child] > kMaxDepth) {
-      refuse(place + "Ifs are nested more than " + std::to_string(kMaxDepth) + " deep. Simplify the model.");
+      refuse(place + "blocks are nested more than " + std::to_string(kMaxDepth) + " deep. Simplify the model.");
     }
-    const size_t gives = graph_.blocks[child].outputs.size();
-    if (gives != op.outputs.size()) {
-      refuse_damaged(place + "block " + std::to_string(child) + " gives " + plural(gives, "value") + ", the op " +
-                     std::to_string(op.outputs.size()));
+    const Block& block = graph_.blocks[child];
+    const size_t gives = block.outputs.size(), wanted = op.outputs.size() + (is_body ? 1 : 0);
+    if (gives != wanted) {
+      refuse_damaged(place + "block " + std::to_string(child) + " gives " + plural(gives, "value") + ", wanted " +
+                     std::to_string(wanted));
+    }
+    const size_t takes = block.inputs.size(), given = is_body ? op.inputs.size() : 0;
+    if (takes != given) {
+      refuse_damaged(place + "block " + std::to_string(child) + " takes " + plural(takes, "value") + ", but is given " +
+                     std::to_string(given));
     }
   }
 
-  static void require_branch(const Op& op, const char* name) {
+  static void require_block(const Op& op, const char* name) {
     const Attribute* found = op.find(name);
     if (found == nullptr || found->kind != Attribute::Kind::block) {
       refuse_damaged(describe(op) + ": it has no block " + quoted(name));
     }
+  }
+
+  static void check_loop(const Op& op) {
+    const bool complete =
+        op.inputs.size() >= 2 && std::find(op.inputs.begin(), op.inputs.end(), kAbsent) == op.inputs.end();
+    if (complete && op.outputs.size() >= op.inputs.size() - 2) return;
+    refuse_damaged(describe(op) + ": a Loop has a trip count, a condition, and as many outputs as it carries values");
   }
 
   const Graph& graph_;
@@ -163,12 +192,14 @@ class Scopes {
 
   void enter(size_t number) {
     const Block& block = graph_.blocks[number];
+    for (const int value : block.inputs) define(value, "inputs of block " + std::to_string(number));
     for (const Op& op : block.ops) run(op);
     for (const int value : block.outputs) use(value, "output of block " + std::to_string(number));
   }
 
-  // A branch's own values end with it.
+  // A block's own values end with it.
   void leave(size_t number) {
+    for (const int value : graph_.blocks[number].inputs) seen_[static_cast<size_t>(value)] = Seen::left;
     for (const Op& op : graph_.blocks[number].ops) {
       for (const int value : op.outputs) {
         if (value != kAbsent) seen_[static_cast<size_t>(value)] = Seen::left;
@@ -205,7 +236,7 @@ class Scopes {
     }
     if (seen == Seen::left) {
       refuse_damaged(by + ": it uses value " + name_of(value) +
-                     ", which is defined inside a branch and cannot be seen here");
+                     ", which is defined inside a block and cannot be seen here");
     }
   }
 

@@ -45,6 +45,7 @@ struct Op {
 std::string describe(const Op& op);
 
 struct Block {
+  std::vector<int> inputs;   // values that whoever runs it defines: the body of a Loop has some
   std::vector<Op> ops;       // in an order in which they can run
   std::vector<int> outputs;  // values
 };

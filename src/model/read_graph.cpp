@@ -149,9 +149,13 @@ class OpReader {
 
 void read_blocks(Tables& tables, Graph& graph) {
   Column<int> op_counts = tables.ints("lstm_rt.block.op_counts");
+  Column<int> input_counts = tables.ints("lstm_rt.block.input_counts");  // left out where no block has inputs
+  Column<int> inputs = tables.ints("lstm_rt.block.inputs");
   Column<int> output_counts = tables.ints("lstm_rt.block.output_counts");
   Column<int> outputs = tables.ints("lstm_rt.block.outputs");
   op_counts.limit(kMaxBlocks);
+  const bool have_inputs = input_counts.size() > 0;
+  if (have_inputs) op_counts.pair_with(input_counts);
   op_counts.pair_with(output_counts);
   if (op_counts.size() == 0) refuse_damaged("table 'lstm_rt.block.op_counts': it is missing, so there is no graph");
 
@@ -159,8 +163,10 @@ void read_blocks(Tables& tables, Graph& graph) {
   graph.blocks.resize(op_counts.size());
   for (Block& block : graph.blocks) {
     block.ops = ops.take(op_counts.next_count());
+    if (have_inputs) block.inputs = inputs.group(input_counts);
     block.outputs = outputs.group(output_counts);
   }
+  inputs.finish();
   outputs.finish();
   ops.finish();
   graph.op_count = ops.count();

@@ -25,6 +25,8 @@ class Frame {
   T* at(BufferId id) const {
     return static_cast<T*>(table_[id]);
   }
+  // The same for a step that walks weights the other way round.
+  Frame turned(bool turn) const { return {table_, backwards_ != turn, parallel_}; }
   // Flips with every step, so that weights are walked to and fro (see Gemm::backwards).
   bool backwards() const { return backwards_; }
   // Other threads to share work with; null where there are none.

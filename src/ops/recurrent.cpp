@@ -40,7 +40,14 @@ int activation_kind(OpPlan& p, std::string name) {
                {"hardsigmoid", LRT_HARD_SIGMOID},
                {"elu", LRT_ELU},
                {"softsign", LRT_SOFTSIGN},
-               {"softplus", LRT_SOFTPLUS}};
+               {"softplus", LRT_SOFTPLUS},
+               {"exp", LRT_EXP},
+               {"selu", LRT_SELU},
+               {"celu", LRT_CELU},
+               {"gelu", LRT_GELU},
+               {"swish", LRT_SWISH},
+               {"hardswish", LRT_HARD_SWISH},
+               {"mish", LRT_MISH}};
   for (const auto& entry : known) {
     if (name == entry.name) return entry.kind;
   }

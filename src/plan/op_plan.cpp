@@ -8,9 +8,6 @@ namespace lrt {
 
 namespace {
 
-// What planning may compute of known values, in all: enough for weights rebuilt in the graph, not for a shape that lies.
-constexpr size_t kMaxKnownBytes = size_t{2} << 30;
-
 // Of an op that multiplies by input 1, as the converter calls it.
 const char* precision_of(const Op& op, DType weights) {
   switch (weights) {
@@ -123,9 +120,9 @@ class OpPlanner final : public OpPlan {
     ValueState state;
     state.dtype = dtype;
     state.shape = shape;
-    check_size(shape);
+    check_elements(op_, shape);
     if (known_) {
-      state.known = new_known(state.bytes());
+      state.known = planner_.new_known(op_, state.bytes());
       state.buffer = planner_.new_constant(state.known, state.bytes());
     } else {
       state.buffer = planner_.new_buffer(BufferState::Kind::arena, state.bytes());
@@ -140,8 +137,8 @@ class OpPlanner final : public OpPlan {
     ValueState& state = made(output);
     state.dtype = dtype;
     state.shape = shape;
-    check_size(shape);
-    state.known = new_known(state.bytes());
+    check_elements(op_, shape);
+    state.known = planner_.new_known(op_, state.bytes());
     return const_cast<void*>(state.known.get());
   }
 
@@ -156,7 +153,7 @@ class OpPlanner final : public OpPlan {
   }
 
   BufferId scratch(size_t bytes) override {
-    if (known_) return planner_.new_constant(new_known(bytes), bytes);
+    if (known_) return planner_.new_constant(planner_.new_known(op_, bytes), bytes);
     const BufferId buffer = planner_.new_buffer(BufferState::Kind::arena, bytes);
     writes_.push_back(buffer);
     return buffer;
@@ -199,6 +196,10 @@ class OpPlanner final : public OpPlan {
     const bool keeps =
         planner_.request_.proving ? in(0).time_axis >= 0 : planner_.request_.keeps_state.count(op_.id) > 0;
     if (!keeps) return false;
+    if (planner_.loop_depth_ > 0) {
+      not_streamable("stands in a loop, which begins with the same state at every call");
+      return false;
+    }
     std::shared_ptr<const void> initial;
     if (has(state_input)) {
       const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(state_input)]);
@@ -233,25 +234,6 @@ class OpPlanner final : public OpPlan {
 
   bool is_shape_op() const { return op_.type == "Shape" || op_.type == "Size"; }
 
-  void check_size(const Shape& shape) const {
-    int64_t elements = 1;
-    for (const int64_t dim : shape) {
-      if (dim < 0 || (dim > 0 && elements > kMaxElements / dim))
-        refuse(Status::shape, "its result " + shape.text() + " is too large");
-      elements *= dim;
-    }
-  }
-
-  std::shared_ptr<const void> new_known(size_t bytes) {
-    planner_.known_bytes_ += bytes;
-    if (planner_.known_bytes_ > kMaxKnownBytes) {
-      refuse(Status::memory,
-             "computing what is known beforehand needs more than 2 GiB. A shape in the model is too large");
-    }
-    auto storage = std::make_shared<AlignedBuffer>(std::max<size_t>(bytes, 1));
-    return std::shared_ptr<const void>(storage, storage->as<void>());
-  }
-
   void emit() {
     for (int i = 0; i < inputs(); ++i) {
       const bool only_packed = std::find(packed_.begin(), packed_.end(), i) != packed_.end();
@@ -282,7 +264,7 @@ class OpPlanner final : public OpPlan {
   // Collects what keeps this op, with time running through it, from giving the same frame by frame as whole.
   void prove() {
     for (int i = 0; i < inputs(); ++i) {
-      if (!has(i) || (entry_.control_inputs >> i & 1)) continue;
+      if (!has(i) || (i < 32 && (entry_.control_inputs >> i & 1))) continue;
       const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(i)]);
       const bool exempt = std::find(exempt_.begin(), exempt_.end(), i) != exempt_.end();
       if (state.known && state.from_time && !exempt) not_streamable("uses a value made from the number of steps");

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "plan/loop.h"
 #include "session/flush.h"
 
 namespace lrt {
@@ -11,7 +12,34 @@ namespace {
 
 constexpr char kEmpty = 0;  // where a tensor without elements points
 
+// What planning may compute of known values, in all: enough for weights rebuilt in the graph, not for a shape that lies.
+constexpr size_t kMaxKnownBytes = size_t{2} << 30;
+// Ops of loops that may be unrolled in one plan; what is more stays a loop.
+constexpr int64_t kUnrollable = 2048;
+
 }  // namespace
+
+void check_elements(const Op& op, const Shape& shape) {
+  int64_t elements = 1;
+  for (const int64_t dim : shape) {
+    if (dim < 0 || (dim > 0 && elements > kMaxElements / dim))
+      throw Error(Status::shape, describe(op) + ": its result " + shape.text() + " is too large");
+    elements *= dim;
+  }
+}
+
+std::vector<CallState> keep_needed(std::vector<CallState> calls, std::vector<bool> needed) {
+  std::vector<CallState> kept;
+  for (size_t i = calls.size(); i-- > 0;) {
+    CallState& call = calls[i];
+    const auto is_needed = [&](BufferId id) { return needed[static_cast<size_t>(id)]; };
+    if (std::none_of(call.writes.begin(), call.writes.end(), is_needed)) continue;
+    for (const BufferId id : call.reads) needed[static_cast<size_t>(id)] = true;
+    kept.push_back(std::move(call));
+  }
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
 
 uint64_t Plan::macs() const {
   uint64_t total = 0;
@@ -32,10 +60,18 @@ Planner::Planner(const Graph& graph, const Kernels& kernels, PackCache& packs, c
     : graph_(graph), kernels_(kernels), packs_(packs), request_(request) {
   values_.resize(graph.values.size());
   uses_.resize(graph.values.size(), 0);
-  for (const Block& block : graph.blocks) {
+  block_ops_.resize(graph.blocks.size(), 0);
+  unrollable_ = kUnrollable;
+  for (size_t i = graph.blocks.size(); i-- > 0;) {  // blocks come after those they are in
+    const Block& block = graph.blocks[i];
     for (const Op& op : block.ops) {
       for (const int input : op.inputs) {
         if (input != kAbsent) ++uses_[static_cast<size_t>(input)];
+      }
+      ++block_ops_[i];
+      for (const Attribute& attribute : op.attributes) {
+        if (attribute.kind == Attribute::Kind::block)
+          block_ops_[i] += block_ops_[static_cast<size_t>(attribute.ints[0])];
       }
     }
     for (const int output : block.outputs) ++uses_[static_cast<size_t>(output)];
@@ -46,7 +82,7 @@ std::shared_ptr<const Plan> Planner::plan() {
   const FlushDenormals flush;  // as at run time: what is computed now must have the same bits
   define_inputs();
   define_weights();
-  plan_block(0);
+  plan_block(graph_.blocks[0]);
   finish_outputs();
   finish_calls();
   finish_constants();
@@ -54,6 +90,27 @@ std::shared_ptr<const Plan> Planner::plan() {
   forget_weights();
   plan_->buffers = buffers_.size();
   return plan_;
+}
+
+std::shared_ptr<const void> Planner::new_known(const Op& op, size_t bytes) {
+  known_bytes_ += bytes;
+  if (known_bytes_ > kMaxKnownBytes) {
+    throw Error(Status::memory, describe(op) +
+                                    ": computing what is known beforehand needs more than 2 GiB. A shape in the model "
+                                    "is too large");
+  }
+  auto storage = std::make_shared<AlignedBuffer>(std::max<size_t>(bytes, 1));
+  return std::shared_ptr<const void>(storage, storage->as<void>());
+}
+
+ValueState Planner::known_scalar(DType dtype, const void* element) const {
+  auto storage = std::make_shared<AlignedBuffer>(size_of(dtype));
+  std::memcpy(storage->as<void>(), element, size_of(dtype));
+  ValueState state;
+  state.defined = true;
+  state.dtype = dtype;
+  state.known = std::shared_ptr<const void>(storage, storage->as<void>());
+  return state;
 }
 
 BufferId Planner::new_buffer(BufferState::Kind kind, size_t bytes) {
@@ -147,14 +204,14 @@ void Planner::define_weights() {
   }
 }
 
-void Planner::plan_block(int block) {
-  for (const Op& op : graph_.blocks[static_cast<size_t>(block)].ops) {
-    if (op.type == "If") {
-      plan_if(op);
-    } else {
-      plan_op(op);
-    }
-  }
+void Planner::plan_block(const Block& block) {
+  for (const Op& op : block.ops) plan_any(op);
+}
+
+void Planner::plan_any(const Op& op) {
+  if (op.type == "If") return plan_if(op);
+  if (op.type == "Loop") return LoopPlanner(*this, op).plan();
+  plan_op(op);
 }
 
 // A branch is chosen while planning; its ops join the list as if they had stood here.
@@ -168,11 +225,10 @@ void Planner::plan_if(const Op& op) {
     fail("its condition is " + std::string(name_of(condition.dtype)) + condition.shape.text() + ", wanted one bool");
   }
   const bool chosen = *static_cast<const uint8_t*>(condition.known.get()) != 0;
-  const int block = op.block(chosen ? "then_branch" : "else_branch");
+  const Block& block = graph_.blocks[static_cast<size_t>(op.block(chosen ? "then_branch" : "else_branch"))];
   plan_block(block);
-  const std::vector<int>& results = graph_.blocks[static_cast<size_t>(block)].outputs;
   for (size_t i = 0; i < op.outputs.size(); ++i) {
-    if (op.outputs[i] != kAbsent) value(op.outputs[i]) = value(results[i]);
+    if (op.outputs[i] != kAbsent) value(op.outputs[i]) = value(block.outputs[i]);
   }
 }
 
@@ -236,21 +292,12 @@ void Planner::finish_calls() {
   for (size_t id = 0; id < buffers_.size(); ++id) {
     needed[id] = buffers_[id].kind == BufferState::Kind::output || buffers_[id].kind == BufferState::Kind::state;
   }
-  std::vector<bool> stays(calls_.size(), false);
-  for (size_t i = calls_.size(); i-- > 0;) {
-    const CallState& call = calls_[i];
-    stays[i] = std::any_of(call.writes.begin(), call.writes.end(),
-                           [&](BufferId id) { return needed[static_cast<size_t>(id)]; });
-    if (!stays[i]) continue;
-    for (const BufferId id : call.reads) needed[static_cast<size_t>(id)] = true;
-  }
-  for (size_t i = 0; i < calls_.size(); ++i) {
-    if (!stays[i]) continue;
+  for (CallState& call : keep_needed(std::move(calls_), std::move(needed))) {
     const int at = static_cast<int>(plan_->calls.size());
-    for (const BufferId id : calls_[i].reads) use(id, at);
-    for (const BufferId id : calls_[i].writes) use(id, at);
-    plan_->calls.push_back(std::move(calls_[i].run));
-    plan_->infos.push_back(std::move(calls_[i].info));
+    for (const BufferId id : call.reads) use(id, at);
+    for (const BufferId id : call.writes) use(id, at);
+    plan_->calls.push_back(std::move(call.run));
+    plan_->infos.push_back(std::move(call.info));
   }
 }
 

@@ -33,12 +33,18 @@ struct BufferState {
   std::shared_ptr<const void> data;  // of a constant
 };
 
+// Throws Error(shape) for more elements than any tensor may have.
+void check_elements(const Op& op, const Shape& shape);
+
 // A call with the buffers it touches.
 struct CallState {
   Run run;
   PlannedCall info;
   std::vector<BufferId> reads, writes;
 };
+
+// Those of a list of calls that write what is needed, directly or for another that does.
+std::vector<CallState> keep_needed(std::vector<CallState> calls, std::vector<bool> needed);
 
 class Planner {
  public:
@@ -47,11 +53,13 @@ class Planner {
 
  private:
   friend class OpPlanner;
+  friend class LoopPlanner;
 
   void define_inputs();
   void define_weights();
   void check_input(size_t index) const;
-  void plan_block(int block);
+  void plan_block(const Block& block);
+  void plan_any(const Op& op);
   void plan_if(const Op& op);
   void plan_op(const Op& op);
   void finish_outputs();
@@ -61,6 +69,9 @@ class Planner {
   void finish_arena();
   void forget_weights() const;
 
+  // Memory for what is computed now; refuses where a plan asks for too much of it.
+  std::shared_ptr<const void> new_known(const Op& op, size_t bytes);
+  ValueState known_scalar(DType dtype, const void* element) const;
   BufferId new_buffer(BufferState::Kind kind, size_t bytes);
   BufferId new_constant(std::shared_ptr<const void> data, size_t bytes);
   BufferId buffer_of(ValueState& state);
@@ -79,8 +90,12 @@ class Planner {
   std::vector<BufferState> buffers_;
   std::vector<void*> table_;  // data of the constants by buffer, for calls made while planning
   std::vector<CallState> calls_;
-  std::vector<int> uses_;   // of each value by ops and blocks' outputs
-  size_t known_bytes_ = 0;  // computed while planning
+  std::vector<int> uses_;           // of each value by ops and blocks' outputs
+  std::vector<int64_t> block_ops_;  // of each block, those of the blocks inside it included
+  size_t known_bytes_ = 0;          // computed while planning
+  // Of loops: how many more ops may be unrolled, how often what is being planned runs, how many of them are around it.
+  int64_t unrollable_ = 0, repeats_ = 1;
+  int loop_depth_ = 0;
 };
 
 }  // namespace lrt

@@ -98,21 +98,29 @@ Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(
 // An input is a control input when its value reaches a place where a value decides a shape or a branch.
 void Model::find_control_inputs() {
   std::vector<bool> decides(graph_.values.size(), false);
+  const auto decide = [&](int id) {
+    if (id != kAbsent) decides[static_cast<size_t>(id)] = true;
+  };
+  const auto is_decisive = [&](int id) { return id != kAbsent && decides[static_cast<size_t>(id)]; };
   const auto mark = [&](const Op& op) {
     const uint32_t control = find_op(op.type)->control_inputs;
-    const bool all = std::any_of(op.outputs.begin(), op.outputs.end(),
-                                 [&](int id) { return id != kAbsent && decides[static_cast<size_t>(id)]; });
-    // Of a value's shape nothing but the shape is asked.
-    const bool passes = all && op.type != "Shape" && op.type != "Size";
+    // Of a value's shape nothing but the shape is asked; through blocks each value goes its own way.
+    const bool passes = std::any_of(op.outputs.begin(), op.outputs.end(), is_decisive) && op.type != "Shape" &&
+                        op.type != "Size" && op.type != "Loop";
     for (size_t i = 0; i < op.inputs.size(); ++i) {
-      if (op.inputs[i] != kAbsent && (passes || (control >> i & 1))) decides[static_cast<size_t>(op.inputs[i])] = true;
+      if (passes || (i < 32 && (control >> i & 1))) decide(op.inputs[i]);
     }
-    if (op.type != "If") return;
-    for (const char* name : {"then_branch", "else_branch"}) {
-      const auto& results = graph_.blocks[static_cast<size_t>(op.block(name))].outputs;
+    for (const Attribute& attribute : op.attributes) {
+      if (attribute.kind != Attribute::Kind::block) continue;
+      const Block& block = graph_.blocks[static_cast<size_t>(attribute.ints[0])];
+      const size_t first = block.outputs.size() - op.outputs.size();  // a body gives its condition before the results
+      for (size_t i = 0; i < first; ++i) decide(block.outputs[i]);
       for (size_t i = 0; i < op.outputs.size(); ++i) {
-        if (op.outputs[i] != kAbsent && decides[static_cast<size_t>(op.outputs[i])])
-          decides[static_cast<size_t>(results[i])] = true;
+        const bool carried = i + 2 < block.inputs.size() && is_decisive(block.inputs[i + 2]);
+        if (carried || is_decisive(op.outputs[i])) decide(block.outputs[first + i]);
+      }
+      for (size_t i = 2; i < block.inputs.size(); ++i) {
+        if (is_decisive(block.inputs[i]) || is_decisive(op.outputs[i - 2])) decide(op.inputs[i]);
       }
     }
   };

@@ -279,7 +279,137 @@ void test_step_extremes(const Kernels& kernels) {
 // ---- Arrays ---------------------------------------------------------------------------------------------------
 
 float apply_binary(int kind, float a, float b) {
-  return kind == LRT_ADD ? a + b : kind == LRT_SUB ? a - b : kind == LRT_MUL ? a * b : a / b;
+  switch (kind) {
+    case LRT_ADD:
+      return a + b;
+    case LRT_SUB:
+      return a - b;
+    case LRT_MUL:
+      return a * b;
+    case LRT_DIV:
+      return a / b;
+    case LRT_MIN:
+      return std::min(a, b);
+    case LRT_MAX:
+      return std::max(a, b);
+    default:
+      return a < 0 ? a * b : a;
+  }
+}
+
+float start_of(int kind) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  return kind == LRT_PRODUCT ? 1.0f : kind == LRT_LEAST ? kInfinity : kind == LRT_MOST ? -kInfinity : 0.0f;
+}
+float fold_one(const Kernels& kernels, int kind, float so_far, float x) {
+  switch (kind) {
+    case LRT_SUM:
+      return so_far + x;
+    case LRT_SUM_ABS:
+      return so_far + std::abs(x);
+    case LRT_SUM_SQUARES:
+      return kernels.has_fma ? std::fma(x, x, so_far) : static_cast<float>(static_cast<double>(x) * x) + so_far;
+    case LRT_PRODUCT:
+      return so_far * x;
+    default:
+      return kind == LRT_LEAST ? std::min(so_far, x) : std::max(so_far, x);
+  }
+}
+// Sixteen partial results over j mod 16, then the tree; x's elements are `stride` apart.
+float fold(const Kernels& kernels, int kind, const float* x, int64_t n, int64_t stride) {
+  float lane[16];
+  std::fill(lane, lane + 16, start_of(kind));
+  for (int64_t j = 0; j < n; ++j) lane[j % 16] = fold_one(kernels, kind, lane[j % 16], x[j * stride]);
+  const int join = kind == LRT_SUM_ABS || kind == LRT_SUM_SQUARES ? LRT_SUM : kind;
+  for (int width = 8; width > 0; width /= 2) {
+    for (int j = 0; j < width; ++j) lane[j] = fold_one(kernels, join, lane[j], lane[j + width]);
+  }
+  return lane[0];
+}
+
+void test_reductions(const Kernels& kernels, Hash* hash) {
+  const Floats x = random_floats(9000, 33);
+  for (int kind = 0; kind < LRT_LOG_SUM_EXP; ++kind) {
+    for (int64_t n : {0, 1, 2, 15, 16, 17, 31, 32, 33, 100}) {
+      for (int64_t inner : {1, 2, 15, 16, 17, 40}) {
+        const int64_t outer = 2;
+        Floats y(static_cast<size_t>(outer * inner + 1), kUntouched), expected = y;
+        for (int64_t o = 0; o < outer; ++o) {
+          for (int64_t i = 0; i < inner; ++i) {
+            expected[static_cast<size_t>(o * inner + i)] =
+                fold(kernels, kind, &x[static_cast<size_t>(o * n * inner + i)], n, inner);
+          }
+        }
+        kernels.reduce_f32(kind, x.data(), outer, n, inner, y.data());
+        check(same_bits(y, expected), text("reduce kind, n, inner", kind, n, inner));
+        hash->add(y);
+      }
+    }
+  }
+}
+
+// Against double precision, and side by side against apart.
+void test_softmax(const Kernels& kernels, Hash* hash) {
+  const Floats x = random_floats(2 * 100 * 20, 34, 6.0f);
+  for (int32_t is_log : {0, 1}) {
+    for (int64_t n : {1, 2, 15, 16, 17, 33, 100}) {
+      const int64_t inner = 20;
+      Floats apart(x.size()), row(static_cast<size_t>(n)), alone(static_cast<size_t>(n));
+      const Softmax all{x.data(), apart.data(), 2, n, inner, is_log};
+      kernels.softmax_f32(&all);
+      double worst = 0;
+      bool same = true;
+      for (int64_t place = 0; place < 2 * inner; ++place) {
+        const int64_t first = place / inner * n * inner + place % inner;
+        const auto at = [&](int64_t j) { return static_cast<size_t>(first + j * inner); };
+        double sum = 0;
+        for (int64_t j = 0; j < n; ++j) sum += std::exp(double(row[static_cast<size_t>(j)] = x[at(j)]));
+        const Softmax one{row.data(), alone.data(), 1, n, 1, is_log};
+        kernels.softmax_f32(&one);
+        for (int64_t j = 0; j < n; ++j) {
+          const double value = std::exp(double(x[at(j)])) / sum, exact = is_log ? std::log(value) : value;
+          worst = std::max(worst, std::abs(double(apart[at(j)]) - exact) / (1e-3 + std::abs(exact)));
+          same = same && same_bits({apart[at(j)]}, {alone[static_cast<size_t>(j)]});
+        }
+      }
+      check(worst < (is_log ? 1e-3 : 2e-6), text("softmax log, n", is_log, n));
+      check(same, text("softmax side by side log, n", is_log, n));
+      hash->add(apart);
+    }
+  }
+}
+
+void test_norms(const Kernels& kernels, Hash* hash) {
+  const Floats x = random_floats(300, 35), scale = random_floats(300, 36), bias = random_floats(300, 37);
+  for (int64_t n : {1, 3, 15, 16, 17, 33, 100}) {
+    for (bool centred : {true, false}) {
+      float means[3] = {0, 0, 0}, inverses[3];
+      const Moments moments{x.data(), 3, n, 1e-3f, centred ? means : nullptr, inverses};
+      kernels.moments_f32(&moments);
+      for (int64_t row = 0; row < 3; ++row) {
+        const float* from = x.data() + row * n;
+        double mean = 0, sum = 0;
+        for (int64_t j = 0; centred && j < n; ++j) mean += from[j] / static_cast<double>(n);
+        for (int64_t j = 0; j < n; ++j) sum += (from[j] - mean) * (from[j] - mean);
+        const double inverse = 1 / std::sqrt(sum / static_cast<double>(n) + 1e-3);
+        check(std::abs(means[row] - mean) < 1e-6, text("mean n", n));
+        check(std::abs(inverses[row] - inverse) < 1e-5 * inverse, text("inverse n", n));
+        for (int64_t step : {0, 1}) {
+          Floats y(static_cast<size_t>(n + 1), kUntouched);
+          const Scale work{from, y.data(), n, means[row], inverses[row], scale.data(), bias.data(), step};
+          kernels.scale_f32(&work);
+          bool near = y.back() == kUntouched;
+          for (int64_t j = 0; j < n; ++j) {
+            const auto at = static_cast<size_t>(j * step);
+            const double exact = (from[j] - double(means[row])) * inverses[row] * scale[at] + bias[at];
+            near = near && std::abs(y[static_cast<size_t>(j)] - exact) < 1e-6 * (1 + std::abs(inverses[row]));
+          }
+          check(near, text("scale n, step", n, step));
+          hash->add(y);
+        }
+      }
+    }
+  }
 }
 
 void test_arrays(const Kernels& kernels) {
@@ -299,18 +429,9 @@ void test_arrays(const Kernels& kernels) {
       }
     }
   }
-  for (int64_t n : {0, 1, 2, 15, 16, 17, 31, 32, 33, 100, 1000}) {
-    for (int64_t stride : {1, 3}) {
-      float lane[16] = {0};
-      for (int64_t j = 0; j < n; ++j) lane[j % 16] += a[static_cast<size_t>(j * stride)];
-      for (int width = 8; width > 0; width /= 2) {
-        for (int j = 0; j < width; ++j) lane[j] += lane[j + width];
-      }
-      const float sum = kernels.sum_f32(a.data(), n, stride);
-      check(same_bits({sum}, {lane[0]}), text("sum n, stride", n, stride));
-      hash.add({sum});
-    }
-  }
+  test_reductions(kernels, &hash);
+  test_softmax(kernels, &hash);
+  test_norms(kernels, &hash);
   print_hash(kernels, "arrays", hash);
 }
 

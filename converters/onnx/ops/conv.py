@@ -10,6 +10,11 @@ _AUTO_PADS = ("NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID")
 
 @handler("Conv")
 def conv(node: Node) -> None:
+    node.emit(node.inputs(2, 3), conv_attributes(node))
+
+
+def conv_attributes(node: Node) -> dict[str, Attribute]:
+    """Read the attributes of a convolution."""
     auto_pad = node.text("auto_pad", "NOTSET")
     pads = node.integers("pads")
     if auto_pad not in _AUTO_PADS:
@@ -23,4 +28,4 @@ def conv(node: Node) -> None:
         items = node.integers(name)
         if items is not None:
             attributes[name] = items
-    node.emit(node.inputs(2, 3), attributes)
+    return attributes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...graph import Attribute
 from ..node import Node, handler
 
 
@@ -12,10 +13,14 @@ def matmul(node: Node) -> None:
 
 @handler("Gemm")
 def gemm(node: Node) -> None:
-    attributes = {
+    node.emit(node.inputs(2, 3), gemm_attributes(node))
+
+
+def gemm_attributes(node: Node) -> dict[str, Attribute]:
+    """Read the attributes of Gemm."""
+    return {
         "alpha": node.number("alpha", 1.0),
         "beta": node.number("beta", 1.0),
         "transA": node.integer("transA", 0),
         "transB": node.integer("transB", 0),
     }
-    node.emit(node.inputs(2, 3), attributes)
