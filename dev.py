@@ -144,6 +144,12 @@ def demo(options, rest):
     run(in_venv("lstm-rt"), "demo", *rest)
 
 
+def frameworks(options, rest):
+    """Add torch and Keras to .venv: tests compare with them where they are."""
+    install(["all", "test"], options.werror)
+    run(in_venv("pip"), "install", "--quiet", "torch==2.13.0", "keras>=3.10", *rest)
+
+
 def test(options, rest):
     """C++ tests, then pytest; whatever follows is handed to pytest."""
     install(["all", "test"], options.werror)
@@ -203,13 +209,13 @@ def public_modules():
     return sorted(os.path.relpath(name, ROOT) for name in found)
 
 
-COMMANDS = {"demo": demo, "test": test, "arm": arm, "lint": lint, "format": format_, "bench": bench}
+COMMANDS = {"demo": demo, "test": test, "frameworks": frameworks, "arm": arm, "lint": lint, "format": format_, "bench": bench}
 
 
 def main():
     if sys.version_info < (3, 9):
         sys.exit("lstm_rt needs Python 3.9 or newer; this is {}.".format(sys.version.split()[0]))
-    commands = "\n".join("  {:8}{}".format(name, function.__doc__) for name, function in COMMANDS.items())
+    commands = "\n".join("  {:11}{}".format(name, function.__doc__) for name, function in COMMANDS.items())
     parser = argparse.ArgumentParser(
         description=__doc__,
         epilog="commands:\n" + commands,

@@ -190,6 +190,7 @@ class Graph:
         self.selftests: list[SelfTest] = []
         self.source = Source()
         self.parts: list[Part] = []
+        self.notes: list[str] = []  # what a converter took for granted or left out, for the report
         self._names: set[str] = set()
 
     def reserve(self, names: Iterable[str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 import warnings
@@ -11,33 +10,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-import numpy as np
 import numpy.typing as npt
 
 import lstm_rt._core
-from lstm_rt.errors import ArgumentError, Error, MissingPackageError, UnsupportedModelError
+from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from lstm_rt.converters import Graph, Port, SelfTest
+    from lstm_rt.checks import SourceCheck, StreamCheck
+    from lstm_rt.converters import Graph
     from lstm_rt.model import Model
     from lstm_rt.quantize import Choice
+    from lstm_rt.report import Conversion
 
     Source = Union[str, "os.PathLike[str]", bytes, "ModelProto", object]
 
 _GGUF_MAGIC = b"GGUF"
-
-Arrays = dict[str, npt.NDArray[Any]]
-
-# Self-tests: dims tried where a dim is free and does not look like a batch, values tried for inputs that choose
-# branches or shapes (flags, sample rates), and the number of tests where no input does.
-_FREE_DIMS = (4, 16, 64, 160, 256, 512, 576, 1024, 1)
-_CONTROL_VALUES = (0, 1, 8000, 16000)
-_TESTS = 2
-_SEED = 20240607
-_UNNAMED = re.compile(r"unk__\d+|\?|.*_dynamic_axes_\d+")  # names that exporters make up
-_BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize|streams?)(_|$)", re.IGNORECASE)
 
 
 def convert(
@@ -49,6 +38,8 @@ def convert(
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     quantize: Choice | None = None,
     selftest: bool = True,
+    check: bool = False,
+    check_stream: bool = False,
     **options: Any,
 ) -> Model:
     """Convert a model of another framework, and load it.
@@ -74,6 +65,11 @@ def convert(
         done.
     selftest : bool, default True
         Run the model on a few inputs and keep inputs and outputs in the file, for ``lstm-rt verify``.
+    check : bool, default False
+        Compare with what the source's own framework gives, where that is installed: before weights are quantised.
+        ``model.conversion.check`` says how near it is.
+    check_stream : bool, default False
+        Compare frame by frame with the whole. ``model.conversion.stream_check`` says whether every byte is equal.
     **options : Any
         What the converter of this kind of source takes besides: see `from_keras` and `from_torch`.
 
@@ -108,9 +104,12 @@ def convert(
     >>> model = lstm_rt.convert("vad.onnx", freeze={"sr": 16000})  # doctest: +SKIP
     >>> model = lstm_rt.convert("vad.onnx", quantize={"*": "int8", "head*": "bf16"})  # doctest: +SKIP
     """
-    graph = _graph(source, options, bind=bind, freeze=freeze, shapes=shapes)
-    model = _quantized(graph, quantize, path, selftest=selftest, isa=None)
-    _give_back_free_memory()
+    job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
+    checked = job.check() if check else None
+    model = _quantized(job.graph, quantize, path, selftest=selftest, isa=None)
+    stream_checked = job.check_stream(model) if check_stream else None
+    model._conversion = job.report(checked, stream_checked)
+    job.close()
     return model
 
 
@@ -154,9 +153,10 @@ def load(
     >>> model = lstm_rt.load("vad.gguf")  # doctest: +SKIP
     """
     if not _is_gguf(source):
-        graph = _graph(source, options, bind=bind, freeze=freeze, shapes=shapes)
-        model = _quantized(graph, quantize, None, selftest=False, isa=isa)
-        _give_back_free_memory()
+        job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
+        model = _quantized(job.graph, quantize, None, selftest=False, isa=isa)
+        model._conversion = job.report()
+        job.close()
         return model
     given = {"bind": bind, "freeze": freeze, "shapes": shapes, "quantize": quantize, **options}
     useless = [name for name, option in given.items() if option is not None]
@@ -231,22 +231,58 @@ def _model(source: Any, isa: str | None) -> Model:
     return Model(source, isa=isa)
 
 
-def _graph(
-    source: Source,
-    options: Mapping[str, Any],
-    *,
-    bind: Mapping[str, str] | None,
-    freeze: Mapping[str, npt.ArrayLike] | None,
-    shapes: Mapping[str, Sequence[int | None]] | None,
-) -> Graph:
-    from lstm_rt.converters import Options
+class _Job:
+    """One conversion: the source, the graph made of it, and what can be said of both."""
 
-    if _is_gguf(source):
-        raise ArgumentError("This model is converted already: lstm_rt.load takes it as it is.")
-    given = {name: option for name, option in options.items() if option is not None}
-    graph: Graph = _converter(source, given)(source, **given)
-    Options(bind=bind, freeze=freeze, shapes=shapes).apply(graph)
-    return graph
+    def __init__(
+        self,
+        source: Source,
+        options: Mapping[str, Any],
+        *,
+        bind: Mapping[str, str] | None,
+        freeze: Mapping[str, npt.ArrayLike] | None,
+        shapes: Mapping[str, Sequence[int | None]] | None,
+    ) -> None:
+        from lstm_rt.converters import Options
+
+        if _is_gguf(source):
+            raise ArgumentError("This model is converted already: lstm_rt.load takes it as it is.")
+        self._source = source
+        self._options = {name: option for name, option in options.items() if option is not None}
+        self._converter = _converter(source, self._options)
+        self.graph: Graph = self._converter(source, **self._options)
+        # What it is frozen to has the shape and dtype of the input, which the graph forgets.
+        self._frozen_ports = {
+            self.graph.name(port): port for port in self.graph.inputs if self.graph.name(port) in (freeze or {})
+        }
+        Options(bind=bind, freeze=freeze, shapes=shapes).apply(self.graph)
+
+    def check(self) -> SourceCheck:
+        """Compare with the source framework."""
+        from lstm_rt.checks import check_against_source
+
+        frozen = {name: self.graph.weights[port.value] for name, port in self._frozen_ports.items()}
+        model = _in_memory(self.graph, None)
+        return check_against_source(self.graph, model, self._converter, self._source, frozen, self._options)
+
+    def check_stream(self, model: Model) -> StreamCheck:
+        """Compare frame by frame with the whole."""
+        from lstm_rt.checks import check_stream
+
+        return check_stream(self.graph, model)
+
+    def report(self, check: SourceCheck | None = None, stream_check: StreamCheck | None = None) -> Conversion:
+        """Say what was done."""
+        from lstm_rt.report import report_on
+
+        return report_on(self.graph, check, stream_check)
+
+    def close(self) -> None:
+        """Let go of the graph, and with it of a copy of the weights, which the C library may keep for later."""
+        from lstm_rt import _core
+
+        del self.graph
+        _core.give_back_free_memory()
 
 
 def _converter(source: Source, options: Mapping[str, Any]) -> Any:
@@ -314,13 +350,6 @@ def _in_memory(graph: Graph, isa: str | None) -> Model:
         shutil.rmtree(folder, ignore_errors=True)  # a network file system may keep what is mapped
 
 
-def _give_back_free_memory() -> None:
-    """The graph is gone, and its arrays with it: a copy of the weights, which the C library may keep for later."""
-    from lstm_rt import _core
-
-    _core.give_back_free_memory()
-
-
 def _writer() -> Any:
     try:
         from lstm_rt.converters.gguf_file import write
@@ -331,71 +360,21 @@ def _writer() -> Any:
     return write
 
 
-# ---- Self-tests ----
-
-
 def _add_selftests(graph: Graph, model: Model) -> None:
     """Run a model on made-up inputs, and keep what it gave; where no inputs fit, say so."""
-    controls = set(model.control_inputs)
-    failures: list[Error] = []
-    for control in _CONTROL_VALUES if controls else (0,):
-        for size in _FREE_DIMS:
-            make = _InputMaker(graph, controls, control, size)
-            try:
-                tests = [_selftest(graph, model, make(i)) for i in range(1 if controls else _TESTS)]
-            except Error as error:
-                failures.append(error)
-                continue
-            graph.selftests += tests
-            break
+    from lstm_rt.converters import SelfTest
+    from lstm_rt.trials import Trials
+
+    trials = Trials(graph, model)
+    for trial in trials:
+        inputs = [trial.inputs[graph.name(port)] for port in graph.inputs]
+        graph.selftests.append(SelfTest(inputs, [trial.outputs[graph.name(port)] for port in graph.outputs]))
     if graph.selftests:
         return
-    if all(isinstance(error, UnsupportedModelError) for error in failures):
-        raise failures[0]  # no shape would help
+    if all(isinstance(error, UnsupportedModelError) for error in trials.failures):
+        raise trials.failures[0]  # no shape would help
     warnings.warn(
         "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
-        f"as in shapes={{'x': (1, 16, 40)}}. The last try: {failures[-1]}",
+        f"as in shapes={{'x': (1, 16, 40)}}. The last try: {trials.failures[-1]}",
         stacklevel=5,
     )
-
-
-def _selftest(graph: Graph, model: Model, inputs: Arrays) -> SelfTest:
-    from lstm_rt.converters import SelfTest
-
-    outputs = model.run(inputs)
-    return SelfTest(
-        [inputs[graph.name(port)] for port in graph.inputs],
-        [outputs[graph.name(port)] for port in graph.outputs],
-    )
-
-
-class _InputMaker:
-    """Makes the pseudo-random inputs of self-tests, all free dims being of one size."""
-
-    def __init__(self, graph: Graph, controls: set[str], control: int, size: int) -> None:
-        self._graph = graph
-        self._states = {before for before, _ in graph.bindings}
-        self._controls = controls
-        self._control = control
-        self._size = size
-
-    def __call__(self, number: int) -> Arrays:
-        rng = np.random.default_rng([_SEED, number])
-        return {self._graph.name(port): self._array(port, rng) for port in self._graph.inputs}
-
-    def _array(self, port: Port, rng: np.random.Generator) -> npt.NDArray[Any]:
-        assert port.dtype is not None
-        assert port.shape is not None
-        shape = [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(port.shape)]
-        if self._graph.name(port) in self._controls:
-            return np.full(shape, self._control).astype(port.dtype.numpy)
-        if port.dtype.numpy.kind == "f":
-            return (0.5 * rng.standard_normal(shape)).astype(port.dtype.numpy)
-        return rng.integers(0, 2, shape).astype(port.dtype.numpy)  # a flag, a token, a length
-
-    def _free_dim(self, port: Port, axis: int) -> int:
-        name = port.dim_names[axis] if port.dim_names else ""
-        if name and not _UNNAMED.fullmatch(name):
-            return 1 if _BATCH.search(name) else self._size
-        first_of_many = axis == 0 and len(port.shape or ()) > 1
-        return 1 if first_of_many or port.value in self._states else self._size

@@ -16,6 +16,7 @@ from lstm_rt.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
     from lstm_rt.quantize import Report
+    from lstm_rt.report import Conversion
 
 Array = npt.NDArray[Any]
 
@@ -70,6 +71,7 @@ class Model:
         self._core = _core.Model(bytes(source) if isinstance(source, (bytearray, memoryview)) else source, isa)
         self._inputs = tuple(map(_tensor_info, self._core.inputs()))
         self._outputs = tuple(map(_tensor_info, self._core.outputs()))
+        self._conversion: Optional[Conversion] = None
         self._quantization: Optional[Report] = None
 
     @property
@@ -111,6 +113,11 @@ class Model:
     def weight_bytes(self) -> int:
         """Bytes of all weights in the file."""
         return self._core.weight_bytes()
+
+    @property
+    def conversion(self) -> Optional[Conversion]:
+        """What was mapped to what, where this model was just converted. Files do not keep it."""
+        return self._conversion
 
     @property
     def quantization(self) -> Optional[Report]:

@@ -370,6 +370,8 @@ def gathers() -> Iterator[Case]:
     yield Case("Gather-embedding", "Gather", {"i": words}, [table[words]], {"table": table}, ["table", "i"])
 
 
+import cases_quantized  # noqa: E402  (needs Case)
+
 ALL: list[Case] = [
     *elementwise(),
     *powers(),
@@ -384,4 +386,5 @@ ALL: list[Case] = [
     *shapes_and_views(),
     *gathers(),
     *cases_math.ALL,
+    *cases_quantized.ALL,
 ]

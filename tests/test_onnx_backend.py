@@ -1,64 +1,72 @@
-"""The ONNX project's own tests: every case made of our operations passes, or is refused for a reason listed here."""
+"""The ONNX project's own tests, all of them: each passes, or is refused for a reason that docs/onnx.md lists."""
 
 from __future__ import annotations
 
 import pathlib
 import re
 import warnings
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import onnx
 import onnx.backend.test.loader
-import onnx.version_converter
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import helper, numpy_helper
 from versions import skip_before
 
 import lstm_rt
+import lstm_rt.backend
 
-# Constants become weights when a model is converted.
-SUPPORTED = {"Constant", *lstm_rt.supported_ops()}
-DTYPES = {
-    TensorProto.FLOAT,
-    TensorProto.INT64,
-    TensorProto.INT32,
-    TensorProto.BOOL,
-    TensorProto.UINT8,
-    TensorProto.INT8,
-}
+KINDS = ("node", "simple", "pytorch-converted", "pytorch-operator")
+ENOUGH = 700  # must pass
 RECURRENT = 18
-OLDEST_OPSET = 7
 
-# Cases of dtypes that we have, refused all the same: pattern of the name, words of the message.
-REFUSED = {
-    r"test_Conv3d": "wanted [N, C, W] or [N, C, H, W]",
+# Why a case may be refused: a name, as docs/onnx.md has it, and what the message says.
+REASONS = {
+    "dtypes": r"dtype (string|float16|bfloat16|double|u?int(2|4|16)|uint32|uint64|complex\w+|float\de\w+|float4e2m1)\b",
+    "sequences, maps, optionals": r"not a tensor but a (sequence|optional|map)_type|inner graph: it is not a tensor",
+    "sparse tensors": r"sparse tensors",
+    "data-dependent shapes": r"depends on data",
+    "training": r"training mode",
+    "other domains": r"no such operation of domain",
+    "other operations": r"no such operation\b",
+    "arithmetic on narrow integers": r"is u?int8, wanted",
+    "three spatial axes": r"wanted \[N, C, W\] or \[N, C, H, W\]",
+    "strings": r"Strings and sparse tensors are not supported",
+    "invalid": r"onnx\.checker finds the model invalid|The file is damaged",
+    "opsets before 7": r"opset \d is not supported",
 }
 
+# Operations that may not be missing.
+NAMED = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        Abs Add And ArgMax ArgMin AveragePool BatchNormalization Cast Ceil Celu Clip Concat Constant ConstantOfShape
+        Conv ConvInteger ConvTranspose Cos CumSum DepthToSpace DequantizeLinear Div Dropout DynamicQuantizeLinear Einsum
+        Elu Equal Erf Exp Expand Flatten Floor GRU Gather GatherElements GatherND Gelu Gemm GlobalAveragePool
+        GlobalMaxPool Greater GreaterOrEqual GroupNormalization HardSigmoid HardSwish Identity If InstanceNormalization
+        LSTM LayerNormalization LeakyRelu Less LessOrEqual Log LogSoftmax Loop MatMul MatMulInteger Max MaxPool Mean Min
+        Mish Mod Mul Neg Not OneHot Or PRelu Pad Pow QLinearConv QLinearMatMul QuantizeLinear RMSNormalization RNN Range
+        Reciprocal ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum
+        ReduceSumSquare Relu Reshape Resize Round Scan ScatterElements ScatterND Selu Shape Sigmoid Sign Sin Size Slice
+        Softmax Softplus Softsign SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh ThresholdedRelu Tile TopK Transpose Trilu
+        Unsqueeze Where Xor
+        """,
+    )
+)
 
-def dtypes_of(graph: onnx.GraphProto) -> set[int]:
-    """Element types of a graph's inputs, outputs and constants; 0 for what is no tensor."""
-    found = {v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)}
-    found |= {t.data_type for t in graph.initializer}
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.TENSOR:
-                found.add(attribute.t.data_type)
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                found |= dtypes_of(attribute.g)
-            if node.op_type == "Cast" and attribute.name == "to":
-                found.add(attribute.i)
-    return found
+OUTCOMES: dict[str, str] = {}
 
 
-def ops_of(graph: onnx.GraphProto) -> set[str]:
-    found = set()
-    for node in graph.node:
-        found.add(node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}")
-        for attribute in node.attribute:
-            if attribute.type == onnx.AttributeProto.GRAPH:
-                found |= ops_of(attribute.g)
-    return found
+def load_cases() -> list[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return [case for kind in KINDS for case in onnx.backend.test.loader.load_model_tests(kind=kind)]
+
+
+CASES = load_cases()
 
 
 def model_of(case: Any) -> onnx.ModelProto:
@@ -85,63 +93,26 @@ def data_of(case: Any, model: onnx.ModelProto) -> list[tuple[list[Any], list[Any
     ]
 
 
-def load_cases() -> list[Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = [
-            c
-            for kind in ("node", "simple", "pytorch-converted", "pytorch-operator")
-            for c in onnx.backend.test.loader.load_model_tests(kind=kind)
-        ]
-    return [c for c in found if ops_of(model_of(c).graph) <= SUPPORTED]
+def reason_of(error: lstm_rt.Error) -> str:
+    """The first reason that holds for any problem of a model; what is missing and named is none."""
+    problems = getattr(error, "problems", ()) or (str(error),)
+    for reason, pattern in REASONS.items():
+        for problem in problems:
+            if re.search(pattern, problem) and not is_missing(problem):
+                return reason
+    raise error
 
 
-CASES = load_cases()
+def is_missing(problem: str) -> bool:
+    found = re.search(r"\((\w+), opset \d+\): no such operation", problem)
+    return bool(found) and found[1] in NAMED  # type: ignore[index]
 
 
-def reason_to_refuse(case: Any, model: onnx.ModelProto) -> str | None:
-    if not dtypes_of(model.graph) <= DTYPES:
-        return ""
-    return next((words for pattern, words in REFUSED.items() if re.match(pattern, case.name)), None)
-
-
-def opset_of(model: onnx.ModelProto) -> int:
-    return max(int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx"))
-
-
-def assert_refused(case: Any, model: onnx.ModelProto, words: str) -> None:
-    with pytest.raises(lstm_rt.Error) as caught:
-        lstm_rt.load(model)(*data_of(case, model)[0][0])
-    assert words in str(caught.value)
-
-
-def modernised(model: onnx.ModelProto) -> onnx.ModelProto | None:
-    """A model of an old opset brought to a newer one, as the refusal advises; None where onnx itself cannot."""
-    try:
-        newer = onnx.version_converter.convert_version(model, 13)
-    except RuntimeError:
-        return None
-    newer.ir_version = 8  # it leaves the old one, which wants weights among the inputs
-    return newer
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Any) -> None:
-    original = model = model_of(case)
-    if opset_of(model) < OLDEST_OPSET:
-        assert_refused(case, model, "version_converter")
-        newer = modernised(model)
-        if newer is None:
-            return
-        model = newer
-    refusal = reason_to_refuse(case, model)
-    if refusal is not None:
-        assert_refused(case, model, refusal)
-        return
-    loaded = lstm_rt.load(model)
-    for inputs, outputs in data_of(case, original):
-        found = loaded(*[np.asarray(i) for i in inputs])
-        found = found if isinstance(found, tuple) else (found,)
+def check(case: Any) -> None:
+    model = model_of(case)
+    rep = lstm_rt.backend.prepare(model)
+    for inputs, outputs in data_of(case, model):
+        found = rep.run([np.asarray(i) for i in inputs])
         assert len(found) == len(outputs)
         for got, wanted in zip(found, outputs):
             wanted = np.asarray(wanted)
@@ -150,8 +121,67 @@ def test_case(case: Any) -> None:
             np.testing.assert_allclose(got, wanted, rtol=case.rtol, atol=case.atol)
 
 
-def test_all_recurrent_cases_are_there_and_none_is_refused() -> None:
-    recurrent = [c for c in CASES if ops_of(model_of(c).graph) & {"LSTM", "GRU", "RNN"}]
-    assert not [c.name for c in recurrent if reason_to_refuse(c, model_of(c)) is not None]
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_case(case: Any, record_property: Any) -> None:
+    try:
+        check(case)
+        outcome = "passed"
+    except lstm_rt.Error as error:
+        outcome = reason_of(error)
+    OUTCOMES[case.name] = outcome
+    record_property("onnx_backend", outcome)
+
+
+def test_enough_cases_pass() -> None:
+    if len(OUTCOMES) < len({case.name for case in CASES}):
+        pytest.skip("not all cases were run")
+    skip_before("onnx", (1, 23), f"has {len(CASES)} cases")
+    assert Counter(OUTCOMES.values())["passed"] >= ENOUGH
+
+
+def test_no_recurrent_case_is_refused() -> None:
+    recurrent = [c.name for c in CASES if {n.op_type for n in model_of(c).graph.node} & {"LSTM", "GRU", "RNN"}]
+    assert {OUTCOMES.get(name, "passed") for name in recurrent} <= {"passed"}
     skip_before("onnx", (1, 20), f"brings {len(recurrent)} of these {RECURRENT} cases")
     assert len(recurrent) >= RECURRENT
+
+
+def test_the_reasons_are_documented() -> None:
+    page = pathlib.Path(__file__).parents[1].joinpath("docs", "onnx.md").read_text()
+    assert [reason for reason in REASONS if f"| {reason} |" not in page] == []
+
+
+# ---- The interface ----
+
+
+def test_nodes_run_by_themselves() -> None:
+    x = np.array([[-1.0, 2.0]], np.float32)
+    node = helper.make_node("Clip", ["x", "", "high"], ["y"])
+    (y,) = lstm_rt.backend.run_node(node, [x, np.float32(1)])
+    np.testing.assert_array_equal(y, [[-1, 1]])
+    (y,) = lstm_rt.backend.run_node(
+        helper.make_node("Relu", ["x"], ["y"]), {"x": x}, outputs_info=[(x.dtype, x.shape)], opset_version=13
+    )
+    np.testing.assert_array_equal(y, [[0, 2]])
+
+
+def test_models_run_with_arrays_in_order_or_by_name() -> None:
+    case = next(case for case in CASES if case.name == "test_lstm_defaults")
+    ((inputs, outputs),) = data_of(case, case.model)
+    names = [i.name for i in case.model.graph.input]
+    for given in (inputs, dict(zip(names, inputs))):
+        found = lstm_rt.backend.run_model(case.model, given)
+        np.testing.assert_allclose(found.Y_h, outputs[0], rtol=1e-3)  # type: ignore[attr-defined]
+    with pytest.raises(lstm_rt.ArgumentError, match="takes 3 arrays, 1 were given"):
+        lstm_rt.backend.run_model(case.model, inputs[0])
+
+
+def test_devices_and_compatibility() -> None:
+    assert lstm_rt.backend.supports_device("CPU:0")
+    assert not lstm_rt.backend.supports_device("CUDA")
+    case = next(case for case in CASES if case.name == "test_relu")
+    assert lstm_rt.backend.is_compatible(case.model)
+    with pytest.raises(lstm_rt.ArgumentError, match="no device 'CUDA'"):
+        lstm_rt.backend.prepare(case.model, "CUDA")
+    other = helper.make_model(helper.make_graph([helper.make_node("Foo", ["x"], ["y"])], "g", [], []))
+    assert not lstm_rt.backend.is_compatible(other)

@@ -73,6 +73,23 @@ def test_a_row_of_a_batch_is_that_row_alone(name: str) -> None:
             assert_same_bytes(together.take([row], axis), alone, f"row {row} of {batch}")
 
 
+# Weights large enough that every other step takes R h before W x: of one block and term, of several, and with a rest.
+TURNED = [(130, 130), (300, 20), (7, 200), (64, 257)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("precision", [None, "bf16", "int8", "int8x16", "int4"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_turned_steps(kind: str, precision: str | None, threads: int) -> None:
+    for inputs, hidden in TURNED:
+        layer = Recurrent(kind, inputs, hidden, linear_before_reset=int(kind == "GRU"))
+        model = lstm_rt.load(layer.model(outputs=["Y"]), quantize=precision)
+        x = layer.feeds(6, 1)["X"]
+        stream = model.stream(threads=threads)
+        steps = np.concatenate([stream.step(frame) for frame in cut(x, [1] * 6, 0)])
+        assert_same_bytes(steps, model(x), f"{inputs} inputs, {hidden} units")
+
+
 STACK = [Recurrent("LSTM", 7, 20), Recurrent("GRU", 20, 33, seed=1), Recurrent("RNN", 33, 9, seed=2)]
 BIND = {"h0": "h0_out", "c0": "c0_out", "h1": "h1_out", "h2": "h2_out"}
 

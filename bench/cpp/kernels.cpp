@@ -155,7 +155,7 @@ void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64
   const double ns = nanoseconds([&] {
     t.quantize(kernels);
     kernels.lstm_step(&step);
-    std::swap(step.h_out, const_cast<float*&>(step.h_in));
+    std::swap(step.h_out, const_cast<float*&>(step.x));
     if (alternate) step.backwards ^= 1;
   });
   t.print(alternate ? "lstm to and fro" : "lstm", ns);
@@ -167,6 +167,8 @@ void bench_gru(const Kernels& kernels, WeightFormat format, int64_t size, int64_
                t.sums.get(),
                t.vectors * 16,
                t.c.get(),
+               t.h.get(),
+               size,
                t.h.get(),
                size,
                t.out.get(),
@@ -181,6 +183,7 @@ void bench_gru(const Kernels& kernels, WeightFormat format, int64_t size, int64_
     t.quantize(kernels);
     kernels.gru_step(&step);
     std::swap(step.h_out, const_cast<float*&>(step.h_in));
+    step.x = step.h_in;
     if (alternate) step.backwards ^= 1;
   });
   t.print(alternate ? "gru to and fro" : "gru", ns);

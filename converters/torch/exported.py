@@ -10,12 +10,13 @@ from functools import partial
 from typing import Callable
 
 from ..builder import Builder
-from ..graph import Graph, Source, Value
+from ..graph import MAX_RANK, Graph, Source, Value
 from ..problems import Problems, Refusal
 from ..registry import converter_version
 from . import aten  # noqa: F401  (registers the handlers)
 from .archive import Archive
 from .archive import Source as File
+from .memory import Memory, functional
 from .naming import input_names, output_names
 from .node import Node, Sym, find_handler
 from .schema import Meta, Tree
@@ -64,7 +65,8 @@ class Importer:
     def __init__(self, archive: Archive) -> None:
         self.build = Builder(Graph())
         self.problems = Problems()
-        self.used: set[str] = set()  # names that some node or output asks for
+        self.used: dict[str, int] = {}  # names that nodes or outputs ask for, and the number of the last that does
+        self.makers: dict[str, str] = {}  # names of tensors, and the target of the node they are outputs of
         self.carried: dict[str, str] = {}  # tensors that are a layer's last state, and the tensor with its first
         self._archive = archive
         self._module = archive.program["graph_module"]
@@ -74,6 +76,7 @@ class Importer:
         self._names: dict[Value, str] = {}
         self._symbols: dict[str, Sym] = {}
         self._lost: set[str] = set()  # what could not be made, so that what uses it is not reported too
+        self.memory = Memory()
         self._made: dict[tuple[object, ...], Value] = {}
         self._fed: list[str] = []
 
@@ -126,12 +129,13 @@ class Importer:
 
     def run(self) -> None:
         """Import the whole program."""
-        self.used.update(_names_used(self._graph))
         signature = self._module["signature"]
-        self._inputs(list(signature["input_specs"]))
         nodes = list(self._graph["nodes"])
-        for index, tree in enumerate(nodes):
-            self._node(tree, nodes[index + 1 :])
+        for number, part in enumerate([*(tree["inputs"] for tree in nodes), self._graph["outputs"]]):
+            self.used.update(dict.fromkeys(_names_in(part), number))
+        self._inputs(list(signature["input_specs"]))
+        for number, tree in enumerate(nodes):
+            self._node(tree, number)
         self._outputs(list(signature["output_specs"]))
 
     def _inputs(self, specs: list[Tree]) -> None:
@@ -158,31 +162,38 @@ class Importer:
         if tag != "as_tensor":
             raise Refusal("it is not a tensor but a number. Give the example as a number that is fixed, or a tensor.")
         meta = self.meta(name)
-        meta.rank  # refuses too many dims
+        if meta.rank > MAX_RANK:
+            raise Refusal(f"{meta.rank} dims are too many. At most {MAX_RANK} are supported.")
         graph = self.build.graph
         value = graph.add_input(name, meta.dtype, meta.shape, meta.dim_names)
         self.define(name, value)
 
     def _weight(self, name: str, full: str, table: str) -> None:
         graph = self.build.graph
-        self.meta(name).dtype
         value = graph.add_weight(graph.unique(full), self._archive.tensor(table, full))
         self.define(name, value)
 
-    def _node(self, tree: Tree, rest: list[Tree]) -> None:
+    def _node(self, tree: Tree, number: int) -> None:
         target = tree["target"].text().replace("torch.ops.", "", 1)
-        node = Node(tree, self, target)
-        name = tree.get("name", "").item or next(iter(node.output_names()), target)
-        place = _place(tree)
-        self._attempt(f"node {name!r} ({target}){place}", node.output_names(), partial(self._handle, node, name))
+        in_place = functional(target)
+        node = Node(tree, self, in_place or target)
+        outputs = node.output_names()
+        self.makers.update(dict.fromkeys(outputs, target))
+        name = tree.get("name", "").item or next(iter(outputs), target)
+        where = f"node {name!r} ({target}){_place(tree)}"
+        self._attempt(where, outputs, partial(self._handle, node, str(name), number, bool(in_place)))
 
-    def _handle(self, node: Node, name: str) -> None:
+    def _handle(self, node: Node, name: str, number: int, in_place: bool) -> None:
         handle = find_handler(node.target)
         if handle is None:
             raise Refusal("no such operation. docs/pytorch-export.md lists those there are. Write it with those.")
-        self.build.part(str(name), node.target)
+        changed = self.memory.change(node, self.used, number) if in_place else ""
+        self.build.part(name, node.target)
         handle(node)
         node.check_all_read()
+        self.memory.note(node)
+        if changed:
+            self.define(changed, self.tensor(node.output_names()[0]))
 
     def _outputs(self, specs: list[Tree]) -> None:
         tensors: list[str] = []
@@ -229,18 +240,16 @@ def _refuse_input() -> None:
     raise Refusal("only tensors are supported. Leave it out of forward.")
 
 
-def _names_used(graph: Tree) -> Iterator[str]:
-    waiting = [tree["inputs"] for tree in graph["nodes"]] + [graph["outputs"]]
+def _names_in(tree: Tree) -> Iterator[str]:
+    """Every name that some part of a program asks for."""
+    waiting = [tree.item]
     while waiting:
-        tree = waiting.pop()
-        if isinstance(tree.item, list):
-            waiting += list(tree)
-        elif isinstance(tree.item, dict):
-            parts = tree.mapping()
-            waiting += parts.values()
-            name = parts.get("name", parts.get("as_name"))
-            if name is not None and isinstance(name.item, str):
-                yield name.item
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            waiting += item.values()
+            yield from (item[key] for key in ("name", "as_name") if isinstance(item.get(key), str))
 
 
 def _place(tree: Tree) -> str:

@@ -1,4 +1,4 @@
-"""What inputs and outputs are called: inputs as forward calls them, outputs by their place, or by the state they carry on."""
+"""The names of inputs, as forward calls them, and of outputs: by their place, or by the state they carry on."""
 
 from __future__ import annotations
 

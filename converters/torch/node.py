@@ -135,7 +135,11 @@ class Node:
 
     def is_tensor(self, name: str) -> bool:
         """Whether an argument is a tensor, not a number."""
-        return self.has(name) and self._present(name) and "as_tensor" in self._unwrapped(name)[1]
+        return self.has(name) and "as_tensor" in self._unwrapped(name)[1]
+
+    def comes_from(self, name: str, target: str) -> bool:
+        """Whether a tensor is an output of a node whose target begins so."""
+        return self._importer.makers.get(self._tensor_name(name), "").startswith(target)
 
     def shape_of(self, value: Value) -> tuple[int | None, ...]:
         """The dims that are said of a value that is a tensor of the program, None where free."""
@@ -171,6 +175,10 @@ class Node:
         if not -max(rank, 1) <= item < max(rank, 1):
             self.refuse(f"axis {item} is not one of {rank}. The program is damaged.")
         return item % max(rank, 1)
+
+    def argument_name(self, name: str) -> str:
+        """What the program calls a tensor."""
+        return self._tensor_name(name)
 
     # ---- Numbers ----
 

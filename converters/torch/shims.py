@@ -21,11 +21,14 @@ def exporting() -> Iterator[None]:
     import torch
     from torch.fx.experimental import _config
 
+    from .packing import packing
+
     with _lock, contextlib.ExitStack() as stack:
         # Dims of 1 in the example are free like others.
         stack.enter_context(_config.patch(backed_size_oblivious=True))
         for kind in _KINDS:
             stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
+        stack.enter_context(packing())
         yield
 
 

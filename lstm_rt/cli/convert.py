@@ -2,6 +2,7 @@
 
 import errno
 import warnings
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -12,6 +13,7 @@ from rich.text import Text
 import lstm_rt
 from lstm_rt.cli import options, ui
 from lstm_rt.cli.options import BindOption, FreezeOption, JsonOption, QuantizeOption, ShapeOption
+from lstm_rt.report import streaming_of
 
 if TYPE_CHECKING:
     from lstm_rt.quantize import Report
@@ -21,6 +23,10 @@ EXAMPLES = (
     ("lstm-rt convert model.onnx", "Write model.gguf beside it"),
     ("lstm-rt convert silero_vad.onnx vad.gguf --freeze sr=16000", "Fix an input for good"),
     ("lstm-rt convert model.onnx small.gguf --quantize int8 --quantize '/scores/*=bf16'", "One byte a weight, or two"),
+    (
+        "lstm-rt convert model.onnx --check --check-stream",
+        "Prove that it gives what the source gives",
+    ),
     ("lstm-rt convert gru.onnx --shape X=?x1x40 --bind h0=h0_out", "Fix a batch; name what carries state"),
 )
 
@@ -38,6 +44,12 @@ def command(
     selftest: Annotated[
         bool, typer.Option(help="Keep a few inputs and outputs in the file, for `lstm-rt verify`.")
     ] = True,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with what the source's own framework gives, where it is installed.")
+    ] = False,
+    check_stream: Annotated[
+        bool, typer.Option("--check-stream", help="Prove that frame by frame gives the bytes of the whole.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Convert a trained model into the one .gguf file that is deployed.
@@ -58,6 +70,8 @@ def command(
             shapes=options.shapes(shape),
             quantize=options.quantize(quantize),
             selftest=selftest,
+            check=check,
+            check_stream=check_stream,
         )
         result = _describe(model, source, path)
     result["warnings"] = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
@@ -65,6 +79,9 @@ def command(
         ui.print_json(result)
     else:
         _show(result)
+    failed = [key for key in ("check", "stream_check") if result[key] and not result[key]["passed"]]
+    if failed:
+        raise typer.Exit(1)
 
 
 def _describe(model: lstm_rt.Model, source: str, path: Path) -> dict[str, Any]:
@@ -77,6 +94,32 @@ def _describe(model: lstm_rt.Model, source: str, path: Path) -> dict[str, Any]:
         "bindings": model.bindings,
         "selftests": model.verify(),
         "quantization": None if model.quantization is None else _describe_report(model.quantization),
+        **_describe_conversion(model),
+    }
+
+
+def _describe_conversion(model: lstm_rt.Model) -> dict[str, Any]:
+    conversion = model.conversion
+    assert conversion is not None  # it was just converted
+    check, stream = conversion.check, conversion.stream_check
+    return {
+        "framework": conversion.framework,
+        "parts": [asdict(part) for part in conversion.parts],
+        "notes": list(conversion.notes),
+        "inputs": [_describe_port(port) for port in model.inputs],
+        "outputs": [_describe_port(port) for port in model.outputs],
+        "stream": asdict(streaming_of(model, {})),
+        "check": check and {**asdict(check), "passed": check.passed},
+        "stream_check": stream and {**asdict(stream), "passed": stream.passed},
+    }
+
+
+def _describe_port(port: lstm_rt.TensorInfo) -> dict[str, Any]:
+    return {
+        "name": port.name,
+        "shape": port.shape,
+        "dim_names": port.dim_names,
+        "dtype": port.dtype and str(port.dtype),
     }
 
 
@@ -90,6 +133,10 @@ def _describe_report(report: "Report") -> dict[str, Any]:
 
 def _show(result: dict[str, Any]) -> None:
     rows = [
+        ("from", result["framework"]),
+        ("parts", _parts(result["parts"])),
+        ("takes", _ports(result["inputs"])),
+        ("gives", _ports(result["outputs"])),
         ("size", f"{ui.size(result['source_bytes'])} → {ui.size(result['target_bytes'])}"),
         ("parameters", ui.count(result["parameters"])),
     ]
@@ -98,12 +145,47 @@ def _show(result: dict[str, Any]) -> None:
     rows.append(
         ("self-tests", f"{result['selftests']}, kept in the file and replayed" if result["selftests"] else "none")
     )
+    stream = result["stream"]
+    rows.append(("streams", stream["how"] if stream["streams"] is not False else "no; lstm-rt inspect says why"))
+    rows += [("note", note) for note in result["notes"]]
     ui.console.print(f"[bold green]✓[/] {result['target']}", soft_wrap=True)
     ui.console.print(ui.facts(rows))
+    if result["check"]:
+        _show_check(result["check"])
+    if result["stream_check"]:
+        _show_stream_check(result["stream_check"])
     if result["quantization"]:
         _show_report(result["quantization"])
     for warning in result["warnings"]:
         ui.note(f"note: {warning}")
+
+
+def _parts(parts: list[dict[str, Any]]) -> str:
+    """Sum up what was mapped: how many parts of each kind, the most frequent first."""
+    kinds = Counter(part["kind"] for part in parts)
+    return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
+
+
+def _ports(ports: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{port['name']} {ui.dims(port['shape'], port['dim_names'])}" for port in ports)
+
+
+def _show_check(check: dict[str, Any]) -> None:
+    if not check["runs"]:
+        ui.console.print(Text(f"✗ not compared with the source: {check['why_not']}", "red"), soft_wrap=True)
+        return
+    mark = "[bold green]✓[/]" if check["passed"] else "[bold red]✗[/]"
+    ui.console.print(f"{mark} compared with {check['runtime']}; allowed is {check['tolerance']:g} of the largest value")
+    shown = ui.table("output", ">largest difference", ">largest value")
+    for difference in check["differences"]:
+        shown.add_row(Text(difference["output"]), f"{difference['largest']:.2g}", ui.number(difference["scale"]))
+    ui.console.print(shown)
+
+
+def _show_stream_check(check: dict[str, Any]) -> None:
+    mark = "[bold green]✓[/]" if check["passed"] else "[bold red]✗[/]"
+    steps = f", over {check['steps']} steps" if check["steps"] else ""
+    ui.console.print(mark, Text(check["how"] + steps), soft_wrap=True)
 
 
 def _show_report(report: dict[str, Any]) -> None:

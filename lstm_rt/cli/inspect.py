@@ -1,5 +1,6 @@
 """``lstm-rt inspect``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -12,6 +13,7 @@ import lstm_rt
 from lstm_rt.cli import options, ui
 from lstm_rt.cli.memory import Watch
 from lstm_rt.cli.options import FreezeOption, IsaOption, JsonOption, ShapeOption
+from lstm_rt.report import streaming_of
 
 NAME = "inspect"
 EXAMPLES = (
@@ -55,7 +57,7 @@ def _inspect(
     load = lstm_rt.load  # imported now, not while watched
     watch = Watch()
     model = load(path, isa=isa)
-    streaming = _streaming(model, frozen)
+    streaming = asdict(streaming_of(model, frozen))
     step = _step(model, shapes, frozen)
     memory = {"peak": watch.peak(), "resident": watch.resident(), "packed_weights": model.packed_bytes}
     return {
@@ -91,18 +93,6 @@ def _role(name: str, model: lstm_rt.Model) -> str:
         if name in (before, after):
             return f"state, from {after}" if name == before else f"state, to {before}"
     return ""
-
-
-def _streaming(model: lstm_rt.Model, frozen: dict[str, Any]) -> dict[str, Any]:
-    missing = [name for name in model.control_inputs if name not in frozen]
-    if missing:
-        return {"streams": None, "how": f"add {' '.join(f'--freeze {name}=VALUE' for name in missing)} to see"}
-    try:
-        stream = model.stream(freeze=frozen)
-    except lstm_rt.Error as error:
-        return {"streams": False, "how": str(error)}
-    how = "state carried from outputs to inputs" if model.bindings else "state kept inside its layers"
-    return {"streams": True, "how": how, "takes": stream.inputs, "gives": stream.outputs}
 
 
 def _step(model: lstm_rt.Model, shapes: dict[str, tuple[Any, ...]], frozen: dict[str, Any]) -> dict[str, Any]:

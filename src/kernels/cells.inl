@@ -51,13 +51,28 @@ LRT_INLINE void for_all_units(int64_t rows, int64_t hidden, Body body) {
 // Rows whose gate sums are held between product and cell.
 constexpr int64_t kBlockRows = 24;
 
-// The recurrent product of one step, group by group, with the cell behind it while the sums are still in L1.
-// start(group, row, rows, sums, &stride) says where the sums of those rows begin; cell(sums, units) ends them.
-template <class F, int Gates, class Step, class Start, class Cell>
-LRT_INLINE void step(const Step& s, Start start, Cell cell) {
+// The sums of one vector with the terms of another product added, each behind the one before.
+template <class F>
+LRT_INLINE V with_terms(const Terms& terms, V sum, int64_t column) {
+  const Panels& w = *terms.w;
+  const ProductRows row = product_rows(w, nullptr, 0, terms.quantized);
+  const V step = broadcast(terms.quantized ? row_scale_at(row.data).step : 0.0f);
+  const float* scales = w.scales ? w.scales + column : nullptr;
+  const float* term = terms.data + column;
+  for (int64_t left = lrt_terms(w.format, w.k); left > 0; --left, term += terms.stride) {
+    sum = F::plus(sum, load(term), scales, step);
+  }
+  return sum;
+}
+
+// The product of one step, group by group, with the cell behind it while the sums are still in L1.
+// start(group, row, rows, sums, &stride) says where the sums of those rows begin; add(format, vector, sum) adds terms that were
+// kept apart to the sums of one vector; cell(sums, units) ends them.
+template <class F, int Gates, class Step, class Start, class Add, class Cell>
+LRT_INLINE void step(const Step& s, Start start, Add add_terms, Cell cell) {
   alignas(64) float sums[kBlockRows * kMaxGroup * LRT_LANES];
-  const Panels& w = *s.r;
-  const ProductRows h = product_rows(w, s.h_in, s.h_in_stride, s.quantized);
+  const Panels& w = *s.w;
+  const ProductRows h = product_rows(w, s.x, s.x_stride, s.quantized);
   for_groups(w, s, [&](const Group& group) {
     const int64_t width = group.vectors * LRT_LANES, panel = group.first / Gates;
     int64_t rows;
@@ -66,6 +81,7 @@ LRT_INLINE void step(const Step& s, Start start, Cell cell) {
       Walk walk = walk_group(w, group, h.stride, 0, width);
       const float* from = start(group, row, rows, sums, &walk.start_stride);
       group_product<F>(walk, group, h.data + row * h.stride, from, sums, LRT_LANES, group.vectors, rows);
+      for (int v = 0; s.terms && v < group.vectors; ++v) add_terms(F(), group.first + v, sums + v * LRT_LANES);
       for (int64_t r = 0; r < rows; ++r) {
         for (int p = 0; p < group.vectors / Gates; ++p) {
           cell(sums + r * width + p * Gates * LRT_LANES, units_at(row + r, panel + p, s.hidden));
@@ -80,19 +96,24 @@ void lstm_step(const LstmStep* s) {
     *stride = s->gate_stride;
     return s->gates + row * s->gate_stride + group.first * LRT_LANES;
   };
+  const auto add_terms = [s](auto format, int64_t vector, float* sum) {
+    store(sum, with_terms<decltype(format)>(*s->terms, load(sum), vector * LRT_LANES));
+  };
   const auto cell = [s](const float* sum, Units u) {
     V c = load_lanes(s->c_in + u.row * s->c_in_stride + u.unit, u.lanes);
     const V h = lstm_unit(load(sum), load(sum + 16), load(sum + 32), load(sum + 48), c, &c);
     store_lanes(s->c_out + u.row * s->c_out_stride + u.unit, c, u.lanes);
     store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h, u.lanes);
   };
-  with_format(s->r->format, [&](auto format) { step<decltype(format), 4>(*s, start, cell); });
+  with_format(s->w->format, [&](auto format) { step<decltype(format), 4>(*s, start, add_terms, cell); });
 }
 
 void gru_step(const GruStep* s) {
-  // The recurrent sum of n stays apart from its input sum: it starts at its own bias.
+  // The recurrent sum of n stays apart from its input sum: it starts at its own bias. Where the walk is over W, it is kept
+  // in place of its first term.
   const auto start = [s](const Group& group, int64_t row, int64_t rows, float* sums, int64_t* stride) -> const float* {
     *stride = group.vectors * LRT_LANES;
+    if (s->terms) return s->gates + group.first * LRT_LANES;
     float* sum = sums;
     for (int64_t r = 0; r < rows; ++r) {
       const float* gates = s->gates + (row + r) * s->gate_stride + group.first * LRT_LANES;
@@ -105,13 +126,20 @@ void gru_step(const GruStep* s) {
     }
     return sums;
   };
+  const auto add_terms = [s](auto format, int64_t vector, float* sum) {
+    const int64_t column = vector * LRT_LANES;
+    const bool apart = vector % 3 == 2;
+    const V from = load(apart ? s->rbias_n + vector / 3 * LRT_LANES : sum);
+    store(apart ? s->terms->data + column : sum, with_terms<decltype(format)>(*s->terms, from, column));
+  };
   const auto cell = [s](const float* sum, Units u) {
-    const float* x_n = s->gates + u.row * s->gate_stride + u.panel * 48 + 32;
+    const float* apart = (s->terms ? s->terms->data : s->gates + u.row * s->gate_stride) + u.panel * 48 + 32;
+    const V x_n = load(s->terms ? sum + 32 : apart), h_n = load(s->terms ? apart : sum + 32);
     const V h = load_lanes(s->h_in + u.row * s->h_in_stride + u.unit, u.lanes);
-    const V h_new = gru_unit(load(sum), load(sum + 16), load(x_n), load(sum + 32), h);
+    const V h_new = gru_unit(load(sum), load(sum + 16), x_n, h_n, h);
     store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h_new, u.lanes);
   };
-  with_format(s->r->format, [&](auto format) { step<decltype(format), 3>(*s, start, cell); });
+  with_format(s->w->format, [&](auto format) { step<decltype(format), 3>(*s, start, add_terms, cell); });
 }
 
 // The general cells: each equation as the standard writes it (ONNX LSTM-22, GRU-22, RNN-22).

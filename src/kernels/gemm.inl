@@ -60,7 +60,8 @@ LRT_INLINE Walk walk_group(const Panels& w, const Group& group, int64_t x_stride
           start_stride,
           out_stride,
           w.scales ? w.scales + column : nullptr,
-          w.sums ? w.sums + column : nullptr};
+          w.sums ? w.sums + column : nullptr,
+          0};
 }
 
 // Tiles as wide as the rows leave registers for.
@@ -92,6 +93,13 @@ LRT_INLINE void group_product(const Walk& s, const Group& group, const char* x, 
     return run_any<F, kMaxGroup>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
   }
   run_tiles<F>(s, group, x, start, out, last, vectors, rows);
+}
+
+// The terms of one row's sums. vectors <= Vectors.
+template <class F, int Vectors>
+LRT_INLINE void group_terms(const Walk& s, const Group& group, const char* x, float* out, int vectors) {
+  if (vectors == Vectors) return F::template run<1, Vectors, true>(s, group.data, x, out, out, 0, LRT_LANES);
+  if constexpr (Vectors > 1) group_terms<F, Vectors - 1>(s, group, x, out, vectors);
 }
 
 // f(group) for the groups of a Gemm or a step, from the front or from the back.
@@ -130,9 +138,25 @@ LRT_INLINE void product(const Gemm& g) {
   });
 }
 
+template <class F>
+LRT_INLINE void product_terms(const Gemm& g) {
+  const Panels& w = *g.w;
+  const ProductRows x = product_rows(w, g.x, g.x_stride, g.quantized);
+  for_groups(w, g, [&](const Group& group) {
+    Walk s = walk_group(w, group, x.stride, 0, 0);
+    s.term_stride = g.term_stride;
+    group_terms<F, kMaxGroup>(s, group, x.data, g.out + group.first * LRT_LANES, group.vectors);
+  });
+}
+
 void gemm(const Gemm* g) {
   if (g->rows == 0) return;
-  with_format(g->w->format, [g](auto format) { product<decltype(format)>(*g); });
+  if (g->w->format == LRT_FORMAT_BYTES) return product<Integers<1>>(*g);
+  if (g->w->format == LRT_FORMAT_NIBBLES) return product<Integers<2>>(*g);
+  with_format(g->w->format, [g](auto format) {
+    if (g->term_stride > 0) return product_terms<decltype(format)>(*g);
+    product<decltype(format)>(*g);
+  });
 }
 
 }  // namespace

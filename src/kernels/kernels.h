@@ -21,6 +21,8 @@ typedef enum WeightFormat {
   LRT_FORMAT_INT8,    /* a scale per column; x is brought to 8 bits, row by row */
   LRT_FORMAT_INT8X16, /* the same weights; x is brought to two bytes */
   LRT_FORMAT_INT4,    /* a scale per column and 32 values of k; x is brought to 8 bits */
+  LRT_FORMAT_BYTES,   /* x and the sums are whole numbers: gemm only. No weight is -128 */
+  LRT_FORMAT_NIBBLES, /* the same for any weights: x is taken in two halves */
   LRT_FORMATS
 } WeightFormat;
 
@@ -33,8 +35,8 @@ typedef enum WeightFormat {
    Columns past N and k past K are zero. data is 64-byte aligned. */
 typedef struct Panels {
   const void* data;
-  const float* scales; /* int8: of each column, 16·vectors; else NULL */
-  const int32_t* sums; /* int8: Σ_k w[k, n] of each column; else NULL */
+  const float* scales; /* of weights that are bytes: of each column, 16·vectors; else NULL */
+  const int32_t* sums; /* of weights that are bytes: Σ_k w[k, n] of each column; else NULL */
   int64_t k;
   int64_t vectors; /* ceil(N / 16) */
   int32_t group;   /* vectors per group */
@@ -63,6 +65,10 @@ static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
       return 64 + 2 * lrt_quantized_part(k);
     case LRT_FORMAT_INT4:
       return 64 + lrt_quantized_part(k) + ((k + 31) / 32 * 4 + 63) / 64 * 64;
+    case LRT_FORMAT_BYTES:
+      return lrt_quantized_part(k);
+    case LRT_FORMAT_NIBBLES:
+      return 2 * lrt_quantized_part(k);
     default:
       return 0;
   }
@@ -70,6 +76,8 @@ static inline int64_t lrt_quantized_row(int32_t format, int64_t k) {
 
 /* out[m, n] = start + Σ_k x[m, k]·w[k, n], for m < rows, n < cols (cols ≤ 16·vectors), as the format defines the sum.
    start is bias[n] where bias is given (at least 16·vectors floats), else what out holds (the sum goes on).
+   With BYTES and NIBBLES out is int32 and nothing is added to: out[m, n] = Σ_k (u[m, k] - 128)·w[k, n] or
+   Σ_k u[m, k]·w[k, n], modulo 2^32, where u are the rows that byte_rows was given, from 0 to 255.
    No alignment is asked of x and out. backwards walks the groups from last to first: the same bits, but a matrix that
    does not quite fit a cache is found there half of the time when the direction alternates. */
 typedef struct Gemm {
@@ -86,7 +94,22 @@ typedef struct Gemm {
           last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
   const void* quantized =
       nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
+  /* Where not 0 (one row only), out gets what would be added to start, term by term, as many floats apart: */
+  int64_t term_stride = 0;
 } Gemm;
+
+/* How many terms the sums of a product have, each added to those before. */
+static inline int64_t lrt_terms(int32_t format, int64_t k) {
+  return format == LRT_FORMAT_F32 || format == LRT_FORMAT_BF16 ? (k + 63) / 64 : 1;
+}
+
+/* The terms of one row's product, as a Gemm left them, to be added to sums by somebody else. */
+typedef struct Terms {
+  const Panels* w;
+  float* data;
+  int64_t stride;        /* floats from term to term */
+  const void* quantized; /* of that product */
+} Terms;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
 typedef enum UnaryKind {
@@ -196,12 +219,14 @@ typedef struct Activation {
 /* Cells. Gate sums lie as [rows, panels, G, 16]: the G gates of 16 units side by side, gate_stride floats a row.
    h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
    Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
+/* A step is a product with a cell behind it: sums that are bias + W x go on with x = h and w = R. Or the other way round, where
+   rows is 1: terms holds those of R h, which come after bias + W x. Then the weights that were read last are read first. */
 typedef struct LstmStep {
-  const Panels* r;    /* [H, panels*4*16] */
-  const float* gates; /* bias + W x; read only */
+  const Panels* w;    /* R [H, panels*4*16], or W [I, …] */
+  const float* gates; /* bias + W x, or bias; read only */
   int64_t gate_stride;
-  const float* h_in; /* h of the step before; must not overlap h_out */
-  int64_t h_in_stride;
+  const float* x; /* h of the step before, or x; must not overlap h_out */
+  int64_t x_stride;
   const float* c_in; /* may be c_out */
   int64_t c_in_stride;
   float* h_out;
@@ -211,15 +236,18 @@ typedef struct LstmStep {
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-  int32_t first_group = 0, last_group = 0; /* as Gemm's, of r */
-  const void* quantized = nullptr;         /* rows of h_in */
+  int32_t first_group = 0, last_group = 0; /* as Gemm's, of w */
+  const void* quantized = nullptr;         /* rows of x */
+  const Terms* terms = nullptr;
 } LstmStep;
 
 typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
-  const Panels* r;       /* [H, panels*3*16] */
-  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; read only */
+  const Panels* w;       /* R [H, panels*3*16], or W [I, …] */
+  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; or these without W x; read only */
   int64_t gate_stride;
   const float* rbias_n; /* Rbn, panels*16 floats */
+  const float* x;       /* h_in, or x */
+  int64_t x_stride;
   const float* h_in;
   int64_t h_in_stride;
   float* h_out;
@@ -229,6 +257,7 @@ typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn
   int32_t backwards;
   int32_t first_group = 0, last_group = 0;
   const void* quantized = nullptr;
+  const Terms* terms = nullptr;
 } GruStep;
 
 /* The general cell, after its products: any activations, peepholes, clip, coupled gates. */
@@ -279,6 +308,24 @@ typedef struct RnnCellF32 { /* h = f(sum) */
   Activation f;
 } RnnCellF32;
 
+/* A convolution of one plane: out[l, i] = start + Σ_t w[taps[t].w]·x[l·x_pitch + i + taps[t].x], for l < lines and i < n, as
+   one chain of fused multiply-adds over t. */
+typedef struct Tap {
+  int64_t x, w;
+} Tap;
+typedef struct TapSums {
+  const Tap* taps;
+  int64_t count;
+  const float* w;
+  float start;
+  const float* x;
+  int64_t x_pitch;
+  float* out;
+  int64_t out_pitch;
+  int64_t lines;
+  int64_t n;
+} TapSums;
+
 typedef struct Kernels {
   const char* name; /* "x86_avx2": a feature, never a CPU */
   int32_t has_fma;  /* tables with fused multiply-add all give the same bits */
@@ -297,6 +344,18 @@ typedef struct Kernels {
   void (*unary_f32)(int32_t kind, const float* x, float* y, int64_t n, float alpha, float beta); /* y may be x */
   /* a_step and b_step: 1, or 0 to use the first element throughout */
   void (*binary_f32)(int32_t kind, const float* a, int64_t a_step, const float* b, int64_t b_step, float* y, int64_t n);
+  void (*tap_sums_f32)(const TapSums*);
+  /* Rows of bytes as products with w (BYTES, NIBBLES) read them: u = x ^ flip. `to` as quantize's. */
+  void (*byte_rows)(const Panels* w, const uint8_t* x, int64_t x_stride, int64_t rows, int32_t flip, void* to);
+  /* sums[n] += factor·column_sums[n] - x_sum·w_zeros[n], modulo 2^32; w_zeros may be NULL */
+  void (*correct_sums)(int32_t* sums, int64_t n, const int32_t* column_sums, int32_t factor, const int32_t* w_zeros,
+                       int32_t x_sum);
+  /* out[n] = start[n] + sums[n]·(scales[n]·factor); out may be start */
+  void (*scale_sums)(const int32_t* sums, const float* scales, float factor, const float* start, float* out, int64_t n);
+  /* max(x, 0) and max(-x, 0) over all x; one of them is NaN or infinite where an x is */
+  void (*extent_f32)(const float* x, int64_t n, float* above, float* below);
+  /* to[n] = x[n]/scale to nearest, ties to even, plus zero, between lowest and lowest + 255; a NaN gives lowest */
+  void (*quantize_bytes)(const float* x, int64_t n, float scale, int32_t zero, int32_t lowest, void* to);
   /* [outer, n, inner] to [outer, inner]: 16 partial results over j mod 16, then the fixed tree 8, 4, 2, 1. */
   void (*reduce_f32)(int32_t kind, const float* x, int64_t outer, int64_t n, int64_t inner, float* y);
   void (*softmax_f32)(const Softmax*);

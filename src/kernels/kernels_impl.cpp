@@ -1,6 +1,8 @@
 // The kernels of one instruction set. isa.cmake compiles this file once for each, with LRT_VEC_HEADER naming the header of
 // its vector, LRT_ISA its name and LRT_TABLE the table, which is the only symbol that leaves the object file.
 // C headers only: an inline function of the STL, compiled here for AVX-512, could be the one the linker keeps for all.
+#include <stddef.h>
+
 #include "kernels/kernels.h"
 
 #define LRT_INLINE static inline __attribute__((always_inline))
@@ -21,6 +23,8 @@
 #include "kernels/gemm.inl"
 #include "kernels/cells.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/taps.inl"
+#include "kernels/integers.inl"
 #include "kernels/reduce.inl"
 // clang-format on
 
@@ -30,8 +34,9 @@
 namespace lrt {
 
 extern const Kernels LRT_TABLE;
-const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA, kMaxGroup,     kTileVectors,  quantize,     gemm,
-                           lstm_step,         gru_step,    lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
-                           unary_f32,         binary_f32,  reduce_f32,    softmax_f32,   moments_f32,   scale_f32};
+const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA,    kMaxGroup,     kTileVectors,  quantize,     gemm,
+                           lstm_step,         gru_step,       lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
+                           unary_f32,         binary_f32,     tap_sums_f32,  byte_rows,     correct_sums, scale_sums,
+                           extent_f32,        quantize_bytes, reduce_f32,    softmax_f32,   moments_f32,  scale_f32};
 
 }  // namespace lrt

@@ -13,144 +13,198 @@ struct Walk {
   int64_t start_stride, out_stride;
   const float* scales;  // of the group's columns; int8 only, as are
   const int32_t* sums;
+  int64_t term_stride;
 };
 
 // run<Rows, Vectors>(walk, w, x, start, out, column, last) makes a tile: of the last vector `last` lanes are wanted, and
-// `column` counts from the group's first.
+// `column` counts from the group's first. With Apart it leaves the terms in out, unadded. plus(from, term, scales, step)
+// adds one: a format with a scale left to be multiplied has it fused with the addition.
 // Not inlined: every format has dozens of tiles, and each has several callers.
 LRT_INLINE const float* floats_at(const char* p) { return reinterpret_cast<const float*>(p); }
 LRT_INLINE const int8_t* bytes_at(const char* p) { return reinterpret_cast<const int8_t*>(p); }
 
-// to(vector) = f(vector, start) for one row of a tile.
-template <int Vectors, class F>
-LRT_INLINE void finish_row(const float* from, float* to, int last, F f) {
+// to(vector) = from(vector) plus term(vector), or the term alone, for one row of a tile. `scales` are those of its columns.
+template <class Format, bool Apart, int Vectors, class Term>
+LRT_INLINE void finish_row(const float* from, float* to, const float* scales, V step, int last, Term term) {
   LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const int64_t at = v * LRT_LANES;
     const int lanes = v == Vectors - 1 ? last : LRT_LANES;
-    store_lanes(to + v * LRT_LANES, f(v, load_lanes(from + v * LRT_LANES, lanes)), lanes);
+    const V value = term(v);
+    store_lanes(to + at, Apart ? value : Format::plus(load_lanes(from + at, lanes), value, scales + at, step), lanes);
   }
 }
 
 // Part of the definition of a sum, not of the blocking: a chain of this length rounds about as well as a pairwise sum.
 constexpr int64_t kBlockK = 64;
 
+// sum += x·w for `Values` values of k, one after the other: w(v, values) gives those of vector v.
+template <int Values, int Rows, int Vectors, class Weights>
+LRT_INLINE void add_lines(V (&sum)[Rows][Vectors], const float* x, int64_t x_stride, Weights w) {
+  V xs[Rows][Values];
+  LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+    LRT_UNROLL for (int k = 0; k < Values; ++k) xs[r][k] = broadcast(x[r * x_stride + k]);
+  }
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    V values[Values];
+    w(v, values);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      LRT_UNROLL for (int k = 0; k < Values; ++k) sum[r][v] = fma(xs[r][k], values[k], sum[r][v]);
+    }
+  }
+}
+
 // A chain of fused multiply-adds from zero over each block of k, added to the sum so far: short chains keep rounding
-// errors small, and the bits do not depend on how rows and vectors are cut into tiles.
+// errors small, and the bits do not depend on how rows and vectors are cut into tiles. add_block(sum, x, end, x_stride)
+// walks on over the lines of one block.
+template <class Format, bool Apart, int Rows, int Vectors, class Block>
+LRT_INLINE void run_blocks(const Walk& s, const char* x_bytes, const float* start, float* out, int last,
+                           Block add_block) {
+  const float* x = floats_at(x_bytes);
+  const int64_t x_stride = s.x_stride / 4;
+  int64_t start_stride = s.start_stride, left = s.k;
+  do {
+    V sum[Rows][Vectors];
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+    }
+    const int64_t block = left < kBlockK ? left : kBlockK;
+    add_block(sum, x, x + block, x_stride);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      finish_row<Format, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
+                                         [&](int v) { return sum[r][v]; });
+    }
+    start = out;  // the sums go on
+    start_stride = s.out_stride;
+    if (Apart) out += s.term_stride;
+    x += block;
+    left -= block;
+  } while (left > 0);
+}
+
 struct F32 {
   static constexpr int accumulators = kAccumulators;
 
-  template <int Rows, int Vectors>
-  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x_bytes, const float* start, float* out,
-                        int64_t, int last) {
+  LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
+
+  template <int Rows, int Vectors, bool Apart = false>
+  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x, const float* start, float* out, int64_t,
+                        int last) {
     const Walk s = walk;
-    const float *w = floats_at(w_bytes), *x = floats_at(x_bytes);
-    const int64_t w_step = s.w_step / 4, x_stride = s.x_stride / 4;
-    int64_t start_stride = s.start_stride, left = s.k;
-    do {
-      V sum[Rows][Vectors];
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+    const float* w = floats_at(w_bytes);
+    const int64_t w_step = s.w_step / 4;
+    const auto add_block = [&w, w_step](auto& sum, const float* at, const float* end, int64_t x_stride) {
+      for (; at != end; ++at, w += w_step) {
+        add_lines<1>(sum, at, x_stride, [w](int v, V* value) { *value = load(w + v * LRT_LANES); });
       }
-      const int64_t block = left < kBlockK ? left : kBlockK;
-      for (const float* end = x + block; x != end; ++x, w += w_step) {
-        V xs[Rows];
-        LRT_UNROLL for (int r = 0; r < Rows; ++r) xs[r] = broadcast(x[r * x_stride]);
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-          const V wv = load(w + v * LRT_LANES);
-          LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(xs[r], wv, sum[r][v]);
-        }
-      }
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        finish_row<Vectors>(start + r * start_stride, out + r * s.out_stride, last,
-                            [&](int v, V from) { return add(from, sum[r][v]); });
-      }
-      start = out;  // the sums go on
-      start_stride = s.out_stride;
-      left -= block;
-    } while (left > 0);
+    };
+    run_blocks<F32, Apart, Rows, Vectors>(s, x, start, out, last, add_block);
   }
 };
 
-// As F32, on weights that are widened on the way.
+// The same sums, of weights that are widened on the way.
 struct Bf16 {
   static constexpr int accumulators = kAccumulators / 2;  // fewer tiles, and yet enough to hide latency
 
-  template <int Rows, int Vectors>
-  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x_bytes, const float* start, float* out, int64_t,
+  LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
+
+  template <int Rows, int Vectors, bool Apart = false>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t,
                         int last) {
     const Walk s = walk;
-    const float* x = floats_at(x_bytes);
-    const int64_t x_stride = s.x_stride / 4;
-    int64_t start_stride = s.start_stride, left = s.k;
-    do {
-      V sum[Rows][Vectors];
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
-      }
-      const int64_t block = left < kBlockK ? left : kBlockK;
-      const float* end = x + block;
-      for (; end - x > 1; x += 2, w += s.w_step) {
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const auto add_block = [&w, &s](auto& sum, const float* at, const float* end, int64_t x_stride) {
+      for (; end - at > 1; at += 2, w += s.w_step) {
+        add_lines<2>(sum, at, x_stride, [w](int v, V* values) {
           const Bytes pair = load_bytes(w + v * 64);
-          const V even = widen_low(pair), odd = widen_high(pair);
-          LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-            sum[r][v] = fma(broadcast(x[r * x_stride]), even, sum[r][v]);
-            sum[r][v] = fma(broadcast(x[r * x_stride + 1]), odd, sum[r][v]);
-          }
-        }
+          values[0] = widen_low(pair);
+          values[1] = widen_high(pair);
+        });
       }
-      for (; x != end; ++x, w += s.w_step) {  // the last of an odd k
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-          const V even = widen_low(load_bytes(w + v * 64));
-          LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(broadcast(x[r * x_stride]), even, sum[r][v]);
-        }
-      }
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        finish_row<Vectors>(start + r * start_stride, out + r * s.out_stride, last,
-                            [&](int v, V from) { return add(from, sum[r][v]); });
-      }
-      start = out;
-      start_stride = s.out_stride;
-      left -= block;
-    } while (left > 0);
+      if (at == end) return;  // else the last of an odd k
+      add_lines<1>(sum, at, x_stride, [w](int v, V* value) { *value = widen_low(load_bytes(w + v * 64)); });
+      w += s.w_step;
+    };
+    run_blocks<Bf16, Apart, Rows, Vectors>(s, x, start, out, last, add_block);
   }
 };
 
-// Exact sums of integers. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+// sum[r][v] = Σ_k q[r][k]·w[k, v], exact. Parts: bytes of an activation, 1 or 2; each is a row of its own to the loop.
+template <int Rows, int Parts, int Vectors>
+LRT_INLINE void sum_bytes(const Walk& s, const char* w, const int8_t* q, int64_t column,
+                          I (&sum)[Rows * Parts][Vectors]) {
+  constexpr int kSums = Rows * Parts;
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const I from = dot_start(s.sums + column + v * LRT_LANES);
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
+  }
+  const int64_t part = lrt_quantized_part(s.k);
+  for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
+    Four xs[kSums];
+    LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
+    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+      const Bytes wv = load_bytes(w + v * 64);
+      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
+    }
+  }
+}
+
+// Exact sums of integers, then scaled.
 template <int Parts>
 struct Int8 {
   static constexpr int accumulators = kIntAccumulators / Parts;
 
-  template <int Rows, int Vectors>
+  LRT_INLINE V plus(V from, V term, const float* scales, V) { return fma(term, load(scales), from); }
+
+  template <int Rows, int Vectors, bool Apart = false>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
-    constexpr int kSums = Rows * Parts;
-    I sum[kSums][Vectors];
-    LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-      const I from = dot_start(s.sums + column + v * LRT_LANES);
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = from;
-    }
-    const int64_t part = lrt_quantized_part(s.k);
-    const int8_t* q = bytes_at(x) + kRowHeader;
-    for (const int8_t* end = q + s.k; q < end; q += 4, w += s.w_step) {
-      Four xs[kSums];
-      LRT_UNROLL for (int r = 0; r < kSums; ++r) xs[r] = broadcast_four(q + r / Parts * s.x_stride + r % Parts * part);
-      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-        const Bytes wv = load_bytes(w + v * 64);
-        LRT_UNROLL for (int r = 0; r < kSums; ++r) sum[r][v] = dot4(sum[r][v], wv, xs[r]);
-      }
-    }
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x) + kRowHeader, column, sum);
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const RowScale& scale = row_scale_at(x + r * s.x_stride);
       const V step = broadcast(scale.step), middle = broadcast(scale.middle);
-      finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last, [&](int v, V from) {
-        const int64_t at = column + v * LRT_LANES;
+      const auto term = [&](int v) {
         V total = to_float(sum[r * Parts][v]);
         if (Parts == 2) total = fma(total, broadcast(255.0f), to_float(sum[r * Parts + Parts - 1][v]));
-        total = fma(total, step, mul(middle, to_float(load_ints(s.sums + at))));
-        return fma(total, load(s.scales + at), from);
-      });
+        return fma(total, step, mul(middle, to_float(load_ints(s.sums + column + v * LRT_LANES))));
+      };
+      finish_row<Int8, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step, last,
+                                       term);
     }
+  }
+};
+
+// As Int8, but its sums are what leaves. Parts 1: an x of -128 meets weights of at least -127, so that no pair of products
+// leaves 16 bits. Parts 2: halves of x, from 0 to 15, meet any byte.
+template <int Parts>
+struct Integers {
+  static constexpr int accumulators = kIntAccumulators / Parts;
+
+  template <int Rows, int Vectors>
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float*, float* out, int64_t column,
+                        int last) {
+    const Walk s = walk;
+    I sum[Rows * Parts][Vectors];
+    sum_bytes<Rows, Parts, Vectors>(s, w, bytes_at(x), column, sum);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      int32_t* to = reinterpret_cast<int32_t*>(out) + r * s.out_stride;
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+        I total = sum[r * Parts][v];
+        if (Parts == 2) {
+          LRT_UNROLL for (int twice = 0; twice < 4; ++twice) total = add(total, total);
+          total = add(total, sum[r * Parts + Parts - 1][v]);
+        }
+        store_int_lanes(to + v * LRT_LANES, total, v == Vectors - 1 ? last : LRT_LANES);
+      }
+    }
+  }
+
+ private:
+  LRT_INLINE void store_int_lanes(int32_t* to, I a, int lanes) {
+    if (lanes == LRT_LANES) return store_ints(to, a);
+    int32_t all[LRT_LANES];
+    store_ints(all, a);
+    __builtin_memcpy(to, all, static_cast<size_t>(lanes) * 4);
   }
 };
 
@@ -168,7 +222,9 @@ struct Int4 {
   static constexpr int accumulators = kIntAccumulators / 2;
   static constexpr int kBlock = 32;
 
-  template <int Rows, int Vectors>
+  LRT_INLINE V plus(V from, V term, const float*, V step) { return fma(term, step, from); }
+
+  template <int Rows, int Vectors, bool Apart = false>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
@@ -195,13 +251,13 @@ struct Int4 {
     }
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const V step = broadcast(row_scale_at(x + r * s.x_stride).step);
-      finish_row<Vectors>(start + r * s.start_stride, out + r * s.out_stride, last,
-                          [&](int v, V from) { return fma(sum[r][v], step, from); });
+      finish_row<Int4, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, nullptr, step, last,
+                                       [&](int v) { return sum[r][v]; });
     }
   }
 };
 
-// f(the format as a type).
+// f(the format as a type), of those whose results are floats.
 template <class F>
 LRT_INLINE void with_format(int32_t format, F f) {
   switch (format) {

@@ -18,6 +18,7 @@ class FusedGruCell final : public Cell {
     rbias_at_ = reserve(static_cast<size_t>(panels_ * LRT_LANES));
     w_ = reserve_panels(options.inputs, vectors(), kGates);
     r_ = reserve_panels(options.hidden, vectors(), kGates);
+    turns_ = pays_to_turn();
   }
 
   void pack(float* memory, const CellWeights& weights) const override {
@@ -41,25 +42,25 @@ class FusedGruCell final : public Cell {
   }
 
   void step(const float* packed, const CellStep& s) const override {
-    const Panels r = r_.in(packed);
-    GruStep step{&r,
-                 s.gates,
-                 s.gate_stride,
-                 packed + rbias_at_,
-                 s.h_in.data,
-                 s.h_in.stride,
-                 s.h_out.data,
-                 s.h_out.stride,
-                 options_.hidden,
-                 s.rows,
-                 s.backwards};
-    step_cell(kernels_, step, s.quantized, s.parallel);
+    fused_step(r_.in(packed), packed, s.gates, s.h_in, nullptr, s);
   }
 
  private:
   int64_t vectors() const { return kGates * panels_; }
 
-  PanelPlace r_;
+  void step_turned(const float* packed, const float* x, const Terms& terms, const CellStep& s) const override {
+    fused_step(w_.in(packed), packed, packed + bias_at_, Rows{const_cast<float*>(x), options_.inputs}, &terms, s);
+  }
+
+  void fused_step(const Panels& w, const float* packed, const float* gates, const Rows& x, const Terms* terms,
+                  const CellStep& s) const {
+    GruStep step{&w,          gates,         s.gate_stride, packed + rbias_at_, x.data,          x.stride,
+                 s.h_in.data, s.h_in.stride, s.h_out.data,  s.h_out.stride,     options_.hidden, s.rows,
+                 s.backwards};
+    step.terms = terms;
+    step_cell(kernels_, step, s.quantized, s.parallel);
+  }
+
   size_t rbias_at_ = 0;
 };
 

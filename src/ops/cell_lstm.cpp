@@ -18,6 +18,7 @@ class LstmCell final : public Cell {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     w_ = reserve_panels(options.inputs, vectors(), kGates);
     r_ = reserve_panels(outputs(), vectors(), kGates);
+    turns_ = fused_ && !projects() && pays_to_turn();
     if (options.peephole) peephole_at_ = reserve(static_cast<size_t>(3 * panels_ * LRT_LANES));
     if (!projects()) return;
     projection_ = reserve_panels(options.hidden, vectors_for(outputs()), 1);
@@ -64,12 +65,7 @@ class LstmCell final : public Cell {
 
   void step_units(const float* packed, const CellStep& s) const {
     const Panels r = r_.in(packed);
-    if (fused_) {
-      LstmStep step{
-          &r,           s.gates,        s.gate_stride, s.h_in.data,    s.h_in.stride,   s.c_in.data, s.c_in.stride,
-          s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
-      return step_cell(kernels_, step, s.quantized, s.parallel);
-    }
+    if (fused_) return fused_step(r, s.gates, s.h_in, nullptr, s);
     multiply(kernels_,
              {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
              s.quantized, s.parallel);
@@ -100,6 +96,19 @@ class LstmCell final : public Cell {
     pack_bias_into(memory + zeros_at_, nullptr, n);
   }
 
+  void step_turned(const float* packed, const float* x, const Terms& terms, const CellStep& s) const override {
+    const Panels w = w_.in(packed);
+    fused_step(w, packed + bias_at_, Rows{const_cast<float*>(x), options_.inputs}, &terms, s);
+  }
+
+  void fused_step(const Panels& w, const float* gates, const Rows& x, const Terms* terms, const CellStep& s) const {
+    LstmStep step{
+        &w,           gates,          s.gate_stride, x.data,         x.stride,        s.c_in.data, s.c_in.stride,
+        s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
+    step.terms = terms;
+    step_cell(kernels_, step, s.quantized, s.parallel);
+  }
+
   void pack_peephole(float* memory, const float* p) const {
     const int64_t width = panels_ * LRT_LANES;
     for (int64_t gate = 0; gate < 3; ++gate) {
@@ -110,7 +119,7 @@ class LstmCell final : public Cell {
   }
 
   const bool fused_;
-  PanelPlace r_, projection_;
+  PanelPlace projection_;
   size_t peephole_at_ = 0, zeros_at_ = 0;
 };
 

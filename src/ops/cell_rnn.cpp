@@ -33,9 +33,6 @@ class RnnCell final : public Cell {
                           options_.hidden, s.rows,        options_.clip, options_.activations[0]};
     kernels_.rnn_cell_f32(&cell);
   }
-
- private:
-  PanelPlace r_;
 };
 
 }  // namespace

@@ -48,6 +48,18 @@ DType want_dtype_code(const OpPlan& p, int64_t code) {
   return static_cast<DType>(code);
 }
 
+std::vector<double> known_numbers(const OpPlan& p, int input) {
+  const Operand& in = p.in(input);
+  std::vector<double> numbers;
+  if (in.dtype == DType::f32 && in.known) {
+    const auto* data = static_cast<const float*>(in.known);
+    numbers.assign(data, data + in.shape.elements());
+  } else {
+    for (const int64_t number : p.integers(input)) numbers.push_back(static_cast<double>(number));
+  }
+  return numbers;
+}
+
 Shape broadcast_shapes(const OpPlan& p, const Shape& a, const Shape& b) {
   Shape shape = Shape::filled(std::max(a.rank(), b.rank()), 1);
   for (const Shape* from : {&a, &b}) {

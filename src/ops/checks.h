@@ -24,6 +24,9 @@ std::bitset<kMaxRank> want_axes(const OpPlan& p, const std::vector<int64_t>& axe
 // The dtype an attribute names by its code.
 DType want_dtype_code(const OpPlan& p, int64_t code);
 
+// The numbers of an input that is known while planning, of any dtype. Refuses what depends on data.
+std::vector<double> known_numbers(const OpPlan& p, int input);
+
 // The shape numpy's rules give two shapes together.
 Shape broadcast_shapes(const OpPlan& p, const Shape& a, const Shape& b);
 

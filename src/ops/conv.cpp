@@ -152,68 +152,6 @@ struct ConvCall {
   }
 };
 
-// One filter after the other where each sees one channel only: too few columns for a product. The sums run over the
-// kernel in the same order; each step multiplies, then adds, a whole line of positions.
-struct DepthwiseCall {
-  ConvShape s;
-  BufferId x, weights, bias, out;
-
-  // Positions at which place k of the kernel meets the input.
-  struct Reach {
-    int64_t begin, end, offset;
-  };
-  std::vector<Reach> reach;  // of each place of the kernel along w
-
-  void operator()(const Frame& frame) const {
-    const int64_t plane = s.h.in * s.w.in, places = s.positions(), kernel = s.h.kernel * s.w.kernel;
-    const float* w = frame.at<float>(weights);
-    const float* b = bias >= 0 ? frame.at<float>(bias) : nullptr;
-    const int64_t filters = s.groups * s.filters;
-    for (int64_t i = 0; i < s.batch * filters; ++i) {
-      const int64_t filter = i % filters;
-      const float* from = frame.at<float>(x) + (i / filters * s.groups + filter / s.filters) * plane;
-      float* to = frame.at<float>(out) + i * places;
-      std::fill(to, to + places, b ? b[filter] : 0.0f);
-      for (int64_t h = 0; h < s.h.out; ++h) add_lines(from, w + filter * kernel, h, to + h * s.w.out);
-    }
-  }
-
-  void add_lines(const float* from, const float* w, int64_t h, float* to) const {
-    for (int64_t k = 0; k < s.h.kernel; ++k, w += s.w.kernel) {
-      const int64_t line = h * s.h.stride + k * s.h.dilation - s.h.pad;
-      if (line < 0 || line >= s.h.in) continue;
-      for (int64_t place = 0; place < s.w.kernel; ++place) {
-        const Reach& r = reach[static_cast<size_t>(place)];
-        add_line(from + line * s.w.in + r.offset, s.w.stride, w[place], to + r.begin, r.end - r.begin);
-      }
-    }
-  }
-
-  static void add_line(const float* from, int64_t stride, float w, float* to, int64_t n) {
-    if (stride == 1) {
-      for (int64_t i = 0; i < n; ++i) to[i] += w * from[i];
-    } else {
-      for (int64_t i = 0; i < n; ++i) to[i] += w * from[i * stride];
-    }
-  }
-};
-
-std::vector<DepthwiseCall::Reach> plan_reach(const ConvAxis& axis) {
-  std::vector<DepthwiseCall::Reach> reach;
-  for (int64_t place = 0; place < axis.kernel; ++place) {
-    const int64_t shift = place * axis.dilation - axis.pad;  // where position 0 meets the input
-    const int64_t begin = shift < 0 ? std::min((-shift + axis.stride - 1) / axis.stride, axis.out) : 0;
-    const int64_t end = shift < axis.in ? std::min((axis.in - shift + axis.stride - 1) / axis.stride, axis.out) : 0;
-    const bool met = end > begin;
-    reach.push_back({begin, met ? end : begin, met ? shift + begin * axis.stride : 0});
-  }
-  return reach;
-}
-
-void plan_depthwise(OpPlan& p, const ConvShape& s, BufferId bias, BufferId out) {
-  p.run(DepthwiseCall{s, p.in(0).buffer, p.in(1).buffer, bias, out, plan_reach(s.w)});
-}
-
 // Rows of `items` items, in the order of the output.
 Walk<1> walk_rows(const ConvCall& call, int64_t items) {
   const ConvShape& s = call.s;
@@ -283,7 +221,9 @@ void tell_cost(OpPlan& p, const ConvShape& s, WeightFormat format) {
 }  // namespace
 
 void plan_conv(OpPlan& p) {
-  ConvShape s = read_conv_shape(p);
+  want_dtype(p, 0, {DType::f32});
+  if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
+  ConvShape s = read_conv_shape(p, 2);
   const BufferId out = p.out(0, DType::f32, s.out);
   keep_conv_time(p, s);
   if (s.out.elements() == 0) return p.run([](const Frame&) {});

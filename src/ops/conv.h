@@ -5,21 +5,17 @@
 #include <vector>
 
 #include "ops/op.h"
+#include "ops/spatial.h"
 
 namespace lrt {
 
-// One spatial axis.
-struct ConvAxis {
-  int64_t in = 1, out = 1;
-  int64_t kernel = 1, stride = 1, dilation = 1, pad = 0;
-  // Where `kernel` places are what ConvShape::crop() left of full_kernel, from first_place on.
+// An axis whose kernel may have been cut to the places that meet something.
+struct ConvAxis : SpatialAxis {
+  // Where `kernel` places are what crop() left of full_kernel, from first_place on.
   int64_t full_kernel = 1, first_place = 0;
 
+  // Leaves out the first and last places of the kernel that meet nothing but the border at every position.
   void crop();
-  // Positions of the bordered input that are met.
-  int64_t span() const { return (out - 1) * stride + (kernel - 1) * dilation + 1; }
-  // No border is met.
-  bool is_inside() const { return pad <= 0 && span() - pad <= in; }
   // Time runs along this axis undisturbed.
   bool is_pointwise() const { return full_kernel == 1 && stride == 1 && pad == 0 && out == in; }
 };
@@ -41,9 +37,13 @@ struct ConvShape {
   std::vector<int64_t> k_offsets() const;
 };
 
-// From the inputs and attributes of a Conv; refuses what does not fit.
-ConvShape read_conv_shape(OpPlan& p);
+// From the inputs and attributes of a convolution; refuses what does not fit. `bias` is the input that holds one for each
+// filter, or -1.
+ConvShape read_conv_shape(OpPlan& p, int bias);
 // Time may be the batch, or a spatial axis along which the convolution does nothing.
 void keep_conv_time(OpPlan& p, const ConvShape& s);
+
+// Where each filter sees one channel only (ops/conv_depthwise.cpp). bias: -1 for none.
+void plan_depthwise(OpPlan& p, ConvShape s, BufferId bias, BufferId out);
 
 }  // namespace lrt

@@ -7,52 +7,6 @@
 namespace lrt {
 namespace {
 
-constexpr int64_t kLimit = int64_t{1} << 31;  // of kernels, strides, dilations and pads: their products fit
-
-// Attributes with one value for each spatial axis, or two for pads.
-std::vector<int64_t> read_list(const OpPlan& p, const char* name, size_t count, int64_t least, int64_t otherwise) {
-  std::vector<int64_t> values = p.op().integers(name);
-  if (!p.op().find(name)) values.assign(count, otherwise);
-  if (values.size() != count) {
-    p.refuse(Status::unsupported,
-             std::string(name) + " has " + std::to_string(values.size()) + " values; wanted " + std::to_string(count));
-  }
-  for (const int64_t value : values) {
-    want_attribute(p, value >= least && value < kLimit, name, value, least == 0 ? "0 or more" : "1 or more");
-  }
-  return values;
-}
-
-// The output's size, and the pad at the beginning where auto_pad leaves it open (ONNX Conv-22).
-void fit_output(const OpPlan& p, ConvAxis& axis, int64_t pad_end, const std::string& auto_pad) {
-  const int64_t reach = (axis.kernel - 1) * axis.dilation + 1;
-  if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
-    axis.out = (axis.in + axis.stride - 1) / axis.stride;
-    const int64_t total = std::max<int64_t>((axis.out - 1) * axis.stride + reach - axis.in, 0);
-    axis.pad = auto_pad == "SAME_UPPER" ? total / 2 : total - total / 2;
-    return;
-  }
-  const int64_t room = axis.in + axis.pad + pad_end - reach;
-  if (room < 0) {
-    p.refuse(Status::shape, "a kernel of " + std::to_string(axis.kernel) + " with dilation " +
-                                std::to_string(axis.dilation) + " does not fit in " + std::to_string(axis.in) +
-                                " elements with pads " + std::to_string(axis.pad) + " and " + std::to_string(pad_end));
-  }
-  axis.out = room / axis.stride + 1;
-}
-
-std::string read_auto_pad(const OpPlan& p) {
-  const std::string mode = p.op().text("auto_pad", "NOTSET");
-  if (mode != "NOTSET" && mode != "SAME_UPPER" && mode != "SAME_LOWER" && mode != "VALID") {
-    p.refuse(Status::unsupported, "auto_pad is '" + mode + "'; supported: NOTSET, SAME_UPPER, SAME_LOWER, VALID");
-  }
-  const std::vector<int64_t> pads = p.op().integers("pads");
-  if (mode != "NOTSET" && std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; })) {
-    p.refuse(Status::unsupported, "pads are given though auto_pad is '" + mode + "'");
-  }
-  return mode;
-}
-
 // [filters, channels of a group, kernel...]. int4 weights are [filters, values in whole blocks]: kernel_shape tells the rest.
 Shape read_filters(OpPlan& p, int64_t groups) {
   const Shape &x = p.in(0).shape, &w = p.in(1).shape;
@@ -67,7 +21,7 @@ Shape read_filters(OpPlan& p, int64_t groups) {
   if (kernel.size() + 2 > kMaxRank) p.refuse(Status::unsupported, "kernel_shape has too many values");
   int64_t values = filters[1];
   for (const int64_t size : kernel) {
-    want_attribute(p, size >= 1 && size < kLimit, "kernel_shape", size, "1 or more");
+    want_attribute(p, size >= 1 && size < kSpatialLimit, "kernel_shape", size, "1 or more");
     filters.push_back(size);
     values = std::min(values * size, kMaxElements);
   }
@@ -77,15 +31,15 @@ Shape read_filters(OpPlan& p, int64_t groups) {
   return filters;
 }
 
-void check_shapes(OpPlan& p, const Shape& w, int64_t groups) {
+void check_shapes(OpPlan& p, const Shape& w, int64_t groups, int bias) {
   const Shape& x = p.in(0).shape;
   const std::string shapes = "input " + x.text() + ", weights " + w.text();
   if (w.rank() != x.rank() || w[0] % groups != 0 || x[1] % groups != 0 || w[1] != x[1] / groups) {
     p.refuse(Status::shape, shapes + " do not fit with group " + std::to_string(groups));
   }
   if (w.product(1, w.rank()) == 0) p.refuse(Status::shape, shapes + ": the filters have no weights");
-  if (p.inputs() > 2 && p.has(2) && p.in(2).shape != Shape{w[0]}) {
-    p.refuse(Status::shape, "bias " + p.in(2).shape.text() + "; wanted " + Shape{w[0]}.text());
+  if (bias >= 0 && bias < p.inputs() && p.has(bias) && p.in(bias).shape != Shape{w[0]}) {
+    p.refuse(Status::shape, "bias " + p.in(bias).shape.text() + "; wanted " + Shape{w[0]}.text());
   }
 }
 
@@ -132,9 +86,7 @@ std::vector<int64_t> ConvShape::k_offsets() const {
   return offsets;
 }
 
-ConvShape read_conv_shape(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
-  if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
+ConvShape read_conv_shape(OpPlan& p, int bias) {
   const Shape& x = p.in(0).shape;
   if (x.rank() < 3 || x.rank() > 4) {
     p.refuse(Status::unsupported,
@@ -144,7 +96,7 @@ ConvShape read_conv_shape(OpPlan& p) {
   s.groups = p.op().integer("group", 1);
   want_attribute(p, s.groups >= 1 && s.groups < int64_t{1} << 24, "group", s.groups, "1 or more");
   const Shape weights = read_filters(p, s.groups);
-  check_shapes(p, weights, s.groups);
+  check_shapes(p, weights, s.groups, bias);
   s.batch = x[0];
   s.channels = weights[1];
   s.filters = weights[0] / s.groups;
@@ -152,12 +104,12 @@ ConvShape read_conv_shape(OpPlan& p) {
 
   const auto axes = static_cast<size_t>(x.rank() - 2);
   const std::string auto_pad = read_auto_pad(p);
-  const auto strides = read_list(p, "strides", axes, 1, 1), dilations = read_list(p, "dilations", axes, 1, 1);
-  const auto pads = read_list(p, "pads", 2 * axes, 0, 0);
+  const auto strides = read_spatial(p, "strides", axes, 1, 1), dilations = read_spatial(p, "dilations", axes, 1, 1);
+  const auto pads = read_spatial(p, "pads", 2 * axes, 0, 0);
   for (size_t i = 0; i < axes; ++i) {
     ConvAxis& axis = i + 1 == axes ? s.w : s.h;
     const int place = static_cast<int>(i) + 2;
-    want_attribute(p, weights[place] < kLimit, "kernel", weights[place], "less than 2^31");
+    want_attribute(p, weights[place] < kSpatialLimit, "kernel", weights[place], "less than 2^31");
     axis.in = x[place];
     axis.kernel = axis.full_kernel = weights[place];
     axis.stride = strides[i];

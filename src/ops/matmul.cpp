@@ -1,6 +1,7 @@
 // MatMul (numpy's rules) and Gemm. Weights are packed once; a right side that comes with the data is packed at every
 // run, so that both give the same bits.
 #include "ops/checks.h"
+#include "ops/matmul_shape.h"
 #include "ops/product.h"
 #include "ops/strided.h"
 
@@ -92,43 +93,6 @@ struct MatMulCall {
                   quantized_at(frame, right.quantized), frame.parallel());
   }
 };
-
-// A side of MatMul: its matrix, and the axes before that.
-struct Side {
-  int64_t rows, cols;
-  Shape batch;
-};
-
-Side read_side(const OpPlan& p, int input, bool left) {
-  const Shape& shape = p.in(input).shape;
-  const int rank = shape.rank();
-  if (rank == 0) p.refuse(Status::shape, input_text(p, input) + " is a scalar");
-  if (rank == 1) return {left ? 1 : shape[0], left ? shape[0] : 1, {}};
-  Side side{shape[rank - 2], shape[rank - 1], {}};
-  for (int axis = 0; axis < rank - 2; ++axis) side.batch.push_back(shape[axis]);
-  return side;
-}
-
-// Time may be a batch axis, a row of the left side or a column of the right one, and may not be summed over.
-void keep_product_time(OpPlan& p, const Shape& batch) {
-  const Shape &a = p.in(0).shape, &b = p.in(1).shape;
-  const int a_time = time_of(p, 0), b_time = time_of(p, 1);
-  if (a_time >= 0 && b_time < 0 && a.rank() > 1 && a_time == a.rank() - 2) return keep_time(p, 0, batch.rank());
-  if (b_time >= 0 && a_time < 0 && b.rank() > 1 && b_time == b.rank() - 1) {
-    return keep_time(p, 0, batch.rank() + (a.rank() > 1 ? 1 : 0));
-  }
-  const auto batch_axis = [&](const Shape& side, int time) {
-    return time >= 0 && time < side.rank() - 2 ? time + batch.rank() - (side.rank() - 2) : -1;
-  };
-  const int a_axis = batch_axis(a, a_time), b_axis = batch_axis(b, b_time);
-  const int axis = a_axis >= 0 ? a_axis : b_axis;
-  const auto fits = [&](const Shape& side, int time, int own) {
-    if (time >= 0) return own == axis && side[time] == batch[axis];
-    const int aligned = axis - (batch.rank() - (side.rank() - 2));
-    return aligned < 0 || side[aligned] == 1;
-  };
-  if (axis >= 0 && fits(a, a_time, a_axis) && fits(b, b_time, b_axis)) p.time_axis(0, axis);
-}
 
 // C of Gemm, beta*C broadcast to the output, on which the product goes on summing.
 struct Start {
@@ -228,14 +192,8 @@ void plan_matmul(OpPlan& p) {
   const bool quantized = b.dtype != DType::f32;
   const Weights weights = read_weights(p, 1, 2, Shape{b.shape.rank() > 0 ? b.shape[b.shape.rank() - 1] : 1});
   const Side right = quantized ? read_weight_side(p, weights, left.cols, false) : read_side(p, 1, false);
-  if (left.cols != right.rows) {
-    p.refuse(Status::shape, "shapes " + a.shape.text() + " and " + b.shape.text() + " do not multiply: " +
-                                std::to_string(left.cols) + " columns meet " + std::to_string(right.rows) + " rows");
-  }
-  const Shape batch = broadcast_shapes(p, left.batch, right.batch);
-  Shape shape = batch;
-  if (a.shape.rank() > 1) shape.push_back(left.rows);
-  if (b.shape.rank() > 1) shape.push_back(right.cols);
+  const MatMulShape sides = join_sides(p, left, right);
+  const Shape &batch = sides.batch, &shape = sides.out;
   const BufferId out = p.out(0, DType::f32, shape);
   keep_product_time(p, batch);
 

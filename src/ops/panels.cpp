@@ -39,12 +39,15 @@ void pack_bf16(void* to, const WeightView& w, int64_t vectors, int group, const 
   });
 }
 
-void pack_int8(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
+// weight(k, column)
+template <class Weight>
+void pack_bytes(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order,
+                const Weight& weight) {
   pack_lines(to, (w.k + 3) / 4, vectors, group, [&](int64_t line, int64_t column) {
     const int64_t from = order(column);
     uint32_t word = 0;
     for (int64_t k = 4 * line; from >= 0 && k < std::min(4 * line + 4, w.k); ++k) {
-      word |= static_cast<uint32_t>(static_cast<uint8_t>(w.int8_at(k, from))) << 8 * (k % 4);
+      word |= static_cast<uint32_t>(static_cast<uint8_t>(weight(k, from))) << 8 * (k % 4);
     }
     return word;
   });
@@ -53,9 +56,9 @@ void pack_int8(void* to, const WeightView& w, int64_t vectors, int group, const 
   auto* sums = const_cast<int32_t*>(panels.sums);
   for (int64_t column = 0; column < vectors * LRT_LANES; ++column) {
     const int64_t from = order(column);
-    scales[column] = from < 0 ? 0.0f : w.scales[from];
+    scales[column] = from < 0 ? 0.0f : w.scales ? w.scales[from] : 1.0f;
     sums[column] = 0;
-    for (int64_t k = 0; from >= 0 && k < w.k; ++k) sums[column] += w.int8_at(k, from);
+    for (int64_t k = 0; from >= 0 && k < w.k; ++k) sums[column] += weight(k, from);
   }
 }
 
@@ -89,7 +92,10 @@ void pack_int4(void* to, const WeightView& w, int64_t vectors, int group, const 
   }
 }
 
-bool has_scales(WeightFormat format) { return format == LRT_FORMAT_INT8 || format == LRT_FORMAT_INT8X16; }
+bool has_scales(WeightFormat format) {
+  return format == LRT_FORMAT_INT8 || format == LRT_FORMAT_INT8X16 || format == LRT_FORMAT_BYTES ||
+         format == LRT_FORMAT_NIBBLES;
+}
 
 }  // namespace
 
@@ -110,7 +116,10 @@ void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_
       return pack_bf16(to, w, vectors, group, order);
     case LRT_FORMAT_INT8:
     case LRT_FORMAT_INT8X16:
-      return pack_int8(to, w, vectors, group, order);
+      return pack_bytes(to, w, vectors, group, order, [&w](int64_t k, int64_t n) { return w.int8_at(k, n); });
+    case LRT_FORMAT_BYTES:
+    case LRT_FORMAT_NIBBLES:
+      return pack_bytes(to, w, vectors, group, order, [&w](int64_t k, int64_t n) { return w.byte_at(k, n); });
     case LRT_FORMAT_INT4:
       return pack_int4(to, w, vectors, group, order);
     default:
@@ -143,13 +152,18 @@ Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vecto
   return PanelPlace(0, format, k, vectors, group).in(static_cast<const float*>(data));
 }
 
-std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group) {
+std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int64_t vectors, int group,
+                                                const ColumnOrder& order) {
   auto packed = std::make_shared<PackedPanels>();
-  const int64_t vectors = vectors_for(w.n);
   packed->storage = AlignedBuffer(panel_bytes(format, w.k, vectors));
   packed->panels = panels_at(packed->storage.as<void>(), format, w.k, vectors, group);
-  pack_panels_into(packed->storage.as<void>(), format, w, group);
+  pack_panels_into(packed->storage.as<void>(), format, w, vectors, group, order);
   return packed;
+}
+
+std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group) {
+  const int64_t n = w.n;
+  return pack_panels(format, w, vectors_for(n), group, [n](int64_t column) { return column < n ? column : -1; });
 }
 
 void pack_bias_into(float* to, const float* bias, int64_t n) {

@@ -63,6 +63,8 @@ struct PackedPanels {
   AlignedBuffer storage;
 };
 std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int group);
+std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const WeightView& w, int64_t vectors, int group,
+                                                const ColumnOrder& order);
 
 // A bias as gemm wants it, filled up with zeros to whole vectors. Without data it is all zeros: gemm goes on
 // summing in its output where it is given no bias, so a product without one starts from these.

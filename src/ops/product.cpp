@@ -59,23 +59,35 @@ BufferId plan_quantized(OpPlan& p, WeightFormat format, int64_t rows, int64_t k)
 void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* parallel) {
   if (quantized) kernels.quantize(gemm.w, gemm.x, gemm.x_stride, gemm.rows, quantized);
   gemm.quantized = quantized;
+  multiply_quantized(kernels, gemm, parallel);
+}
+
+void multiply_quantized(const Kernels& kernels, const Gemm& gemm, Parallel* parallel) {
   const bool few_columns = parallel && group_count(*gemm.w) < parallel->threads();
   if (few_columns && is_shared(parallel, *gemm.w, gemm.rows) && gemm.rows < int64_t{1} << 30) {
     return run_rows(kernels, gemm, parallel);
   }
-  run_groups(kernels.gemm, gemm, *gemm.w, gemm.rows, parallel);
+  Gemm all = gemm;
+  run_groups(kernels.gemm, all, *gemm.w, gemm.rows, parallel);
 }
 
-void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel) {
-  if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
+namespace {
+
+template <class Step>
+void step_any(const Kernels& kernels, void (*kernel)(const Step*), Step& step, void* quantized, Parallel* parallel) {
+  if (quantized) kernels.quantize(step.w, step.x, step.x_stride, step.rows, quantized);
   step.quantized = quantized;
-  run_groups(kernels.lstm_step, step, *step.r, step.rows, parallel);
+  run_groups(kernel, step, *step.w, step.rows, parallel);
+}
+
+}  // namespace
+
+void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel) {
+  step_any(kernels, kernels.lstm_step, step, quantized, parallel);
 }
 
 void step_cell(const Kernels& kernels, GruStep& step, void* quantized, Parallel* parallel) {
-  if (quantized) kernels.quantize(step.r, step.h_in, step.h_in_stride, step.rows, quantized);
-  step.quantized = quantized;
-  run_groups(kernels.gru_step, step, *step.r, step.rows, parallel);
+  step_any(kernels, kernels.gru_step, step, quantized, parallel);
 }
 
 }  // namespace lrt

@@ -17,6 +17,8 @@ inline void* quantized_at(const Frame& frame, BufferId scratch) {
 
 // out = start + x·W as Gemm has it; the groups are set here. `quantized` is scratch, or null.
 void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* parallel);
+// The same of rows that are quantised already: gemm.quantized.
+void multiply_quantized(const Kernels& kernels, const Gemm& gemm, Parallel* parallel);
 // One step of a fused cell; likewise.
 void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel);
 void step_cell(const Kernels& kernels, GruStep& step, void* quantized, Parallel* parallel);

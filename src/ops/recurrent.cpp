@@ -23,7 +23,7 @@ constexpr CellType kGru{3, 2, make_gru_cell, false};
 constexpr CellType kRnn{1, 1, make_rnn_cell, false};
 
 // Inputs of the three ops; GRU and RNN have no c, no peepholes and no projection.
-enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale, kProjection, kProjectionScale };
+enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale, kProjection, kProjectionScale, kMask };
 
 int activation_kind(OpPlan& p, std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -54,7 +54,9 @@ int activation_kind(OpPlan& p, std::string name) {
   p.refuse(Status::unsupported, "unknown activation '" + name + "'");
 }
 
-std::vector<std::vector<Activation>> activations(OpPlan& p, size_t directions, size_t each) {
+}  // namespace
+
+std::vector<std::vector<Activation>> read_activations(OpPlan& p, size_t directions, size_t each) {
   const auto names = p.op().texts("activations");
   const auto alphas = p.op().numbers("activation_alpha"), betas = p.op().numbers("activation_beta");
   const size_t count = directions * each;
@@ -68,7 +70,7 @@ std::vector<std::vector<Activation>> activations(OpPlan& p, size_t directions, s
   return result;
 }
 
-void expect(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted) {
+void want_input(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted) {
   const Operand& seen = p.in(input);
   if (seen.dtype != dtype) {
     p.refuse(Status::shape, std::string(name) + " is " + name_of(seen.dtype) + ", wanted " + name_of(dtype));
@@ -77,6 +79,16 @@ void expect(OpPlan& p, int input, const char* name, DType dtype, const Shape& wa
     p.refuse(Status::shape, std::string(name) + " is " + seen.shape.text() + ", wanted " + wanted.text());
   }
 }
+
+std::vector<bool> read_directions(OpPlan& p) {
+  const std::string direction = p.op().text("direction", "forward");
+  if (direction == "forward") return {false};
+  if (direction == "reverse") return {true};
+  if (direction == "bidirectional") return {false, true};
+  p.refuse(Status::unsupported, "unknown direction '" + direction + "'");
+}
+
+namespace {
 
 bool projects(const OpPlan& p, const CellType& type) { return type.cell_state && p.has(kProjection); }
 
@@ -87,7 +99,7 @@ int64_t read_outputs(OpPlan& p, const CellType& type, const SequenceShape& s) {
   const int64_t outputs = projection.shape.rank() == 3 ? projection.shape[1] : 0;
   if (outputs < 1) p.refuse(Status::shape, "the projection is " + projection.shape.text() + ", wanted rank 3");
   const DType dtype = p.in(kW).dtype;
-  expect(p, kProjection, "the projection", dtype, Shape{s.directions, outputs, row_elements(dtype, s.hidden)});
+  want_input(p, kProjection, "the projection", dtype, Shape{s.directions, outputs, row_elements(dtype, s.hidden)});
   return outputs;
 }
 
@@ -118,20 +130,15 @@ SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   if (sums > static_cast<double>(kMaxElements))
     p.refuse(Status::shape, "X is " + x.shape.text() + ", which is too large");
   const DType dtype = p.in(kW).dtype;
-  expect(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
-  expect(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.outputs)});
-  if (p.has(kB)) expect(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
-  if (p.has(kLengths)) expect(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
-  if (type.cell_state && p.has(kPeephole)) expect(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
+  want_input(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
+  want_input(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.outputs)});
+  if (p.has(kB)) want_input(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
+  if (p.has(kLengths)) want_input(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
+  if (p.has(kMask)) {
+    want_input(p, kMask, "mask", DType::boolean, s.batch_first ? Shape{s.batch, s.steps} : Shape{s.steps, s.batch});
+  }
+  if (type.cell_state && p.has(kPeephole)) want_input(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
   return s;
-}
-
-std::vector<bool> read_directions(OpPlan& p) {
-  const std::string direction = p.op().text("direction", "forward");
-  if (direction == "forward") return {false};
-  if (direction == "reverse") return {true};
-  if (direction == "bidirectional") return {false, true};
-  p.refuse(Status::unsupported, "unknown direction '" + direction + "'");
 }
 
 CellOptions read_options(OpPlan& p, const CellType& type, const SequenceShape& s) {
@@ -149,7 +156,7 @@ CellOptions read_options(OpPlan& p, const CellType& type, const SequenceShape& s
 
 std::vector<SequenceCall::Direction> make_directions(OpPlan& p, const CellType& type, CellOptions options,
                                                      const std::vector<bool>& reversed) {
-  const auto each = activations(p, reversed.size(), type.activations);
+  const auto each = read_activations(p, reversed.size(), type.activations);
   std::vector<SequenceCall::Direction> directions;
   size_t at = 0;
   for (size_t d = 0; d < reversed.size(); ++d) {
@@ -213,7 +220,7 @@ void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char
   if (keeps && p.keep_state(input, name, shape, initial, &kept)) {
     final->push_back(kept);
   } else if (p.has(input)) {
-    expect(p, input, input == kH ? "initial_h" : "initial_c", DType::f32, shape);
+    want_input(p, input, input == kH ? "initial_h" : "initial_c", DType::f32, shape);
     *initial = p.in(input).buffer;
   }
   if (p.wants(output)) {
@@ -238,6 +245,7 @@ bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   } else {
     p.not_streamable("its features lie along time");
   }
+  if (p.has(kMask) && p.in(kMask).time_axis != time) p.not_streamable("its mask does not go along with time");
   return forward && time == steps_axis;
 }
 
@@ -266,6 +274,7 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (type.cell_state) plan_state(p, state(s.hidden), kC, 2, "c", keeps, &call.c_initial, &call.c_final);
 
   call.x = p.in(kX).buffer;
+  if (p.has(kMask)) call.mask = p.in(kMask).buffer;
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
   plan_weights(p, call, type, weights);
 
@@ -279,6 +288,8 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
   if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
     call.quantized_scratch = p.scratch(bytes);
+  const bool single = s.steps == 1 && s.batch == 1;
+  if (const size_t count = single ? cell.terms_floats() : 0) call.terms_scratch = p.scratch(count * sizeof(float));
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
   const auto parameters =

@@ -13,6 +13,12 @@ void plan_lstm(OpPlan& plan);
 void plan_gru(OpPlan& plan);
 void plan_rnn(OpPlan& plan);
 
+// What every recurrent op reads: each direction and whether it is reversed; of each direction `each` activations; an input
+// that must be there, of one dtype and shape.
+std::vector<bool> read_directions(OpPlan& p);
+std::vector<std::vector<Activation>> read_activations(OpPlan& p, size_t directions, size_t each);
+void want_input(OpPlan& p, int input, const char* name, DType dtype, const Shape& wanted);
+
 // Sizes and strides of one layer. Time is t, the batch row b.
 struct SequenceShape {
   int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 1;
@@ -21,6 +27,8 @@ struct SequenceShape {
 
   int64_t x_step() const { return batch_first ? inputs : batch * inputs; }
   int64_t x_row() const { return batch_first ? steps * inputs : inputs; }
+  int64_t mask_step() const { return batch_first ? 1 : batch; }
+  int64_t mask_row() const { return batch_first ? steps : 1; }
   int64_t y_step() const { return directions * (batch_first ? 1 : batch) * outputs; }
   int64_t y_row() const { return batch_first ? steps * directions * outputs : outputs; }
   int64_t y_direction() const { return (batch_first ? 1 : batch) * outputs; }
@@ -51,16 +59,18 @@ class SequenceCall {
   BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1, projection = -1;
   BufferId w_scale = -1, r_scale = -1, projection_scale = -1;
   DType weight_dtype = DType::f32;
-  BufferId x = -1, lengths = -1, h_initial = -1, c_initial = -1;
+  BufferId x = -1, lengths = -1, mask = -1, h_initial = -1, c_initial = -1;
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes
   BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1, quantized_scratch = -1;
-  int64_t chunk = 1;  // steps projected at once
+  BufferId terms_scratch = -1;  // where there is one step of one row, and its cell may be turned
+  int64_t chunk = 1;            // steps projected at once
 
  private:
   const float* packed_weights(const Frame& frame) const;
+  // `mask`, where there is one, is that of a single row: a step for which it is false holds the state.
   void run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
-                int64_t length) const;
+                int64_t length, const uint8_t* mask) const;
   void project(const Cell& cell, const float* weights, const float* start, int64_t steps, const CellStep& step,
                float* gate_rows) const;
   void begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const;

@@ -25,6 +25,11 @@ bool all_full(const int32_t* lengths, int64_t batch, int64_t steps) {
   return std::all_of(lengths, lengths + batch, [steps](int32_t length) { return length >= steps; });
 }
 
+// No step is masked.
+bool all_set(const uint8_t* mask, int64_t elements) {
+  return std::all_of(mask, mask + elements, [](uint8_t set) { return set != 0; });
+}
+
 }  // namespace
 
 void SequenceCall::pack(float* memory, const CellWeights& all) const {
@@ -57,14 +62,17 @@ void SequenceCall::operator()(const Frame& frame) const {
   const float* weights = packed_weights(frame);
   const int32_t* lens = lengths < 0 ? nullptr : frame.at<int32_t>(lengths);
   if (lens && all_full(lens, shape.batch, shape.steps)) lens = nullptr;
+  const uint8_t* masks = mask < 0 ? nullptr : frame.at<uint8_t>(mask);
+  if (masks && all_set(masks, shape.steps * shape.batch)) masks = nullptr;
   for (int64_t d = 0; d < shape.directions; ++d) {
     const float* own = weights + directions[static_cast<size_t>(d)].packed_at;
-    if (!lens) {
-      run_rows(frame, own, d, 0, shape.batch, shape.steps);
+    if (!lens && !masks) {
+      run_rows(frame, own, d, 0, shape.batch, shape.steps, nullptr);
       continue;
     }
     for (int64_t row = 0; row < shape.batch; ++row) {
-      run_rows(frame, own, d, row, 1, std::clamp<int64_t>(lens[row], 0, shape.steps));
+      const int64_t length = lens ? std::clamp<int64_t>(lens[row], 0, shape.steps) : shape.steps;
+      run_rows(frame, own, d, row, 1, length, masks ? masks + row * shape.mask_row() : nullptr);
     }
   }
 }
@@ -133,7 +141,7 @@ Rows SequenceCall::h_without_y(const Frame& frame, int64_t direction, int64_t fi
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
-                            int64_t length) const {
+                            int64_t length, const uint8_t* mask_row) const {
   const Cell& cell = *directions[static_cast<size_t>(direction)].cell;
   const bool reverse = directions[static_cast<size_t>(direction)].reversed;
   float* gate_rows = frame.at<float>(gates);
@@ -144,21 +152,25 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
   step.quantized = quantized_at(frame, quantized_scratch);
   step.parallel = frame.parallel();
   step.backwards = frame.backwards();
+  if (terms_scratch >= 0) step.terms = frame.at<float>(terms_scratch);
   begin(frame, direction, first, &step);
-
   for (int64_t done = 0; done < length; done += chunk) {
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
-    project(cell, weights, frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row(), count, step,
-            gate_rows);
+    const float* start = frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row();
+    if (!step.terms) project(cell, weights, start, count, step, gate_rows);
     for (int64_t s = done; s < done + count; ++s) {
       const int64_t t = reverse ? length - 1 - s : s;
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
       step.h_out = y >= 0 ? y_rows(frame, direction, first, t) : h_without_y(frame, direction, first, rows, s, length);
-      cell.step(weights, step);
+      if (mask_row && !mask_row[t * shape.mask_step()]) {
+        copy_rows(step.h_in, step.h_out, rows, shape.outputs);
+      } else {
+        step.terms ? cell.project_and_step(weights, start, step) : cell.step(weights, step);
+        step.c_in = step.c_out;
+        step.backwards = !step.backwards;
+      }
       step.h_in = step.h_out;
-      step.c_in = step.c_out;
-      step.backwards = !step.backwards;
     }
   }
   for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {

@@ -68,6 +68,14 @@ void keep_expanded_time(OpPlan& p, const Shape& shape) {
 
 void plan_reshape(OpPlan& p) { alias_input(p, reshaped(p, p.in(0).shape)); }
 
+void plan_flatten(OpPlan& p) {
+  const Shape& from = p.in(0).shape;
+  const int64_t given = p.op().integer("axis", 1);
+  // Behind the last axis is a place too.
+  const int axis = given == from.rank() ? from.rank() : want_axis(p, given, from.rank());
+  alias_input(p, {from.product(0, axis), from.product(axis, from.rank())});
+}
+
 void plan_squeeze(OpPlan& p) {
   const Shape& from = p.in(0).shape;
   const bool some = p.inputs() > 1 && p.has(1);

@@ -21,6 +21,11 @@ int8_t WeightView::int8_at(int64_t row, int64_t column) const {
   return value < -127 ? int8_t{-127} : value;
 }
 
+int8_t WeightView::byte_at(int64_t row, int64_t column) const {
+  const int8_t value = static_cast<const int8_t*>(data)[offset(row, column)];
+  return dtype == DType::u8 ? static_cast<int8_t>(value ^ -128) : value;
+}
+
 const uint8_t* WeightView::block_at(int64_t row, int64_t column) const {
   return static_cast<const uint8_t*>(data) + offset(row, column) / kQ4Block * kQ4BlockBytes;
 }

@@ -11,7 +11,7 @@ namespace lrt {
 struct WeightView {
   const void* data = nullptr;
   DType dtype = DType::f32;
-  const float* scales = nullptr;  // int8: of each n
+  const float* scales = nullptr;  // int8: of each n; all 1 where left out
   int64_t k = 0, n = 0;
   int64_t k_stride = 1, n_stride = 1;
   const int64_t* k_offsets = nullptr;
@@ -20,6 +20,8 @@ struct WeightView {
   // float32 and bfloat16.
   float float_at(int64_t row, int64_t column) const;
   int8_t int8_at(int64_t row, int64_t column) const;
+  // int8, and uint8 less 128, whatever it is.
+  int8_t byte_at(int64_t row, int64_t column) const;
   // int4, whose blocks lie along k: 0..15, and the block's scale as a float16.
   uint8_t nibble_at(int64_t row, int64_t column) const;
   uint16_t half_scale_at(int64_t row, int64_t column) const;

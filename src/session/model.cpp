@@ -95,9 +95,10 @@ Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(
   find_control_inputs();
 }
 
-// An input is a control input when its value reaches a place where a value decides a shape or a branch.
+// An input is a control input when its value reaches a place where a value decides a shape or a branch. One of floats, as
+// the scales of Resize, has to be taken there as it stands: what is computed from floats is data.
 void Model::find_control_inputs() {
-  std::vector<bool> decides(graph_.values.size(), false);
+  std::vector<bool> decides(graph_.values.size(), false), directly = decides;
   const auto decide = [&](int id) {
     if (id != kAbsent) decides[static_cast<size_t>(id)] = true;
   };
@@ -108,7 +109,9 @@ void Model::find_control_inputs() {
     const bool passes = std::any_of(op.outputs.begin(), op.outputs.end(), is_decisive) && op.type != "Shape" &&
                         op.type != "Size" && op.type != "Loop";
     for (size_t i = 0; i < op.inputs.size(); ++i) {
-      if (passes || (i < 32 && (control >> i & 1))) decide(op.inputs[i]);
+      const bool here = i < 32 && (control >> i & 1);
+      if (passes || here) decide(op.inputs[i]);
+      if (here && op.inputs[i] != kAbsent) directly[static_cast<size_t>(op.inputs[i])] = true;
     }
     for (const Attribute& attribute : op.attributes) {
       if (attribute.kind != Attribute::Kind::block) continue;
@@ -134,7 +137,8 @@ void Model::find_control_inputs() {
     after = static_cast<size_t>(std::count(decides.begin(), decides.end(), true));
   }
   for (const Port& port : graph_.inputs) {
-    control_.push_back(decides[static_cast<size_t>(port.value)] && port.dtype != static_cast<int32_t>(DType::f32));
+    const auto value = static_cast<size_t>(port.value);
+    control_.push_back(port.dtype == static_cast<int32_t>(DType::f32) ? directly[value] : decides[value]);
   }
 }
 

@@ -168,6 +168,8 @@ void run_step(const Kernels& kernels, const StepInput& in, const Panels& r, int6
                        in.rbias.data(),
                        &in.h[h_at],
                        stride,
+                       &in.h[h_at],
+                       stride,
                        &out->h[h_at],
                        stride,
                        in.hidden,

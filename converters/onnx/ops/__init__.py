@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from . import (  # noqa: F401
+    arrange,
     constants,
     control_flow,
     conv,
     elementwise,
     fused,
+    indexing,
     matmul,
     norms,
     pad,
+    quantized,
     recurrent,
     reduce,
+    resize,
     shape,
     slice,
+    sorting,
 )

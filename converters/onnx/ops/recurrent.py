@@ -34,15 +34,20 @@ _CANONICAL = {name.lower(): name for name in _ACTIVATIONS}
 @handler("LSTM")
 def lstm(node: Node) -> None:
     inputs = node.inputs(3, 8)
-    attributes = _common(node, inputs, ["Sigmoid", "Tanh", "Tanh"])
+    node.emit(inputs, lstm_attributes(node, _units(node, inputs[2])), most_outputs=3)
+
+
+def lstm_attributes(node: Node, units: int | None) -> dict[str, Attribute]:
+    """Read the attributes of an LSTM with that many hidden units, None where its weights do not tell."""
+    attributes = _common(node, units, ["Sigmoid", "Tanh", "Tanh"])
     attributes["input_forget"] = node.integer("input_forget", 0)
-    node.emit(inputs, attributes, most_outputs=3)
+    return attributes
 
 
 @handler("GRU")
 def gru(node: Node) -> None:
     inputs = node.inputs(3, 6)
-    attributes = _common(node, inputs, ["Sigmoid", "Tanh"])
+    attributes = _common(node, _units(node, inputs[2]), ["Sigmoid", "Tanh"])
     attributes["linear_before_reset"] = node.integer("linear_before_reset", 0)
     node.emit(inputs, attributes, most_outputs=2)
 
@@ -50,10 +55,10 @@ def gru(node: Node) -> None:
 @handler("RNN")
 def rnn(node: Node) -> None:
     inputs = node.inputs(3, 6)
-    node.emit(inputs, _common(node, inputs, ["Tanh"]), most_outputs=2)
+    node.emit(inputs, _common(node, _units(node, inputs[2]), ["Tanh"]), most_outputs=2)
 
 
-def _common(node: Node, inputs: list[Value], defaults: list[str]) -> dict[str, Attribute]:
+def _common(node: Node, units: int | None, defaults: list[str]) -> dict[str, Attribute]:
     """Read the attributes that LSTM, GRU and RNN share."""
     direction = node.text("direction", "forward")
     if direction not in _DIRECTIONS:
@@ -63,7 +68,7 @@ def _common(node: Node, inputs: list[Value], defaults: list[str]) -> dict[str, A
         node.refuse(f"layout {layout} is neither 0 nor 1.")
     attributes: dict[str, Attribute] = {
         "direction": direction,
-        "hidden_size": _hidden_size(node, inputs[2]),
+        "hidden_size": _hidden_size(node, units),
         "clip": _clip(node),
         "layout": layout,
     }
@@ -71,16 +76,21 @@ def _common(node: Node, inputs: list[Value], defaults: list[str]) -> dict[str, A
     return attributes
 
 
-def _hidden_size(node: Node, recurrence: Value) -> int:
-    """The number of hidden units: R is [directions, gates * units, units]."""
+def _units(node: Node, recurrence: Value) -> int | None:
+    """Count the hidden units: R is [directions, gates * units, units]."""
     weights = node.known(recurrence)
     if weights is None:
+        return None
+    if weights.ndim != 3:
+        node.refuse(f"R has {weights.ndim} dims, not 3. The file is damaged.")
+    return int(weights.shape[2])
+
+
+def _hidden_size(node: Node, units: int | None) -> int:
+    if units is None:
         if not node.has("hidden_size"):
             node.refuse("hidden_size is missing and R is computed in the graph. Export it with hidden_size.")
         return node.integer("hidden_size")
-    if weights.ndim != 3:
-        node.refuse(f"R has {weights.ndim} dims, not 3. The file is damaged.")
-    units = int(weights.shape[2])
     if node.integer("hidden_size", units) != units:
         node.refuse(f"hidden_size is not the {units} units of R. The file is damaged.")
     return units

@@ -24,6 +24,11 @@ def reshape(node: Node) -> None:
     node.emit(node.inputs(2), {"allowzero": allow_zero})
 
 
+@handler("Flatten")
+def flatten(node: Node) -> None:
+    node.emit(node.inputs(1), {"axis": node.integer("axis", 1)})
+
+
 @handler("Expand")
 def expand(node: Node) -> None:
     node.emit(node.inputs(2))

@@ -8,7 +8,7 @@ import numpy as np
 
 from ... import gates
 from ...graph import ABSENT, Array, Attribute, DType, Value
-from ..node import Node, handler
+from ..node import Node, Sym, handler
 
 _PROJECTION = 10  # the input of an LSTM that projects h
 _EXTRA: dict[str, dict[str, Attribute]] = {"LSTM": {"input_forget": 0}, "GRU": {"linear_before_reset": 1}, "RNN": {}}
@@ -66,6 +66,23 @@ def packed_rnn_relu(node: Node) -> None:
     _stack(node, "RNN", ["Relu"])
 
 
+@handler("lstm_rt.unpack")
+def unpack(node: Node) -> None:
+    """Fills the steps past each row's length; a recurrent layer has left zeros there already."""
+    x, fill = node.tensor("input"), node.number("padding_value")
+    if fill == 0 and node.comes_from("input", "lstm_rt.packed_"):
+        node.skip("lengths")
+        node.give(x)
+        return
+    build = node.build
+    steps = node.constant(Sym(build.op("Shape", x, start=0, end=1)), DType.INT64)
+    numbers = build.op("Range", node.constant(0, DType.INT64), steps, node.constant(1, DType.INT64))
+    lengths = build.cast(node.tensor("lengths"), DType.INT64)
+    inside = build.op("Less", build.unsqueeze(numbers, 1), build.unsqueeze(lengths, 0))
+    inside = build.unsqueeze(inside, *range(2, node.meta("input").rank))
+    node.give(build.op("Where", inside, x, node.constant(fill, DType.FLOAT32)))
+
+
 @handler("aten.lstm.data", "aten.gru.data", "aten.rnn_tanh.data", "aten.rnn_relu.data")
 def packed_data(node: Node) -> None:
     """Refused: a packed sequence has shapes that depend on data."""
@@ -75,7 +92,7 @@ def packed_data(node: Node) -> None:
 def _stack(node: Node, kind: str, activations: list[str]) -> None:
     """Run all layers, the outputs of one being the inputs of the next."""
     bidirectional = node.boolean("bidirectional")
-    batch_first = node.boolean("batch_first", False)
+    batch_first = node.boolean("batch_first", False)  # packed ones are time first
     if node.boolean("train", False) and node.number("dropout", 0.0) > 0:
         node.refuse("its dropout is on. Export the module after module.eval().")
     node.skip("dropout")
@@ -122,7 +139,7 @@ def run_layer(
     states: list[Value],
     batch_first: bool,
 ) -> list[Value]:
-    """Add the op of one layer: its Y, Y_h and, of an LSTM, Y_c. States are [directions, …] or, batch first, [batch, …]."""
+    """Add the op of one layer: its Y, Y_h and, of an LSTM, Y_c. States begin with directions, or batch first."""
     build, directions = node.build, len(layer)
     hidden = _hidden_size(node, kind, layer[0])
     w = _weight(node, kind, "W", [cell.w for cell in layer])

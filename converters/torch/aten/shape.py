@@ -121,7 +121,7 @@ def repeat(node: Node) -> None:
     counts = node.dims("repeats" if node.has("repeats") else "dims")
     rank, x = node.meta("self").rank, node.tensor("self")
     if len(counts) < rank:
-        counts = [1] * (rank - len(counts)) + counts
+        counts = [*[1] * (rank - len(counts)), *counts]
     if len(counts) > rank:
         x = node.build.unsqueeze(x, *range(len(counts) - rank))
     node.give(node.build.op("Tile", x, node.vector(counts)))

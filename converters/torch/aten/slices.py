@@ -138,3 +138,36 @@ def unfold(node: Node) -> None:
     rank = node.meta("self").rank
     order = [i for i in range(rank + 1) if i != axis + 1] + [axis + 1]
     node.give(build.transpose(windows, *order))
+
+
+@handler("aten.slice_scatter", "aten.select_scatter")
+def scatter_slice(node: Node) -> None:
+    """What a slice is replaced by; in steps of 1."""
+    axis, x, new = node.axis("dim", 0), node.tensor("self"), node.tensor("src")
+    start: Dim
+    end: Dim
+    if "select" in node.target:
+        new = node.build.unsqueeze(new, axis)
+        start = node.integer("index")
+        end = start + 1 if start != -1 else _END
+    else:
+        start, end = node.dim("start", 0), node.dim("end", _END)
+        if node.integer("step", 1) != 1:
+            node.refuse("steps other than 1 are not supported.")
+    parts = [new]
+    if start != 0:
+        parts.insert(0, _sliced(node, x, axis, 0, start))
+    if end != _END:
+        parts.append(_sliced(node, x, axis, end, _END))
+    node.give(new if len(parts) == 1 else node.build.op("Concat", *parts, axis=axis))
+
+
+@handler("aten.copy")
+def copy(node: Node) -> None:
+    """The second, in the dtype and shape of the first."""
+    source = node.operand("src", node.result().dtype)
+    if node.meta("src").dims == node.meta("self").dims:
+        node.skip("self")
+        node.give(source)
+        return
+    node.give(node.build.op("Expand", source, node.vector(sizes(node, "self"))))

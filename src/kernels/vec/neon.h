@@ -199,7 +199,7 @@ LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }
 LRT_INLINE I dot4(I sum, Bytes w, Four x) {
   const auto quarter = [x](int32x4_t s, int8x16_t p) {
     const int16x8_t low = vmull_s8(vget_low_s8(p), vget_low_s8(x)), high = vmull_s8(vget_high_s8(p), vget_high_s8(x));
-    return vpadalq_s16(s, paired(low, high));  // two products fit 16 bits: 2*127*127
+    return vpadalq_s16(s, paired(low, high));  // two products fit 16 bits: 2*127*128
   };
   return {quarter(sum.a, w.a), quarter(sum.b, w.b), quarter(sum.c, w.c), quarter(sum.d, w.d)};
 }

@@ -98,7 +98,7 @@ using N = __m512i;  // sums of products with nibbles, on their way
 // Activations are stored as they are (as for vpdpbusd: with 128 added), and a sum starts where dot_start says.
 constexpr int kActivationOffset = 0;
 LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }
-// Lane i: sum + Σ_j w[4i + j]·x[j], for |w|, |x| <= 127, where no pair of products leaves int16.
+// Lane i: sum + Σ_j w[4i + j]·x[j], for |w| <= 127, or 0 <= x <= 15, where no pair of products leaves int16.
 LRT_INLINE I dot4(I sum, Bytes w, Four x) {
   const I signed_w = _mm512_mask_sub_epi8(w, _mm512_movepi8_mask(x), zero_ints(), w);
   const I pairs = _mm512_maddubs_epi16(_mm512_abs_epi8(x), signed_w);

@@ -1,0 +1,50 @@
+"""Runs an ONNX model with onnxruntime, to compare with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..graph import Array
+from ..problems import Refusal
+
+
+def run(source: Any, inputs: Sequence[Mapping[str, Array]]) -> tuple[str, list[list[Array]]]:
+    """Give what onnxruntime gives.
+
+    Parameters
+    ----------
+    source : path-like, bytes or onnx.ModelProto
+        The model.
+    inputs : sequence of mapping of str to numpy.ndarray
+        By name, of each run.
+
+    Returns
+    -------
+    tuple of str and list of list of numpy.ndarray
+        Name and version of the runtime; of each run, the outputs in the model's order.
+
+    Raises
+    ------
+    Refusal
+        If onnxruntime is not installed, or does not run the model.
+    """
+    try:
+        import onnxruntime as ort  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise Refusal("onnxruntime is not installed. Install it with: pip install onnxruntime") from error
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = ort.InferenceSession(_model_of(source), options, providers=["CPUExecutionProvider"])
+        outputs = [[*session.run(None, dict(feeds))] for feeds in inputs]
+    except Exception as error:  # its errors have no common base of their own
+        raise Refusal(f"onnxruntime {ort.__version__} does not run the source: {error}") from error
+    return f"onnxruntime {ort.__version__}", outputs
+
+
+def _model_of(source: Any) -> Any:
+    if isinstance(source, (str, os.PathLike)):
+        return os.fspath(source)
+    return bytes(source) if isinstance(source, (bytes, bytearray, memoryview)) else source.SerializeToString()

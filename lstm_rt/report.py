@@ -1,0 +1,134 @@
+"""What a conversion did: which part of the source became what, what streams, how near it is to the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy.typing as npt
+
+from lstm_rt.errors import Error
+
+if TYPE_CHECKING:
+    from lstm_rt.checks import SourceCheck, StreamCheck
+    from lstm_rt.converters import Graph
+    from lstm_rt.model import Model
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the source model and what it became.
+
+    Attributes
+    ----------
+    name : str
+        As the source calls it.
+    kind : str
+        Of what kind it is there: an ONNX operator, a Keras layer, a PyTorch operation.
+    ops : tuple of str
+        The ops of the model file, in order; none where it changes nothing, or was known beforehand.
+    """
+
+    name: str
+    kind: str
+    ops: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What a conversion did.
+
+    Attributes
+    ----------
+    file, framework : str
+        Where the model came from; empty where unknown.
+    parts : tuple of Part
+        What was mapped to what, in the order of the source.
+    notes : tuple of str
+        What the converter took for granted, or left out.
+    check : SourceCheck or None
+        The comparison with the source framework, where it was asked for.
+    stream_check : StreamCheck or None
+        The comparison of frame by frame with the whole, where it was asked for.
+    """
+
+    file: str
+    framework: str
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...] = ()
+    check: Optional[SourceCheck] = None
+    stream_check: Optional[StreamCheck] = None
+
+
+def report_on(graph: Graph, check: SourceCheck | None = None, stream_check: StreamCheck | None = None) -> Conversion:
+    """Report on the conversion that made a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        As the converter left it.
+    check : SourceCheck, optional
+        What comparing with the source gave.
+    stream_check : StreamCheck, optional
+        What comparing frames with the whole gave.
+
+    Returns
+    -------
+    Conversion
+        The report.
+    """
+    return Conversion(
+        graph.source.file,
+        graph.source.framework,
+        tuple(Part(part.name, part.kind, tuple(part.ops)) for part in graph.parts),
+        tuple(graph.notes),
+        check,
+        stream_check,
+    )
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """Whether and how a model streams.
+
+    Attributes
+    ----------
+    streams : bool or None
+        None where it depends on inputs that were not given.
+    how : str
+        What keeps the state; where it does not stream, why; where that is unknown, what to give.
+    takes, gives : tuple of str
+        Inputs and outputs of a step.
+    """
+
+    streams: Optional[bool]
+    how: str
+    takes: tuple[str, ...] = ()
+    gives: tuple[str, ...] = ()
+
+
+def streaming_of(model: Model, frozen: Mapping[str, npt.NDArray[Any]]) -> Streaming:
+    """Find out whether and how a model streams.
+
+    Parameters
+    ----------
+    model : Model
+        The model.
+    frozen : mapping of str to numpy.ndarray
+        Inputs that stay the same at every step.
+
+    Returns
+    -------
+    Streaming
+        The answer.
+    """
+    missing = [name for name in model.control_inputs if name not in frozen]
+    if missing:
+        return Streaming(None, f"add {' '.join(f'--freeze {name}=VALUE' for name in missing)} to see")
+    try:
+        stream = model.stream(freeze=frozen)
+    except Error as error:
+        return Streaming(False, str(error))
+    how = "state carried from outputs to inputs" if model.bindings else "state kept inside its layers"
+    return Streaming(True, how, tuple(stream.inputs), tuple(stream.outputs))

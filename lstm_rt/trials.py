@@ -1,0 +1,104 @@
+"""Inputs made up for a model that has just been converted, to try it with: for self-tests and for checks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lstm_rt.errors import Error
+
+if TYPE_CHECKING:
+    from lstm_rt.converters import Graph, Port
+    from lstm_rt.model import Model
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+# Dims tried where a dim is free and does not look like a batch, values tried for inputs that choose branches or shapes
+# (flags, sample rates), and the number of trials where no input does.
+_FREE_DIMS = (4, 16, 64, 160, 256, 512, 576, 1024, 1)
+_CONTROL_VALUES = (0, 1, 8000, 16000)
+_TRIALS = 2
+_SEED = 20240607
+_UNNAMED = re.compile(r"unk__\d+|\?|.*_dynamic_axes_\d+")  # names that exporters make up
+_BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize|streams?)(_|$)", re.IGNORECASE)
+
+
+class Trial(NamedTuple):
+    """Inputs, and the outputs that the model gave for them."""
+
+    inputs: Arrays
+    outputs: Arrays
+
+
+class Trials:
+    """Runs of a model on inputs that fit it.
+
+    Parameters
+    ----------
+    graph : Graph
+        What the model was made of.
+    model : Model
+        The model.
+
+    Attributes
+    ----------
+    failures : list of Error
+        What went wrong with shapes that did not fit.
+    """
+
+    def __init__(self, graph: Graph, model: Model) -> None:
+        self.failures: list[Error] = []
+        self._graph = graph
+        self._model = model
+
+    def __iter__(self) -> Iterator[Trial]:
+        """Yield some runs for every value of the inputs that choose branches, each with the first sizes that fit."""
+        controls = set(self._model.control_inputs)
+        for control in _CONTROL_VALUES if controls else (0,):
+            yield from self._of_first_fit(controls, control)
+
+    def _of_first_fit(self, controls: set[str], control: int) -> list[Trial]:
+        for size in _FREE_DIMS:
+            make = _InputMaker(self._graph, controls, control, size)
+            made = [make(i) for i in range(1 if controls else _TRIALS)]
+            try:
+                return [Trial(inputs, self._model.run(inputs)) for inputs in made]
+            except Error as error:
+                self.failures.append(error)
+        return []
+
+
+class _InputMaker:
+    """Makes pseudo-random inputs, all free dims being of one size."""
+
+    def __init__(self, graph: Graph, controls: set[str], control: int, size: int) -> None:
+        self._graph = graph
+        self._states = {before for before, _ in graph.bindings}
+        self._controls = controls
+        self._control = control
+        self._size = size
+
+    def __call__(self, number: int) -> Arrays:
+        rng = np.random.default_rng([_SEED, number])
+        return {self._graph.name(port): self._array(port, rng) for port in self._graph.inputs}
+
+    def _array(self, port: Port, rng: np.random.Generator) -> npt.NDArray[Any]:
+        assert port.dtype is not None
+        assert port.shape is not None
+        shape = [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(port.shape)]
+        if self._graph.name(port) in self._controls:
+            return np.full(shape, self._control).astype(port.dtype.numpy)
+        if port.dtype.numpy.kind == "f":
+            return (0.5 * rng.standard_normal(shape)).astype(port.dtype.numpy)
+        return rng.integers(0, 2, shape).astype(port.dtype.numpy)  # a flag, a token, a length
+
+    def _free_dim(self, port: Port, axis: int) -> int:
+        name = port.dim_names[axis] if port.dim_names else ""
+        if name and not _UNNAMED.fullmatch(name):
+            return 1 if _BATCH.search(name) else self._size
+        first_of_many = axis == 0 and len(port.shape or ()) > 1
+        return 1 if first_of_many or port.value in self._states else self._size
