@@ -59,8 +59,8 @@ class Contraction {
     const BufferId from = laid_out(x, order);
     const int64_t rows = size(kept), n = size(gone);
     const Labelled result = made(kept, p_.scratch(bytes(rows)));
-    steps.push_back([from, rows, n, to = result.buffer, sum = p_.kernels().sum_f32](const Frame& frame) {
-      for (int64_t i = 0; i < rows; ++i) frame.at<float>(to)[i] = sum(frame.at<float>(from) + i * n, n, 1);
+    steps.push_back([from, rows, n, to = result.buffer, sum = p_.kernels().reduce_f32](const Frame& frame) {
+      sum(LRT_SUM, frame.at<float>(from), rows, n, 1, frame.at<float>(to));
     });
     return result;
   }

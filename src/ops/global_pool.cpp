@@ -20,9 +20,15 @@ struct GlobalPoolCall {
     return found;
   }
 
+  float sum(const float* x) const {
+    float result = 0.0f;
+    kernels->reduce_f32(LRT_SUM, x, 1, n, 1, &result);
+    return result;
+  }
+
   // Of no elements there is no mean. Written out, since 0/0 has another sign bit from CPU to CPU.
   float average(const float* x, const Frame&) const {
-    return n == 0 ? std::numeric_limits<float>::quiet_NaN() : kernels->sum_f32(x, n, 1) / static_cast<float>(n);
+    return n == 0 ? std::numeric_limits<float>::quiet_NaN() : sum(x) / static_cast<float>(n);
   }
 
   float lp_norm(const float* x, const Frame& frame) const {
@@ -30,7 +36,7 @@ struct GlobalPoolCall {
     float* powers = frame.at<float>(scratch);
     if (norm <= 2) kernels->unary_f32(norm == 1 ? LRT_ABS : LRT_SQUARE, x, powers, n, 0, 0);
     for (int64_t i = 0; i < n && norm > 2; ++i) powers[i] = static_cast<float>(power(x[i] < 0 ? -x[i] : x[i], order));
-    const float sum = kernels->sum_f32(powers, n, 1);
+    const float sum = this->sum(powers);
     return norm == 1 ? sum : static_cast<float>(power(sum, norm == 2 ? 0.5 : 1.0 / order));
   }
 };

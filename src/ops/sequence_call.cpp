@@ -38,9 +38,10 @@ void SequenceCall::pack(float* memory, const CellWeights& all) const {
     const int64_t gate_units = cell.gates() * shape.hidden, at = static_cast<int64_t>(d);
     CellWeights own;
     own.w = all.w.from_row(at * gate_units, shape.inputs);
-    own.r = all.r.from_row(at * gate_units, shape.hidden);
+    own.r = all.r.from_row(at * gate_units, shape.outputs);
     own.b = all.b ? all.b + at * 2 * gate_units : nullptr;
     own.p = all.p ? all.p + at * 3 * shape.hidden : nullptr;
+    own.projection = all.projection.from_row(at * shape.outputs, shape.hidden);
     cell.pack(memory + directions[d].packed_at, own);
   }
 }
@@ -49,7 +50,11 @@ const float* SequenceCall::packed_weights(const Frame& frame) const {
   if (packed) return static_cast<const AlignedBuffer*>(packed.get())->as<float>();
   const auto at = [&frame](BufferId id) -> const float* { return id < 0 ? nullptr : frame.at<float>(id); };
   float* memory = frame.at<float>(packed_scratch);
-  pack(memory, CellWeights{{at(w), weight_dtype, at(w_scale)}, {at(r), weight_dtype, at(r_scale)}, at(b), at(p)});
+  pack(memory, CellWeights{{at(w), weight_dtype, at(w_scale)},
+                           {at(r), weight_dtype, at(r_scale)},
+                           at(b),
+                           at(p),
+                           {at(projection), weight_dtype, at(projection_scale)}});
   return memory;
 }
 
@@ -72,13 +77,16 @@ void SequenceCall::operator()(const Frame& frame) const {
   }
 }
 
-Rows SequenceCall::state(float* base, int64_t direction, int64_t first) const {
-  return Rows{base + direction * shape.state_direction() + first * shape.state_row(), shape.state_row()};
+Rows SequenceCall::state(float* base, int64_t direction, int64_t first, int64_t columns) const {
+  const int64_t row = shape.state_row(columns);
+  return Rows{base + direction * shape.state_direction(columns) + first * row, row};
 }
 
 void SequenceCall::copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
-                              int64_t first, int64_t rows) const {
-  for (const BufferId id : to) copy_rows(from, state(frame.at<float>(id), direction, first), rows, shape.hidden);
+                              int64_t first, int64_t rows, int64_t columns) const {
+  for (const BufferId id : to) {
+    copy_rows(from, state(frame.at<float>(id), direction, first, columns), rows, columns);
+  }
 }
 
 // Gate sums of `steps` steps from `start` on, of the rows that are stepped together.
@@ -99,19 +107,19 @@ void SequenceCall::project(const Cell& cell, const float* weights, const float* 
 
 // Where h and c begin: at what they were given, else at zeros in memory of the call's own.
 void SequenceCall::begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const {
-  const int64_t hidden = shape.hidden, rows = step->rows;
-  step->h_in = {frame.at<float>(h_scratch), hidden};
+  const int64_t hidden = shape.hidden, outputs = shape.outputs, rows = step->rows;
+  step->h_in = {frame.at<float>(h_scratch), outputs};
   if (h_initial >= 0) {
-    step->h_in = state(frame.at<float>(h_initial), direction, first);
+    step->h_in = state(frame.at<float>(h_initial), direction, first, outputs);
   } else {
-    zero_rows(step->h_in, rows, hidden);
+    zero_rows(step->h_in, rows, outputs);
   }
   if (c_scratch < 0) return;  // no cell state
   step->c_out = {frame.at<float>(c_scratch), hidden};
-  if (!c_final.empty()) step->c_out = state(frame.at<float>(c_final[0]), direction, first);
+  if (!c_final.empty()) step->c_out = state(frame.at<float>(c_final[0]), direction, first, hidden);
   step->c_in = step->c_out;
   if (c_initial >= 0) {
-    step->c_in = state(frame.at<float>(c_initial), direction, first);
+    step->c_in = state(frame.at<float>(c_initial), direction, first, hidden);
   } else {
     zero_rows(step->c_in, rows, hidden);
   }
@@ -126,8 +134,10 @@ Rows SequenceCall::y_rows(const Frame& frame, int64_t direction, int64_t first, 
 // while it writes.
 Rows SequenceCall::h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s,
                                int64_t length) const {
-  if (s == length - 1 && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first);
-  return {frame.at<float>(h_scratch) + (s % 2 == 0 ? rows * shape.hidden : 0), shape.hidden};
+  if (s == length - 1 && !h_final.empty()) {
+    return state(frame.at<float>(h_final[0]), direction, first, shape.outputs);
+  }
+  return {frame.at<float>(h_scratch) + (s % 2 == 0 ? rows * shape.outputs : 0), shape.outputs};
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
@@ -154,7 +164,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
       step.h_out = y >= 0 ? y_rows(frame, direction, first, t) : h_without_y(frame, direction, first, rows, s, length);
       if (mask_row && !mask_row[t * shape.mask_step()]) {
-        copy_rows(step.h_in, step.h_out, rows, shape.hidden);
+        copy_rows(step.h_in, step.h_out, rows, shape.outputs);
       } else {
         step.terms ? cell.project_and_step(weights, start, step) : cell.step(weights, step);
         step.c_in = step.c_out;
@@ -164,10 +174,10 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
     }
   }
   for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {
-    zero_rows(y_rows(frame, direction, first, t), rows, shape.hidden);
+    zero_rows(y_rows(frame, direction, first, t), rows, shape.outputs);
   }
-  copy_state(step.h_in, frame, h_final, direction, first, rows);
-  if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows);
+  copy_state(step.h_in, frame, h_final, direction, first, rows, shape.outputs);
+  if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows, shape.hidden);
 }
 
 }  // namespace lrt
