@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
-import warnings
 from typing import Any
 
 import numpy as np
@@ -97,8 +96,11 @@ def test_every_form_is_the_same(file: pathlib.Path, tmp_path: pathlib.Path) -> N
     assert Recipe.from_toml(path) == recipe
     content = {
         "inputs": {"ids": {"shape": ["batch", "time"], "dtype": "int64"}},
-        "layers": [{"kind": "Embedding", "name": "embed"}, {"kind": "GRU", "name": "gru", "batch_first": True}]
-        + [{"kind": "Linear", "name": "head"}],
+        "layers": [
+            {"kind": "Embedding", "name": "embed"},
+            {"kind": "GRU", "name": "gru", "batch_first": True},
+            {"kind": "Linear", "name": "head"},
+        ],
         "outputs": {"logits": "head", "state": "gru.h"},
     }
     assert Recipe.from_dict(content) == recipe
@@ -129,8 +131,9 @@ def test_branches(file: pathlib.Path) -> None:
         ReLU(),
     ]
     recipe = Recipe({"ids": Input(("batch", "time"), "int64")}, layers, {"y": "both"})
-    with pytest.warns(UserWarning, match=r"2 weights of tagger\.pt not used by the recipe: head\.weight, head\.bias"):
-        model = lstm_rt.from_torch(file, recipe=recipe)
+    model = lstm_rt.from_torch(file, recipe=recipe)
+    assert model.conversion is not None
+    assert model.conversion.notes == ("2 weights of tagger.pt not used by the recipe: head.weight, head.bias.",)
     assert model(np.array([[1, 2, 3]])).shape == (1, 10)
 
 
@@ -274,11 +277,32 @@ MISFITS: dict[str, tuple[dict[str, Any], list[Any], str]] = {
 def test_misfit(name: str, tmp_path: pathlib.Path) -> None:
     changed, layers, message = MISFITS[name]
     file = tf.save(tmp_path / "tagger.pt", weights(**changed))
-    with warnings.catch_warnings(), pytest.raises(lstm_rt.UnsupportedModelError, match=message):
-        warnings.simplefilter("ignore")
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=message):
         lstm_rt.load(file, recipe=Recipe(IDS, layers))
 
 
 def test_output_that_is_none(file: pathlib.Path) -> None:
     with pytest.raises(lstm_rt.UnsupportedModelError, match=r"output 'y': there is no 'gru\.c' before it"):
         lstm_rt.load(file, recipe=Recipe(IDS, [Embedding("embed"), GRU("gru"), Linear("head")], {"y": "gru.c"}))
+
+
+def test_documented() -> None:
+    """The table in docs/pytorch.md is that of the layers there are."""
+    from lstm_rt.recipes.table import markdown
+
+    page = (pathlib.Path(__file__).parent.parent / "docs" / "pytorch.md").read_text("utf-8")
+    assert markdown() in page, "python -m lstm_rt.recipes.table writes it anew"
+
+
+def test_command(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    from lstm_rt.cli import app
+
+    (tmp_path / "tagger.toml").write_text(TAGGER)
+    target = tmp_path / "tagger.gguf"
+    command = ["convert", str(file), str(target), "--recipe", str(tmp_path / "tagger.toml")]
+    result = CliRunner().invoke(app.app, command)
+    assert result.exit_code == 0, result.output
+    assert lstm_rt.load(target).verify() > 0
