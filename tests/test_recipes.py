@@ -160,35 +160,70 @@ def test_random_stacks(first: int, tmp_path: pathlib.Path) -> None:
         assert error < 1e-5, (seed, error, grower.layers)
 
 
-def test_every_kind_is_tried_or_named() -> None:
-    """A layer that no stack has would not be compared with torch."""
+def test_every_kind_is_compared() -> None:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed: nothing to compare recipes with")
     from torch_stacks import random_stack
 
     seen = {type(layer).__name__ for seed in range(STACKS) for layer in random_stack(seed).layers}
-    elsewhere = {
-        "LSTMCell",
-        "GRUCell",
-        "RNNCell",
-        "Conv2d",
-        "ConvTranspose1d",
+    assert set(recipes.kinds()) == seen | {kind for kind, *_ in ALONE}
+
+
+# Layers that the stacks have not: kind, its options, the shape of x, and what torch calls it.
+ALONE: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
+    ("Conv2d", {"stride": (2, 1), "padding": 1, "groups": 3}, (2, 6, 9, 8), "Conv2d(6, 9, 3, (2, 1), 1, groups=3)"),
+    ("Conv2d", {"padding": "same", "dilation": 2}, (2, 3, 9, 8), "Conv2d(3, 4, (2, 3), padding='same', dilation=2)"),
+    ("ConvTranspose1d", {"stride": 2, "padding": 1}, (2, 3, 7), "ConvTranspose1d(3, 5, 4, 2, 1)"),
+    (
         "ConvTranspose2d",
-        "BatchNorm2d",
-        "GroupNorm",
-    }
-    elsewhere |= {
-        "MaxPool2d",
-        "AvgPool2d",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-        "Slice",
-    }
-    elsewhere |= {"Pad", "MatMul", "Identity", "Sqrt", "Exp"}
-    assert set(recipes.kinds()) - elsewhere == seen
+        {"stride": 3, "output_padding": 1, "groups": 2},
+        (1, 4, 3, 5),
+        "ConvTranspose2d(4, 6, 3, 3, output_padding=1, groups=2)",
+    ),
+    ("BatchNorm2d", {}, (2, 3, 4, 5), "BatchNorm2d(3)"),
+    ("GroupNorm", {"num_groups": 2}, (2, 6, 5), "GroupNorm(2, 6)"),
+    ("MaxPool2d", {"kernel_size": (3, 2), "padding": (1, 0)}, (2, 3, 9, 8), "MaxPool2d((3, 2), padding=(1, 0))"),
+    ("AvgPool2d", {"kernel_size": 3, "stride": 2, "padding": 1}, (2, 3, 9, 8), "AvgPool2d(3, 2, 1)"),
+    ("GlobalAveragePool", {}, (2, 3, 4, 5), "AdaptiveAvgPool2d(1)"),
+    ("GlobalMaxPool", {}, (2, 3, 7), "AdaptiveMaxPool1d(1)"),
+    ("LSTMCell", {}, (3, 6), "LSTMCell(6, 5)"),
+    ("GRUCell", {}, (3, 6), "GRUCell(6, 5)"),
+    ("RNNCell", {"nonlinearity": "relu"}, (3, 6), "RNNCell(6, 5, nonlinearity='relu')"),
+    ("Pad", {"pad": [1, 2, 3, 0], "value": 1.5}, (2, 3, 4), "ConstantPad2d((1, 2, 3, 0), 1.5)"),
+    ("Pad", {"pad": [2, 1], "mode": "reflect"}, (2, 3, 4), "ReflectionPad1d((2, 1))"),
+    ("Reshape", {"shape": [0, 2, -1]}, (3, 8), "Unflatten(1, (2, 4))"),
+    ("Unsqueeze", {"dim": 1}, (3, 8), "Unflatten(1, (1, 8))"),
+    ("Squeeze", {"dim": 1}, (3, 1, 8), "Flatten(1)"),
+    ("Identity", {}, (3, 8), "Identity()"),
+    ("Slice", {"dim": -1, "start": 1, "end": 6, "step": 2}, (3, 8), "lambda x: x[:, 1:6:2]"),
+    ("MatMul", {"inputs": ("x", "x")}, (2, 4, 4), "lambda x: x @ x"),
+    ("Sqrt", {}, (3, 8), "lambda x: x.sqrt()"),
+    ("Exp", {}, (3, 8), "lambda x: x.exp()"),
+]
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("kind", "options", "shape", "source"), ALONE, ids=[f"{n}-{a[0]}" for n, a in enumerate(ALONE)]
+)
+def test_alone(kind: str, options: dict[str, Any], shape: tuple[int, ...], source: str, tmp_path: pathlib.Path) -> None:
+    import torch
+
+    torch.manual_seed(1)
+    module = eval(source, vars(torch.nn))  # one of the lines above
+    weights = {"unused": torch.zeros(1)}  # a file of no weights is refused
+    if isinstance(module, torch.nn.Module):
+        for buffer in module.eval().buffers():
+            buffer.uniform_(0.5, 1.5) if buffer.is_floating_point() else None
+        weights.update({f"layer.{name}": weight for name, weight in module.state_dict().items()})
+    torch.save(weights, tmp_path / "layer.pt")
+    layer = recipes.kinds()[kind](name="layer", **options)
+    model = lstm_rt.load(tmp_path / "layer.pt", recipe=Recipe({"x": Input((None,) * len(shape))}, [layer]))
+    x = torch.rand(shape)
+    with torch.no_grad():
+        wanted = module(x)
+    wanted = wanted[0] if isinstance(wanted, tuple) else wanted
+    np.testing.assert_allclose(model(x.numpy()), wanted.numpy(), atol=1e-5, rtol=1e-5)
 
 
 # ---- Refused ----

@@ -102,6 +102,9 @@ def test_projection_in_every_precision(precision: str, directions: int, tmp_path
     model = lstm_rt.load(path, quantize=precision)
     assert model.quantization is not None
     assert model.quantization.layers[0].precision == precision
+    for isa in set(lstm_rt.exact_isas()) & set(lstm_rt.available_isas()):
+        other = lstm_rt.load(path, quantize=precision, isa=isa)(x)
+        assert [array.tobytes() for array in other] == [array.tobytes() for array in model(x)], isa
     for seen, exact in zip(model(x), wanted):
         assert 0 < np.abs(seen - exact).max() < (0.1 if precision == "int4" else 0.02)
 

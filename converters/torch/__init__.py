@@ -4,8 +4,8 @@ Files of weights: files.py opens one and unpickle.py reads its pickle without ru
 weights in it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
 
 Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is
-what a handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a file, and
-is all that needs torch.
+what a handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a
+file, and is all that needs torch.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ def _from_weights(
         followed = read_recipe(recipe)
     file = read_weights(source)
     weights = find_weights(file, key)
-    notes = []
+    notes: list[str] = []
     if recipe is None:
         followed, notes = _lone(weights, batch_first, nonlinearity)
     graph = build_graph(followed, weights)

@@ -49,9 +49,7 @@ QuantizeOption = Annotated[
 ]
 RecipeOption = Annotated[
     Optional[Path],
-    typer.Option(
-        "--recipe", metavar="FILE", help="The layers of a file of PyTorch weights, as TOML."
-    ),
+    typer.Option("--recipe", metavar="FILE", help="The layers of a file of PyTorch weights, as TOML."),
 ]
 ConverterOption = Annotated[
     Optional[list[str]],
