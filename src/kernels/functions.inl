@@ -67,11 +67,11 @@ LRT_INLINE V erf(V x) {
   return flip_sign(select(less(a, broadcast(0.875f)), fma(a, p, a), large), x);
 }
 
-// x Phi(x) = max(0, x) - |x| erfc(|x| / sqrt 2) / 2, so that the negative tail keeps its relative accuracy.
+// x Phi(x), Phi by its smaller tail, so that negative x keep their relative accuracy. Past 14.5 the tail is zero.
 LRT_INLINE V gelu(V x) {
-  const V a = min(broadcast(14.5f), abs(x));
-  const V tail = mul(mul(a, normal_tail(a)), exp_minus_product(a, mul(a, broadcast(0.5f))));
-  return sub(max(broadcast(0.0f), x), tail);
+  const V bounded = max(broadcast(-14.5f), x), a = min(broadcast(14.5f), abs(bounded));
+  const V tail = mul(normal_tail(a), exp_minus_product(a, mul(a, broadcast(0.5f))));
+  return mul(bounded, select(less(x, broadcast(0.0f)), tail, sub(broadcast(1.0f), tail)));
 }
 
 // x sigmoid(y); zero where e^y is below the smallest normal float.

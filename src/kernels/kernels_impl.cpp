@@ -32,6 +32,6 @@ namespace lrt {
 extern const Kernels LRT_TABLE;
 const Kernels LRT_TABLE = {LRT_TEXT(LRT_ISA), LRT_HAS_FMA, kMaxGroup,     kTileVectors,  quantize,     gemm,
                            lstm_step,         gru_step,    lstm_cell_f32, gru_reset_f32, gru_cell_f32, rnn_cell_f32,
-                           unary_f32,         binary_f32,  reduce_f32,    softmax_f32,   moments_f32,   scale_f32};
+                           unary_f32,         binary_f32,  reduce_f32,    softmax_f32,   moments_f32,  scale_f32};
 
 }  // namespace lrt
