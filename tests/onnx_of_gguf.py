@@ -187,10 +187,8 @@ class Rebuilder:
                 if op in ("Cast", "EyeLike"):
                     code = helper.np_dtype_to_tensor_dtype(dtype)
                     node.attribute.append(helper.make_attribute("to" if op == "Cast" else key, code))
-            elif (
-                key == "flatten"
-            ):  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
-                pass
+            elif key == "flatten":
+                pass  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
             elif op == "ConstantOfShape":
                 tensor = numpy_helper.from_array(np.array(items, dtype))
                 node.attribute.append(helper.make_attribute("value", tensor))

@@ -129,7 +129,8 @@ const Function kFunctions[] = {
      [](double x) {
        if (std::isinf(x)) return std::max(x, 0.0);
        return std::max(x, 0.0) - std::abs(x) / 2 * std::erfc(std::abs(x) * std::sqrt(0.5));
-     }},
+     },
+     kNeedsFma},
     {LRT_SWISH, "swish", 1.0f, 0, 4.0, [](double x) { return x < kExpLeast && !std::isinf(x) ? 0 : x * sigmoid(x); }},
     {LRT_HARD_SWISH, "hard_swish", 1.0f / 6, 0.5f, 1.5,
      [](double x) { return x * std::min(std::max(double(1.0f / 6) * x + 0.5, 0.0), 1.0); }, kNeedsFma},
