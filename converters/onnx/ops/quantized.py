@@ -81,7 +81,7 @@ def qlinear_conv(node: Node) -> None:
 
 
 def _along_channels(node: Node, filters: Value) -> Value:
-    """Make the shape that brings a value for each filter before the spatial axes; only the filters tell their number."""
+    """Make the shape of a value for each filter, before the spatial axes, whose number only the filters tell."""
     build = node.build
     axes = build.op("Shape", build.op("Shape", filters, start=2))
     ones = build.op("ConstantOfShape", axes, dtype=int(DType.INT64), value=1)
