@@ -87,6 +87,8 @@ def to_array(tensor: TensorProto) -> Array:
     dtype = dtype_of(tensor.data_type)
     if len(tensor.dims) > MAX_RANK:
         raise Refusal(f"{len(tensor.dims)} dims are too many. At most {MAX_RANK} are supported.")
+    if any(dim < 0 for dim in tensor.dims):
+        raise Refusal(f"a dim of {min(tensor.dims)}. The file is damaged.")
     if tensor.data_location == TensorProto.EXTERNAL:  # what belongs to the model has been read by now
         raise Refusal("its elements are in another file. Load them before.")
     try:
