@@ -6,7 +6,9 @@ the packages it needs only when it runs. docs/file-format.md is what they all wr
 
 from __future__ import annotations
 
-from . import onnx as _onnx  # noqa: F401  (registers itself)
+from . import keras as _keras  # noqa: F401  (registers itself)
+from . import onnx as _onnx  # noqa: F401
+from . import torch as _torch  # noqa: F401
 from .builder import Builder
 from .graph import ABSENT, Block, DType, Graph, Op, Packed, PackedDType, Part, Port, SelfTest, Source, Value
 from .options import Options

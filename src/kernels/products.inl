@@ -37,91 +37,93 @@ LRT_INLINE void finish_row(const float* from, float* to, const float* scales, V 
 // Part of the definition of a sum, not of the blocking: a chain of this length rounds about as well as a pairwise sum.
 constexpr int64_t kBlockK = 64;
 
+// sum += x·w for `Values` values of k, one after the other: w(v, values) gives those of vector v.
+template <int Values, int Rows, int Vectors, class Weights>
+LRT_INLINE void add_lines(V (&sum)[Rows][Vectors], const float* x, int64_t x_stride, Weights w) {
+  V xs[Rows][Values];
+  LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+    LRT_UNROLL for (int k = 0; k < Values; ++k) xs[r][k] = broadcast(x[r * x_stride + k]);
+  }
+  LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    V values[Values];
+    w(v, values);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      LRT_UNROLL for (int k = 0; k < Values; ++k) sum[r][v] = fma(xs[r][k], values[k], sum[r][v]);
+    }
+  }
+}
+
 // A chain of fused multiply-adds from zero over each block of k, added to the sum so far: short chains keep rounding
-// errors small, and the bits do not depend on how rows and vectors are cut into tiles.
+// errors small, and the bits do not depend on how rows and vectors are cut into tiles. add_block(sum, x, end, x_stride)
+// walks on over the lines of one block.
+template <class Format, bool Apart, int Rows, int Vectors, class Block>
+LRT_INLINE void run_blocks(const Walk& s, const char* x_bytes, const float* start, float* out, int last,
+                           Block add_block) {
+  const float* x = floats_at(x_bytes);
+  const int64_t x_stride = s.x_stride / 4;
+  int64_t start_stride = s.start_stride, left = s.k;
+  do {
+    V sum[Rows][Vectors];
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+    }
+    const int64_t block = left < kBlockK ? left : kBlockK;
+    add_block(sum, x, x + block, x_stride);
+    LRT_UNROLL for (int r = 0; r < Rows; ++r) {
+      finish_row<Format, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
+                                         [&](int v) { return sum[r][v]; });
+    }
+    start = out;  // the sums go on
+    start_stride = s.out_stride;
+    if (Apart) out += s.term_stride;
+    x += block;
+    left -= block;
+  } while (left > 0);
+}
+
 struct F32 {
   static constexpr int accumulators = kAccumulators;
 
   LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
 
   template <int Rows, int Vectors, bool Apart = false>
-  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x_bytes, const float* start, float* out,
-                        int64_t, int last) {
+  LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x, const float* start, float* out, int64_t,
+                        int last) {
     const Walk s = walk;
-    const float *w = floats_at(w_bytes), *x = floats_at(x_bytes);
-    const int64_t w_step = s.w_step / 4, x_stride = s.x_stride / 4;
-    int64_t start_stride = s.start_stride, left = s.k;
-    do {
-      V sum[Rows][Vectors];
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
+    const float* w = floats_at(w_bytes);
+    const int64_t w_step = s.w_step / 4;
+    const auto add_block = [&w, w_step](auto& sum, const float* at, const float* end, int64_t x_stride) {
+      for (; at != end; ++at, w += w_step) {
+        add_lines<1>(sum, at, x_stride, [w](int v, V* value) { *value = load(w + v * LRT_LANES); });
       }
-      const int64_t block = left < kBlockK ? left : kBlockK;
-      for (const float* end = x + block; x != end; ++x, w += w_step) {
-        V xs[Rows];
-        LRT_UNROLL for (int r = 0; r < Rows; ++r) xs[r] = broadcast(x[r * x_stride]);
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-          const V wv = load(w + v * LRT_LANES);
-          LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(xs[r], wv, sum[r][v]);
-        }
-      }
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        finish_row<F32, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
-                                        [&](int v) { return sum[r][v]; });
-      }
-      start = out;  // the sums go on
-      start_stride = s.out_stride;
-      if (Apart) out += s.term_stride;
-      left -= block;
-    } while (left > 0);
+    };
+    run_blocks<F32, Apart, Rows, Vectors>(s, x, start, out, last, add_block);
   }
 };
 
-// As F32, on weights that are widened on the way.
+// The same sums, of weights that are widened on the way.
 struct Bf16 {
   static constexpr int accumulators = kAccumulators / 2;  // fewer tiles, and yet enough to hide latency
 
   LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
 
   template <int Rows, int Vectors, bool Apart = false>
-  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x_bytes, const float* start, float* out, int64_t,
+  LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t,
                         int last) {
     const Walk s = walk;
-    const float* x = floats_at(x_bytes);
-    const int64_t x_stride = s.x_stride / 4;
-    int64_t start_stride = s.start_stride, left = s.k;
-    do {
-      V sum[Rows][Vectors];
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) sum[r][v] = broadcast(0.0f);
-      }
-      const int64_t block = left < kBlockK ? left : kBlockK;
-      const float* end = x + block;
-      for (; end - x > 1; x += 2, w += s.w_step) {
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
+    const auto add_block = [&w, &s](auto& sum, const float* at, const float* end, int64_t x_stride) {
+      for (; end - at > 1; at += 2, w += s.w_step) {
+        add_lines<2>(sum, at, x_stride, [w](int v, V* values) {
           const Bytes pair = load_bytes(w + v * 64);
-          const V even = widen_low(pair), odd = widen_high(pair);
-          LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-            sum[r][v] = fma(broadcast(x[r * x_stride]), even, sum[r][v]);
-            sum[r][v] = fma(broadcast(x[r * x_stride + 1]), odd, sum[r][v]);
-          }
-        }
+          values[0] = widen_low(pair);
+          values[1] = widen_high(pair);
+        });
       }
-      for (; x != end; ++x, w += s.w_step) {  // the last of an odd k
-        LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
-          const V even = widen_low(load_bytes(w + v * 64));
-          LRT_UNROLL for (int r = 0; r < Rows; ++r) sum[r][v] = fma(broadcast(x[r * x_stride]), even, sum[r][v]);
-        }
-      }
-      LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-        finish_row<Bf16, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
-                                         [&](int v) { return sum[r][v]; });
-      }
-      start = out;
-      start_stride = s.out_stride;
-      if (Apart) out += s.term_stride;
-      left -= block;
-    } while (left > 0);
+      if (at == end) return;  // else the last of an odd k
+      add_lines<1>(sum, at, x_stride, [w](int v, V* value) { *value = widen_low(load_bytes(w + v * 64)); });
+      w += s.w_step;
+    };
+    run_blocks<Bf16, Apart, Rows, Vectors>(s, x, start, out, last, add_block);
   }
 };
 

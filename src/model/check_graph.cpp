@@ -38,6 +38,7 @@ void check_attribute_names(const Op& op) {
 // Where a weight of a dtype that only weights have may go: to the layers that know it, which keeps every other op from
 // having to.
 bool takes_packed(const Op& op, size_t input) {
+  if (op.type == "LSTM" && input == 10) return true;  // its projection
   if (op.type == "LSTM" || op.type == "GRU" || op.type == "RNN") return input == 1 || input == 2;
   if (op.type == "MatMul" || op.type == "Gemm" || op.type == "Conv") return input == 1;
   return false;

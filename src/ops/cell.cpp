@@ -31,8 +31,8 @@ void Cell::pack_matrix(float* memory, const PanelPlace& place, const WeightView&
 }
 
 size_t Cell::quantized_bytes(int64_t x_rows, int64_t h_rows) const {
-  const int64_t x = x_rows * lrt_quantized_row(options_.format, options_.inputs);
-  const int64_t h = h_rows * lrt_quantized_row(options_.format, options_.hidden);
+  const auto row = [this](int64_t k) { return lrt_quantized_row(options_.format, k); };
+  const int64_t x = x_rows * row(options_.inputs), h = h_rows * std::max(row(options_.hidden), row(outputs()));
   return static_cast<size_t>(turns_ ? x + h : std::max(x, h));  // terms are in the scale of their h
 }
 

@@ -12,21 +12,24 @@
 
 namespace lrt {
 
-// Weights of one direction as ONNX lays them: W [G*H, I], R [G*H, H], B [2*G*H] or null, P [3*H] or null.
+// Weights of one direction as ONNX lays them: W [G*H, I], R [G*H, N], B [2*G*H] or null, P [3*H] or null; h has N numbers,
+// which are the H units, or where there is a projection [N, H] what it makes of them.
 struct CellWeights {
   Weights w, r;
   const float* b = nullptr;
   const float* p = nullptr;
+  Weights projection;
 };
 
 struct CellOptions {
-  int64_t inputs = 0;  // I
-  int64_t hidden = 0;  // H
-  float clip = 0.0f;   // 0: none
+  int64_t inputs = 0;      // I
+  int64_t hidden = 0;      // H
+  int64_t projection = 0;  // N; 0: none, and N = H
+  float clip = 0.0f;       // 0: none
   bool input_forget = false;
   bool linear_before_reset = false;
   bool peephole = false;
-  WeightFormat format = LRT_FORMAT_F32;  // of W and R
+  WeightFormat format = LRT_FORMAT_F32;  // of W, R and the projection
   std::vector<Activation> activations;   // of one direction
 };
 
@@ -82,6 +85,7 @@ class Cell {
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
   PanelPlace reserve_panels(int64_t k, int64_t vectors, int unit);  // `unit` vectors belong together
+  int64_t outputs() const { return options_.projection > 0 ? options_.projection : options_.hidden; }  // N
   bool is_activated(std::initializer_list<int> kinds) const;
   bool pays_to_turn() const;  // by the size of W and R
 

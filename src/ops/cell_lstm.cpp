@@ -1,6 +1,6 @@
 // LSTM as ONNX LSTM-22 defines it. Gates i, o, f, c of the same 16 units stand side by side.
 //   i = f(Wi x + Ri h + Pi∘c + bi)      f = f(Wf x + Rf h + Pf∘c + bf), or 1 - i where input_forget
-//   C = f∘c + i∘g(Wc x + Rc h + bc)     h = f(Wo x + Ro h + Po∘C + bo) ∘ h(C)
+//   C = f∘c + i∘g(Wc x + Rc h + bc)     h = f(Wo x + Ro h + Po∘C + bo) ∘ h(C), or a projection of that
 #include "ops/cell.h"
 
 namespace lrt {
@@ -17,12 +17,18 @@ class LstmCell final : public Cell {
                !options.input_forget) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     w_ = reserve_panels(options.inputs, vectors(), kGates);
-    r_ = reserve_panels(options.hidden, vectors(), kGates);
-    turns_ = fused_ && pays_to_turn();
+    r_ = reserve_panels(outputs(), vectors(), kGates);
+    turns_ = fused_ && !projects() && pays_to_turn();
     if (options.peephole) peephole_at_ = reserve(static_cast<size_t>(3 * panels_ * LRT_LANES));
+    if (!projects()) return;
+    projection_ = reserve_panels(options.hidden, vectors_for(outputs()), 1);
+    zeros_at_ = reserve(static_cast<size_t>(vectors_for(outputs()) * LRT_LANES));
   }
 
   bool has_cell_state() const override { return true; }
+  size_t scratch_floats(int64_t rows) const override {
+    return projects() ? static_cast<size_t>(rows * options_.hidden) : 0;
+  }
 
   void pack(float* memory, const CellWeights& weights) const override {
     const int64_t hidden = options_.hidden;
@@ -31,16 +37,33 @@ class LstmCell final : public Cell {
       return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
     };
     pack_matrix(memory, w_, weights.w.view(options_.inputs, kGates * hidden), order);
-    pack_matrix(memory, r_, weights.r.view(hidden, kGates * hidden), order);
+    pack_matrix(memory, r_, weights.r.view(outputs(), kGates * hidden), order);
     for (int64_t c = 0; c < gate_row(); ++c) {
       const int64_t from = order(c);
       memory[bias_at_ + static_cast<size_t>(c)] =
           weights.b && from >= 0 ? weights.b[from] + weights.b[kGates * hidden + from] : 0.0f;
     }
     if (weights.p) pack_peephole(memory + peephole_at_, weights.p);
+    if (projects()) pack_projection(memory, weights.projection);
   }
 
   void step(const float* packed, const CellStep& s) const override {
+    if (!projects()) return step_units(packed, s);
+    CellStep units = s;
+    units.h_out = {s.scratch, options_.hidden};
+    step_units(packed, units);
+    const Panels projection = projection_.in(packed);
+    multiply(kernels_,
+             {&projection, s.scratch, options_.hidden, s.rows, packed + zeros_at_, s.h_out.data, s.h_out.stride,
+              outputs(), s.backwards},
+             s.quantized, s.parallel);
+  }
+
+ private:
+  int64_t vectors() const { return kGates * panels_; }
+  bool projects() const { return options_.projection > 0; }
+
+  void step_units(const float* packed, const CellStep& s) const {
     const Panels r = r_.in(packed);
     if (fused_) return fused_step(r, s.gates, s.h_in, nullptr, s);
     multiply(kernels_,
@@ -66,8 +89,12 @@ class LstmCell final : public Cell {
     kernels_.lstm_cell_f32(&cell);
   }
 
- private:
-  int64_t vectors() const { return kGates * panels_; }
+  void pack_projection(float* memory, const Weights& weights) const {
+    const int64_t n = outputs();
+    pack_matrix(memory, projection_, weights.view(options_.hidden, n),
+                [n](int64_t column) { return column < n ? column : -1; });
+    pack_bias_into(memory + zeros_at_, nullptr, n);
+  }
 
   void step_turned(const float* packed, const float* x, const Terms& terms, const CellStep& s) const override {
     const Panels w = w_.in(packed);
@@ -92,7 +119,8 @@ class LstmCell final : public Cell {
   }
 
   const bool fused_;
-  size_t peephole_at_ = 0;
+  PanelPlace projection_;
+  size_t peephole_at_ = 0, zeros_at_ = 0;
 };
 
 }  // namespace

@@ -22,8 +22,8 @@ constexpr CellType kLstm{4, 3, make_lstm_cell, true};
 constexpr CellType kGru{3, 2, make_gru_cell, false};
 constexpr CellType kRnn{1, 1, make_rnn_cell, false};
 
-// Inputs of the three ops; GRU and RNN have no c and no peepholes.
-enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale };
+// Inputs of the three ops; GRU and RNN have no c, no peepholes and no projection.
+enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kRScale, kProjection, kProjectionScale, kMask };
 
 int activation_kind(OpPlan& p, std::string name) {
   std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return std::tolower(c); });
@@ -90,6 +90,19 @@ std::vector<bool> read_directions(OpPlan& p) {
 
 namespace {
 
+bool projects(const OpPlan& p, const CellType& type) { return type.cell_state && p.has(kProjection); }
+
+// The numbers h has: the rows of the projection, where there is one.
+int64_t read_outputs(OpPlan& p, const CellType& type, const SequenceShape& s) {
+  if (!projects(p, type)) return s.hidden;
+  const Operand& projection = p.in(kProjection);
+  const int64_t outputs = projection.shape.rank() == 3 ? projection.shape[1] : 0;
+  if (outputs < 1) p.refuse(Status::shape, "the projection is " + projection.shape.text() + ", wanted rank 3");
+  const DType dtype = p.in(kW).dtype;
+  want_input(p, kProjection, "the projection", dtype, Shape{s.directions, outputs, row_elements(dtype, s.hidden)});
+  return outputs;
+}
+
 SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   const Operand& x = p.in(kX);
   const Operand& r = p.in(kR);
@@ -109,17 +122,21 @@ SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
     p.refuse(Status::shape, "hidden_size is " + std::to_string(declared) + " but R is " + r.shape.text());
   }
   if (s.inputs < 1) p.refuse(Status::shape, "X is " + x.shape.text() + ": there is no input to the layer");
+  s.outputs = read_outputs(p, type, s);
   const int64_t gate_units = type.gates * s.hidden;
   // A dim of 0 hides how large the others are.
-  double sums = static_cast<double>(directions * vectors_for(s.hidden) * LRT_LANES * type.gates);
+  double sums = static_cast<double>(directions * vectors_for(std::max(s.hidden, s.outputs)) * LRT_LANES * type.gates);
   for (const int64_t dim : {s.steps, s.batch}) sums *= static_cast<double>(std::max<int64_t>(dim, 1));
   if (sums > static_cast<double>(kMaxElements))
     p.refuse(Status::shape, "X is " + x.shape.text() + ", which is too large");
   const DType dtype = p.in(kW).dtype;
   want_input(p, kW, "W", dtype, Shape{directions, gate_units, row_elements(dtype, s.inputs)});
-  want_input(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.hidden)});
+  want_input(p, kR, "R", dtype, Shape{directions, gate_units, row_elements(dtype, s.outputs)});
   if (p.has(kB)) want_input(p, kB, "B", DType::f32, Shape{directions, 2 * gate_units});
   if (p.has(kLengths)) want_input(p, kLengths, "sequence_lens", DType::i32, Shape{s.batch});
+  if (p.has(kMask)) {
+    want_input(p, kMask, "mask", DType::boolean, s.batch_first ? Shape{s.batch, s.steps} : Shape{s.steps, s.batch});
+  }
   if (type.cell_state && p.has(kPeephole)) want_input(p, kPeephole, "P", DType::f32, Shape{directions, 3 * s.hidden});
   return s;
 }
@@ -128,6 +145,7 @@ CellOptions read_options(OpPlan& p, const CellType& type, const SequenceShape& s
   CellOptions options;
   options.inputs = s.inputs;
   options.hidden = s.hidden;
+  options.projection = projects(p, type) ? s.outputs : 0;
   options.clip = p.op().number("clip", 0.0f);
   options.input_forget = p.op().integer("input_forget", 0) != 0;
   options.linear_before_reset = p.op().integer("linear_before_reset", 0) != 0;
@@ -149,9 +167,26 @@ std::vector<SequenceCall::Direction> make_directions(OpPlan& p, const CellType& 
   return directions;
 }
 
-void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type, const Weights& w, const Weights& r) {
+// Of all directions, without what is only known at run time.
+struct Matrices {
+  Weights w, r, projection;
+};
+
+Matrices read_matrices(OpPlan& p, const CellType& type, const SequenceShape& s) {
+  const Shape gate_scales{s.directions, type.gates * s.hidden};
+  Matrices all{read_weights(p, kW, kWScale, gate_scales), read_weights(p, kR, kRScale, gate_scales), {}};
+  if (projects(p, type)) {
+    all.projection = read_weights(p, kProjection, kProjectionScale, Shape{s.directions, s.outputs});
+  }
+  return all;
+}
+
+void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type, const Matrices& all) {
   std::vector<int> reads = weight_inputs(p, kW, kWScale);
   for (const int input : weight_inputs(p, kR, kRScale)) reads.push_back(input);
+  if (projects(p, type)) {
+    for (const int input : weight_inputs(p, kProjection, kProjectionScale)) reads.push_back(input);
+  }
   if (p.has(kB)) reads.push_back(kB);
   if (type.cell_state && p.has(kPeephole)) reads.push_back(kPeephole);
   const auto reads_it = [&](int i) { return std::find(reads.begin(), reads.end(), i) != reads.end(); };
@@ -160,20 +195,22 @@ void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type, const Wei
     const auto data = [&](int i) { return reads_it(i) ? static_cast<const float*>(p.in(i).known) : nullptr; };
     call.packed = p.packed(0, reads, [&]() -> std::shared_ptr<const void> {
       auto packed = std::make_shared<AlignedBuffer>(bytes);
-      call.pack(packed->as<float>(), CellWeights{w, r, data(kB), data(kPeephole)});
+      call.pack(packed->as<float>(), CellWeights{all.w, all.r, data(kB), data(kPeephole), all.projection});
       return packed;
     });
     return;
   }
   const auto buffer = [&](int i) { return reads_it(i) ? p.in(i).buffer : -1; };
   call.packed_scratch = p.scratch(bytes);
-  call.weight_dtype = w.dtype;
+  call.weight_dtype = all.w.dtype;
   call.w = buffer(kW);
   call.r = buffer(kR);
   call.w_scale = buffer(kWScale);
   call.r_scale = buffer(kRScale);
   call.b = buffer(kB);
   call.p = buffer(kPeephole);
+  call.projection = buffer(kProjection);
+  call.projection_scale = buffer(kProjectionScale);
 }
 
 // One state, h or c: where it begins, where it ends. `input` is its initial value, `output` the op's output for it.
@@ -208,6 +245,7 @@ bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   } else {
     p.not_streamable("its features lie along time");
   }
+  if (p.has(kMask) && p.in(kMask).time_axis != time) p.not_streamable("its mask does not go along with time");
   return forward && time == steps_axis;
 }
 
@@ -216,33 +254,35 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   const std::vector<bool> reversed = read_directions(p);
   const auto directions = static_cast<int64_t>(reversed.size());
   const SequenceShape s = call.shape = read_shape(p, type, directions);
-  const Shape scale_shape{directions, type.gates * s.hidden};
-  const Weights w = read_weights(p, kW, kWScale, scale_shape), r = read_weights(p, kR, kRScale, scale_shape);
+  const Matrices weights = read_matrices(p, type, s);
   CellOptions options = read_options(p, type, s);
-  options.format = read_format(p, w);
-  check_sum_length(p, options.format, std::max(s.inputs, s.hidden));
+  options.format = read_format(p, weights.w);
+  check_sum_length(p, options.format, std::max({s.inputs, s.hidden, s.outputs}));
   call.directions = make_directions(p, type, options, reversed);
   const Cell& cell = *call.directions[0].cell;
 
   const bool keeps = plan_time(p, s, directions == 1 && !reversed[0]);
   if (p.wants(0)) {
-    call.y = p.out(
-        0, DType::f32,
-        s.batch_first ? Shape{s.batch, s.steps, directions, s.hidden} : Shape{s.steps, directions, s.batch, s.hidden});
+    call.y = p.out(0, DType::f32,
+                   s.batch_first ? Shape{s.batch, s.steps, directions, s.outputs}
+                                 : Shape{s.steps, directions, s.batch, s.outputs});
   }
-  const Shape state = s.batch_first ? Shape{s.batch, directions, s.hidden} : Shape{directions, s.batch, s.hidden};
-  plan_state(p, state, kH, 1, "h", keeps, &call.h_initial, &call.h_final);
-  if (type.cell_state) plan_state(p, state, kC, 2, "c", keeps, &call.c_initial, &call.c_final);
+  const auto state = [&](int64_t columns) {
+    return s.batch_first ? Shape{s.batch, directions, columns} : Shape{directions, s.batch, columns};
+  };
+  plan_state(p, state(s.outputs), kH, 1, "h", keeps, &call.h_initial, &call.h_final);
+  if (type.cell_state) plan_state(p, state(s.hidden), kC, 2, "c", keeps, &call.c_initial, &call.c_final);
 
   call.x = p.in(kX).buffer;
+  if (p.has(kMask)) call.mask = p.in(kMask).buffer;
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
-  plan_weights(p, call, type, w, r);
+  plan_weights(p, call, type, weights);
 
   const int64_t row_bytes = std::max<int64_t>(1, s.batch * cell.gate_row() * static_cast<int64_t>(sizeof(float)));
   call.chunk = std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, s.steps));
   const auto floats = [](int64_t count) { return static_cast<size_t>(count) * sizeof(float); };
   call.gates = p.scratch(floats(call.chunk * s.batch * cell.gate_row()));
-  call.h_scratch = p.scratch(floats(2 * s.batch * s.hidden));
+  call.h_scratch = p.scratch(floats(2 * s.batch * s.outputs));
   if (type.cell_state) call.c_scratch = p.scratch(floats(s.batch * s.hidden));
   size_t extra = 0;
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
@@ -252,7 +292,8 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (const size_t count = single ? cell.terms_floats() : 0) call.terms_scratch = p.scratch(count * sizeof(float));
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 
-  const auto parameters = static_cast<uint64_t>(directions * type.gates * s.hidden * (s.inputs + s.hidden));
+  const auto parameters =
+      static_cast<uint64_t>(directions * s.hidden * (type.gates * (s.inputs + s.outputs) + options.projection));
   const uint64_t others =
       (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
       (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);

@@ -22,17 +22,19 @@ void want_input(OpPlan& p, int input, const char* name, DType dtype, const Shape
 // Sizes and strides of one layer. Time is t, the batch row b.
 struct SequenceShape {
   int64_t steps = 0, batch = 0, inputs = 0, hidden = 0, directions = 1;
+  int64_t outputs = 0;       // of h: hidden, or fewer where it is projected
   bool batch_first = false;  // layout = 1
 
   int64_t x_step() const { return batch_first ? inputs : batch * inputs; }
   int64_t x_row() const { return batch_first ? steps * inputs : inputs; }
-  int64_t y_step() const { return directions * (batch_first ? 1 : batch) * hidden; }
-  int64_t y_row() const { return batch_first ? steps * directions * hidden : hidden; }
-  int64_t y_direction() const { return (batch_first ? 1 : batch) * hidden; }
-  // h and c: [D, B, H], or [B, D, H] where batch_first.
-  int64_t state_row() const { return batch_first ? directions * hidden : hidden; }
-  int64_t state_direction() const { return batch_first ? hidden : batch * hidden; }
-  int64_t state_elements() const { return directions * batch * hidden; }
+  int64_t mask_step() const { return batch_first ? 1 : batch; }
+  int64_t mask_row() const { return batch_first ? steps : 1; }
+  int64_t y_step() const { return directions * (batch_first ? 1 : batch) * outputs; }
+  int64_t y_row() const { return batch_first ? steps * directions * outputs : outputs; }
+  int64_t y_direction() const { return (batch_first ? 1 : batch) * outputs; }
+  // h and c of so many columns each: [D, B, columns], or [B, D, columns] where batch_first.
+  int64_t state_row(int64_t columns) const { return batch_first ? directions * columns : columns; }
+  int64_t state_direction(int64_t columns) const { return batch_first ? columns : batch * columns; }
 };
 
 // Everything the call of a recurrent op needs, resolved while planning. -1: no such buffer.
@@ -54,9 +56,10 @@ class SequenceCall {
   size_t packed_floats() const { return directions.back().packed_at + directions.back().cell->packed_floats(); }
 
   std::shared_ptr<const void> packed;  // AlignedBuffer; null where the weights come at run time
-  BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1, w_scale = -1, r_scale = -1;
+  BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1, projection = -1;
+  BufferId w_scale = -1, r_scale = -1, projection_scale = -1;
   DType weight_dtype = DType::f32;
-  BufferId x = -1, lengths = -1, h_initial = -1, c_initial = -1;
+  BufferId x = -1, lengths = -1, mask = -1, h_initial = -1, c_initial = -1;
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes
   BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1, quantized_scratch = -1;
@@ -65,16 +68,17 @@ class SequenceCall {
 
  private:
   const float* packed_weights(const Frame& frame) const;
+  // `mask`, where there is one, is that of a single row: a step for which it is false holds the state.
   void run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
-                int64_t length) const;
+                int64_t length, const uint8_t* mask) const;
   void project(const Cell& cell, const float* weights, const float* start, int64_t steps, const CellStep& step,
                float* gate_rows) const;
   void begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const;
   Rows y_rows(const Frame& frame, int64_t direction, int64_t first, int64_t t) const;
   Rows h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s, int64_t length) const;
-  Rows state(float* base, int64_t direction, int64_t first) const;
+  Rows state(float* base, int64_t direction, int64_t first, int64_t columns) const;
   void copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
-                  int64_t first, int64_t rows) const;
+                  int64_t first, int64_t rows, int64_t columns) const;
 };
 
 }  // namespace lrt

@@ -25,6 +25,11 @@ bool all_full(const int32_t* lengths, int64_t batch, int64_t steps) {
   return std::all_of(lengths, lengths + batch, [steps](int32_t length) { return length >= steps; });
 }
 
+// No step is masked.
+bool all_set(const uint8_t* mask, int64_t elements) {
+  return std::all_of(mask, mask + elements, [](uint8_t set) { return set != 0; });
+}
+
 }  // namespace
 
 void SequenceCall::pack(float* memory, const CellWeights& all) const {
@@ -33,9 +38,10 @@ void SequenceCall::pack(float* memory, const CellWeights& all) const {
     const int64_t gate_units = cell.gates() * shape.hidden, at = static_cast<int64_t>(d);
     CellWeights own;
     own.w = all.w.from_row(at * gate_units, shape.inputs);
-    own.r = all.r.from_row(at * gate_units, shape.hidden);
+    own.r = all.r.from_row(at * gate_units, shape.outputs);
     own.b = all.b ? all.b + at * 2 * gate_units : nullptr;
     own.p = all.p ? all.p + at * 3 * shape.hidden : nullptr;
+    own.projection = all.projection.from_row(at * shape.outputs, shape.hidden);
     cell.pack(memory + directions[d].packed_at, own);
   }
 }
@@ -44,7 +50,11 @@ const float* SequenceCall::packed_weights(const Frame& frame) const {
   if (packed) return static_cast<const AlignedBuffer*>(packed.get())->as<float>();
   const auto at = [&frame](BufferId id) -> const float* { return id < 0 ? nullptr : frame.at<float>(id); };
   float* memory = frame.at<float>(packed_scratch);
-  pack(memory, CellWeights{{at(w), weight_dtype, at(w_scale)}, {at(r), weight_dtype, at(r_scale)}, at(b), at(p)});
+  pack(memory, CellWeights{{at(w), weight_dtype, at(w_scale)},
+                           {at(r), weight_dtype, at(r_scale)},
+                           at(b),
+                           at(p),
+                           {at(projection), weight_dtype, at(projection_scale)}});
   return memory;
 }
 
@@ -52,25 +62,31 @@ void SequenceCall::operator()(const Frame& frame) const {
   const float* weights = packed_weights(frame);
   const int32_t* lens = lengths < 0 ? nullptr : frame.at<int32_t>(lengths);
   if (lens && all_full(lens, shape.batch, shape.steps)) lens = nullptr;
+  const uint8_t* masks = mask < 0 ? nullptr : frame.at<uint8_t>(mask);
+  if (masks && all_set(masks, shape.steps * shape.batch)) masks = nullptr;
   for (int64_t d = 0; d < shape.directions; ++d) {
     const float* own = weights + directions[static_cast<size_t>(d)].packed_at;
-    if (!lens) {
-      run_rows(frame, own, d, 0, shape.batch, shape.steps);
+    if (!lens && !masks) {
+      run_rows(frame, own, d, 0, shape.batch, shape.steps, nullptr);
       continue;
     }
     for (int64_t row = 0; row < shape.batch; ++row) {
-      run_rows(frame, own, d, row, 1, std::clamp<int64_t>(lens[row], 0, shape.steps));
+      const int64_t length = lens ? std::clamp<int64_t>(lens[row], 0, shape.steps) : shape.steps;
+      run_rows(frame, own, d, row, 1, length, masks ? masks + row * shape.mask_row() : nullptr);
     }
   }
 }
 
-Rows SequenceCall::state(float* base, int64_t direction, int64_t first) const {
-  return Rows{base + direction * shape.state_direction() + first * shape.state_row(), shape.state_row()};
+Rows SequenceCall::state(float* base, int64_t direction, int64_t first, int64_t columns) const {
+  const int64_t row = shape.state_row(columns);
+  return Rows{base + direction * shape.state_direction(columns) + first * row, row};
 }
 
 void SequenceCall::copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
-                              int64_t first, int64_t rows) const {
-  for (const BufferId id : to) copy_rows(from, state(frame.at<float>(id), direction, first), rows, shape.hidden);
+                              int64_t first, int64_t rows, int64_t columns) const {
+  for (const BufferId id : to) {
+    copy_rows(from, state(frame.at<float>(id), direction, first, columns), rows, columns);
+  }
 }
 
 // Gate sums of `steps` steps from `start` on, of the rows that are stepped together.
@@ -91,19 +107,19 @@ void SequenceCall::project(const Cell& cell, const float* weights, const float* 
 
 // Where h and c begin: at what they were given, else at zeros in memory of the call's own.
 void SequenceCall::begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const {
-  const int64_t hidden = shape.hidden, rows = step->rows;
-  step->h_in = {frame.at<float>(h_scratch), hidden};
+  const int64_t hidden = shape.hidden, outputs = shape.outputs, rows = step->rows;
+  step->h_in = {frame.at<float>(h_scratch), outputs};
   if (h_initial >= 0) {
-    step->h_in = state(frame.at<float>(h_initial), direction, first);
+    step->h_in = state(frame.at<float>(h_initial), direction, first, outputs);
   } else {
-    zero_rows(step->h_in, rows, hidden);
+    zero_rows(step->h_in, rows, outputs);
   }
   if (c_scratch < 0) return;  // no cell state
   step->c_out = {frame.at<float>(c_scratch), hidden};
-  if (!c_final.empty()) step->c_out = state(frame.at<float>(c_final[0]), direction, first);
+  if (!c_final.empty()) step->c_out = state(frame.at<float>(c_final[0]), direction, first, hidden);
   step->c_in = step->c_out;
   if (c_initial >= 0) {
-    step->c_in = state(frame.at<float>(c_initial), direction, first);
+    step->c_in = state(frame.at<float>(c_initial), direction, first, hidden);
   } else {
     zero_rows(step->c_in, rows, hidden);
   }
@@ -118,12 +134,14 @@ Rows SequenceCall::y_rows(const Frame& frame, int64_t direction, int64_t first, 
 // while it writes.
 Rows SequenceCall::h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s,
                                int64_t length) const {
-  if (s == length - 1 && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first);
-  return {frame.at<float>(h_scratch) + (s % 2 == 0 ? rows * shape.hidden : 0), shape.hidden};
+  if (s == length - 1 && !h_final.empty()) {
+    return state(frame.at<float>(h_final[0]), direction, first, shape.outputs);
+  }
+  return {frame.at<float>(h_scratch) + (s % 2 == 0 ? rows * shape.outputs : 0), shape.outputs};
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
-                            int64_t length) const {
+                            int64_t length, const uint8_t* mask_row) const {
   const Cell& cell = *directions[static_cast<size_t>(direction)].cell;
   const bool reverse = directions[static_cast<size_t>(direction)].reversed;
   float* gate_rows = frame.at<float>(gates);
@@ -145,17 +163,21 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
       const int64_t t = reverse ? length - 1 - s : s;
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
       step.h_out = y >= 0 ? y_rows(frame, direction, first, t) : h_without_y(frame, direction, first, rows, s, length);
-      step.terms ? cell.project_and_step(weights, start, step) : cell.step(weights, step);
+      if (mask_row && !mask_row[t * shape.mask_step()]) {
+        copy_rows(step.h_in, step.h_out, rows, shape.outputs);
+      } else {
+        step.terms ? cell.project_and_step(weights, start, step) : cell.step(weights, step);
+        step.c_in = step.c_out;
+        step.backwards = !step.backwards;
+      }
       step.h_in = step.h_out;
-      step.c_in = step.c_out;
-      step.backwards = !step.backwards;
     }
   }
   for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {
-    zero_rows(y_rows(frame, direction, first, t), rows, shape.hidden);
+    zero_rows(y_rows(frame, direction, first, t), rows, shape.outputs);
   }
-  copy_state(step.h_in, frame, h_final, direction, first, rows);
-  if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows);
+  copy_state(step.h_in, frame, h_final, direction, first, rows, shape.outputs);
+  if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows, shape.hidden);
 }
 
 }  // namespace lrt

@@ -1,0 +1,99 @@
+"""Pooling."""
+
+from __future__ import annotations
+
+from ...graph import DType
+from ..activations import as_float, number, where
+from ..layer import Dims, Layer, Tensor, handler
+from ..window import back, channels_first, channels_last, window
+
+
+def _pool(layer: Layer, spatial: int, op: str, **attributes: int) -> Tensor:
+    x = layer.ranked(spatial + 2)
+    config = layer.config
+    size = config.integers("pool_size", spatial, 2)
+    strides = size if config.raw("strides", None) is None else config.integers("strides", spatial)
+    padding = config.choice("padding", ("valid", "same"), "valid")
+    last = channels_last(layer)
+    value, dims = channels_first(layer, x, last)
+    auto_pad = "SAME_UPPER" if padding == "same" else "VALID"
+    value = layer.build.op(op, value, kernel_shape=size, strides=strides, auto_pad=auto_pad, **attributes)
+    places = tuple(window(n, k, s, 1, padding) for n, k, s in zip(dims, size, strides))
+    return back(layer, x, value, places, x.shape[-1 if last else 1], last)
+
+
+@handler("MaxPooling1D", "MaxPool1D", note="")
+def max_pooling1d(layer: Layer) -> Tensor:
+    """Take the largest of each window."""
+    return _pool(layer, 1, "MaxPool")
+
+
+@handler("MaxPooling2D", "MaxPool2D", note="")
+def max_pooling2d(layer: Layer) -> Tensor:
+    """Take the largest of each window."""
+    return _pool(layer, 2, "MaxPool")
+
+
+@handler("AveragePooling1D", "AvgPool1D", note="")
+def average_pooling1d(layer: Layer) -> Tensor:
+    """Take the mean of each window; what is padded does not count."""
+    return _pool(layer, 1, "AveragePool", count_include_pad=0)
+
+
+@handler("AveragePooling2D", "AvgPool2D", note="")
+def average_pooling2d(layer: Layer) -> Tensor:
+    """Take the mean of each window; what is padded does not count."""
+    return _pool(layer, 2, "AveragePool", count_include_pad=0)
+
+
+def _global(layer: Layer, spatial: int, op: str) -> Tensor:
+    x = layer.ranked(spatial + 2)
+    last = channels_last(layer)
+    keep = layer.config.flag("keepdims", False)
+    first = 1 if last else 2
+    axes = list(range(first, first + spatial))
+    build = layer.build
+    value = as_float(build, x)
+    if x.mask >= 0 and op == "ReduceMean" and spatial == 1:
+        return _masked_mean(layer, x, axes[0], keep)
+    value = build.op(op, value, build.integers(axes), keepdims=int(keep))
+    return Tensor(value, _reduced(x.shape, axes, keep))
+
+
+def _masked_mean(layer: Layer, x: Tensor, axis: int, keep: bool) -> Tensor:
+    """The mean of the steps that count."""
+    build = layer.build
+    counts = build.cast(build.unsqueeze(x.mask, 3 - axis), DType.FLOAT32)
+    kept = where(build, build.unsqueeze(x.mask, 3 - axis), x.value, number(build, 0.0))
+    sums = [build.op("ReduceSum", v, build.integers([axis]), keepdims=int(keep)) for v in (kept, counts)]
+    return Tensor(build.op("Div", *sums), _reduced(x.shape, [axis], keep))
+
+
+def _reduced(shape: Dims, axes: list[int], keep: bool) -> Dims:
+    if keep:
+        return tuple(1 if axis in axes else dim for axis, dim in enumerate(shape))
+    return tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
+
+
+@handler("GlobalMaxPooling1D", "GlobalMaxPool1D", note="")
+def global_max_pooling1d(layer: Layer) -> Tensor:
+    """Take the largest of all places."""
+    return _global(layer, 1, "ReduceMax")
+
+
+@handler("GlobalMaxPooling2D", "GlobalMaxPool2D", note="")
+def global_max_pooling2d(layer: Layer) -> Tensor:
+    """Take the largest of all places."""
+    return _global(layer, 2, "ReduceMax")
+
+
+@handler("GlobalAveragePooling1D", "GlobalAvgPool1D", note="masked steps do not count")
+def global_average_pooling1d(layer: Layer) -> Tensor:
+    """Take the mean of all places."""
+    return _global(layer, 1, "ReduceMean")
+
+
+@handler("GlobalAveragePooling2D", "GlobalAvgPool2D", note="")
+def global_average_pooling2d(layer: Layer) -> Tensor:
+    """Take the mean of all places."""
+    return _global(layer, 2, "ReduceMean")

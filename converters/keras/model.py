@@ -1,0 +1,399 @@
+"""Walks a Keras model: Sequential and functional, nested in each other, layers shared or not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ..builder import Builder
+from ..graph import ABSENT, MAX_RANK, DType, Graph, Source, Value
+from ..problems import Problems, Refusal
+from ..registry import converter_version
+from . import layers as _layers  # noqa: F401  (registers the handlers)
+from .config import Config, as_object
+from .custom import call_custom
+from .files import KerasFile
+from .keras1 import modern
+from .layer import Dims, Layer, Tensor, handlers, tensors_of
+from .nodes import Call, Ref, read_calls, read_refs, refs_of, resolved
+from .shapes import input_shape_of
+from .weights import Weights
+
+_MODELS = ("Sequential", "Functional", "Model")
+_DEEPEST = 32
+
+
+@dataclass
+class _Part:
+    """A layer of a model as its config has it."""
+
+    kind: str
+    name: str
+    entry: Mapping[str, Any]
+    config: Mapping[str, Any]
+    weights: Weights
+
+
+class Importer:
+    """Builds one `Graph`."""
+
+    def __init__(self, file: KerasFile, custom_layers: Mapping[str, Any]) -> None:
+        self.file = file
+        self.graph = Graph()
+        self.build = Builder(self.graph)
+        self.problems = Problems()
+        self.custom_layers = custom_layers
+        self._constants: dict[tuple[Any, ...], Value] = {}
+        self._depth = 0
+
+    # ---- Models ----
+
+    def top(self) -> None:
+        """Import the outermost model."""
+        kind, config = self.file.config.get("class_name"), self.file.config.get("config")
+        if isinstance(config, list):  # Keras 1 and early 2
+            config = {"layers": config}
+        if not isinstance(kind, str) or not isinstance(config, Mapping):
+            raise Refusal("its config is not that of a model. The file is damaged.")
+        outputs = self._model(kind, config, self.file.weights, None, "")
+        self._finish(outputs)
+
+    def _model(
+        self, kind: str, config: Mapping[str, Any], weights: Weights, inputs: list[Tensor] | None, prefix: str
+    ) -> list[tuple[str, Tensor]]:
+        """Import a model; its inputs are the graph's where None are given. Gives outputs, with names for them."""
+        if kind != "Sequential" and not ("layers" in config and "output_layers" in config):
+            raise Refusal(
+                f"a model of class {kind!r} computes by code that is not in the file. Build it of Keras's layers by "
+                "the functional interface."
+            )
+        if self._depth >= _DEEPEST:
+            raise Refusal(f"models are nested more than {_DEEPEST} deep. The file is damaged.")
+        self._depth += 1
+        try:
+            walk = self._sequential if kind == "Sequential" else self._functional
+            return walk(config, self._parts(config, weights), inputs, prefix)
+        finally:
+            self._depth -= 1
+
+    def _parts(self, config: Mapping[str, Any], weights: Weights) -> list[_Part]:
+        entries = config.get("layers")
+        if not isinstance(entries, list) or not entries:
+            raise Refusal("the model has no layers.")
+        read = [(entry, *modern(*as_object(entry, "a layer"), self.file.version)) for entry in entries]
+        named = [(kind, str(_name_of(entry, settings))) for entry, kind, settings in read]
+        sequential = "output_layers" not in config
+        weighted = [i for i, (kind, _) in enumerate(named) if not (sequential and kind == "InputLayer")]
+        found = dict(zip(weighted, weights.layers([named[i] for i in weighted])))
+        return [
+            _Part(kind, name, entry, settings, found.get(i, weights))
+            for i, ((kind, name), (entry, _, settings)) in enumerate(zip(named, read))
+        ]
+
+    def _sequential(
+        self, config: Mapping[str, Any], parts: list[_Part], inputs: list[Tensor] | None, prefix: str
+    ) -> list[tuple[str, Tensor]]:
+        if inputs is None:
+            first = parts[0]
+            name = first.name if first.kind == "InputLayer" else f"{first.name}_input"
+            shape = input_shape_of(config, [(p.kind, p.config, p.entry, p.weights) for p in parts[:2]])
+            inputs = [self._input(name, first, shape, [p.kind for p in parts if p.kind != "InputLayer"][:1])]
+        outputs = inputs
+        last = parts[-1]
+        for part in parts:
+            if part.kind != "InputLayer":
+                outputs = self._part(part, Call([outputs[0] if len(outputs) == 1 else outputs], {}), prefix)
+        return _named(last.name, outputs)
+
+    def _functional(
+        self, config: Mapping[str, Any], parts: list[_Part], inputs: list[Tensor] | None, prefix: str
+    ) -> list[tuple[str, Tensor]]:
+        names = frozenset(part.name for part in parts)
+        by_name = {part.name: part for part in parts}
+        if len(by_name) != len(parts):
+            raise Refusal("two layers have one name. The file is damaged.")
+        calls = {part.name: read_calls(part.entry.get("inbound_nodes", []), names) for part in parts}
+        tensors: dict[Ref, Tensor] = {}
+        wanted = read_refs(config.get("input_layers"))
+        if inputs is not None and len(inputs) != len(wanted):
+            raise Refusal(f"the model is called with {len(inputs)} inputs, not {len(wanted)}.")
+        for number, ref in enumerate(wanted):
+            part = by_name.get(ref.layer)
+            if part is None:
+                raise Refusal(f"its input {ref.layer!r} is no layer of it. The file is damaged.")
+            if inputs is None:
+                made = self._input(part.name, part, _declared(part), _readers(ref, parts, calls))
+            else:
+                made = inputs[number]
+            tensors[ref] = made
+        outputs = read_refs(config.get("output_layers"))
+        self._evaluate(outputs, by_name, calls, tensors, prefix)
+        counts: dict[str, set[Ref]] = {}
+        for ref in outputs:
+            counts.setdefault(ref.layer, set()).add(ref)
+        return [
+            (ref.layer if len(counts[ref.layer]) == 1 else f"{ref.layer}:{ref.tensor}", tensors[ref]) for ref in outputs
+        ]
+
+    def _evaluate(
+        self,
+        wanted: Sequence[Ref],
+        parts: Mapping[str, _Part],
+        calls: Mapping[str, list[Call]],
+        tensors: dict[Ref, Tensor],
+        prefix: str,
+    ) -> None:
+        """Build the calls that references need, each after those it needs itself."""
+        waiting = list(reversed(wanted))
+        begun: set[Ref] = set()
+        while waiting:
+            ref = waiting[-1]
+            if ref in tensors:
+                waiting.pop()
+                continue
+            if ref.layer not in parts or ref.node >= len(calls[ref.layer]):
+                raise Refusal(f"call {ref.node} of layer {ref.layer!r} is used, and is not there. The file is damaged.")
+            call = calls[ref.layer][ref.node]
+            missing = [other for other in refs_of([call.args, call.kwargs]) if other not in tensors]
+            if missing:
+                if ref in begun:
+                    raise Refusal(f"layer {ref.layer!r} needs its own output. The file is damaged.")
+                begun.add(ref)
+                waiting += reversed(missing)
+                continue
+            made = Call(resolved(call.args, tensors), resolved(call.kwargs, tensors))
+            outputs = self._part(parts[ref.layer], made, prefix)
+            for number, tensor in enumerate(outputs):
+                tensors[Ref(ref.layer, ref.node, number)] = tensor
+            if ref not in tensors:
+                if not self.problems.found:
+                    raise Refusal(f"output {ref.tensor} of layer {ref.layer!r} is used, and is not there.")
+                tensors[ref] = self._stand_in()
+
+    # ---- Layers ----
+
+    def _part(self, part: _Part, call: Call, prefix: str) -> list[Tensor]:
+        """Call a layer; where it is refused, something stands in for its output."""
+        if any(isinstance(tensor, _Unknown) for tensor in tensors_of([call.args, call.kwargs])):
+            return [self._stand_in()]
+        name = prefix + part.name
+        made: list[Tensor] = []
+
+        def work() -> None:
+            config = Config(part.config)
+            layer = Layer(
+                self, self._kind(part), name, config, part.weights.fresh(), list(call.args), dict(call.kwargs)
+            )
+            made.extend(layer.call())
+            if part.kind not in _MODELS:
+                left = layer.weights.left()
+                if left:
+                    layer.refuse(f"the file has weights that it does not use: {', '.join(left)[:200]}.")
+
+        if not self.problems.attempt(f"layer {name!r} ({part.kind})", work):
+            return [self._stand_in()]
+        return made
+
+    def _kind(self, part: _Part) -> str:
+        """The class of a layer, by which its handler is found; operations have names of their own."""
+        module = part.entry.get("module")
+        if isinstance(module, str) and module.startswith("keras.src.ops"):
+            return f"ops.{part.kind}"
+        registered = part.entry.get("registered_name")
+        if (isinstance(module, str) and module.split(".")[0] == "keras") or module is None:
+            if not (isinstance(registered, str) and ">" in registered and not registered.startswith("Keras>")):
+                return part.kind
+        return part.kind if part.kind in self.custom_layers else f"custom {part.kind}"
+
+    def call(self, layer: Layer) -> list[Tensor]:
+        """Build what one layer computes."""
+        self.build.part(layer.name, layer.kind)
+        _apply_mask(layer)
+        if layer.kind in self.custom_layers:
+            return call_custom(self.custom_layers[layer.kind], layer)
+        settings = {name: layer.config.raw(name) for name in ("layers", "output_layers") if name in layer.config}
+        if layer.kind in _MODELS or settings:
+            return self._nested(layer)
+        entry = handlers.get(layer.kind)
+        if entry is None:
+            raise Refusal(_unknown(layer.kind))
+        _check_policy(layer.config.raw("dtype", None))
+        mask = layer.inputs[0].mask if layer.inputs else ABSENT
+        found = entry.handle(layer)
+        outputs = found if isinstance(found, list) else [found]
+        layer.config.check_all_read()
+        _check_arguments(layer)
+        if entry.passes_mask:
+            return [replace(output, mask=mask) for output in outputs]
+        return outputs
+
+    def _nested(self, layer: Layer) -> list[Tensor]:
+        config = layer.config.raw
+        settings = {name: config(name) for name in ("layers", "input_layers", "output_layers") if name in layer.config}
+        inputs = layer.inputs
+        found = self._model(layer.kind, settings, layer.weights, inputs, f"{layer.name}/")
+        return [tensor for _, tensor in found]
+
+    # ---- Inputs, outputs, constants ----
+
+    def _input(self, name: str, part: _Part, shape: Dims, readers: Sequence[str]) -> Tensor:
+        """Add an input. What only embeddings read are numbers of tokens, whatever dtype Keras calls them."""
+        if len(shape) > MAX_RANK or len(shape) < 1:
+            raise Refusal(f"input {name!r} has {len(shape)} dims. From 1 to {MAX_RANK} are supported.")
+        tokens = bool(readers) and all(kind == "Embedding" for kind in readers)
+        dtype = DType.INT32 if tokens else _input_dtype(name, part.config.get("dtype"))
+        names = ["batch" if axis == 0 else "" for axis in range(len(shape))]
+        value = self.graph.add_input(self.graph.unique(name), dtype, shape, names)
+        return Tensor(value, shape, dtype)
+
+    def constant(self, array: Any, name: str) -> Value:
+        """Make a constant, or find one with the same elements: shared layers have their weights once."""
+        array = np.ascontiguousarray(array)
+        key = (array.dtype.str, array.shape, hashlib.sha256(array.tobytes()).digest())
+        if key not in self._constants:
+            self._constants[key] = self.build.constant(array, name)
+        return self._constants[key]
+
+    def _stand_in(self) -> Tensor:
+        """Something in place of what could not be made, so that what uses it is not reported too."""
+        return _Unknown(self.graph.add_value(self.graph.unique("unknown")), ())
+
+    def _finish(self, outputs: list[tuple[str, Tensor]]) -> None:
+        """Make outputs of tensors, and give them their names."""
+        seen = {port.value for port in self.graph.inputs} | set(self.graph.weights)
+        for name, tensor in outputs:
+            value = tensor.value
+            if value in seen:
+                value = self.build.op("Identity", value)
+            seen.add(value)
+            self._rename(value, name)
+            names = ["batch" if axis == 0 else "" for axis in range(tensor.rank)]
+            self.graph.add_output(value, tensor.dtype, tensor.shape, names)
+
+    def _rename(self, value: Value, name: str) -> None:
+        values = self.graph.values
+        if values[value] == name:
+            return
+        taken = {port.value for port in self.graph.inputs + self.graph.outputs}
+        for other, held in enumerate(values):
+            if held == name:
+                if other in taken:
+                    values[value] = self.graph.unique(f"{name}_output")
+                    self.graph.reserve([values[value]])
+                    return
+                values[other] = self.graph.unique(f"{name}:inside")
+                self.graph.reserve([values[other]])
+        values[value] = name
+        self.graph.reserve([name])
+
+
+class _Unknown(Tensor):
+    """Stands in for the output of a layer that was refused."""
+
+
+def import_model(file: KerasFile, custom_layers: Mapping[str, Any]) -> Graph:
+    """Make a graph of a model.
+
+    Raises
+    ------
+    UnsupportedModelError
+        If parts of the model cannot run: all of them, in one message.
+    """
+    importer = Importer(file, custom_layers)
+    importer.problems.attempt("the model", importer.top)
+    importer.problems.raise_if_any(file.label)
+    graph = importer.graph
+    graph.drop_unused_weights()
+    graph.source = Source(
+        file=file.label,
+        sha256=file.sha256,
+        framework=f"keras {file.version_text}",
+        converter=converter_version(),
+    )
+    return graph
+
+
+def _apply_mask(layer: Layer) -> None:
+    """An explicit mask takes the place of what the inputs carry."""
+    given = layer.kwargs.pop("mask", None)
+    if given is None:
+        return
+    masks = given if isinstance(given, list) else [given]
+    inputs = layer.inputs
+    masked = [replace(x, mask=m.value if isinstance(m, Tensor) else ABSENT) for x, m in zip(inputs, masks)]
+    masked += inputs[len(masked) :]
+    layer.args[:1] = [masked if isinstance(layer.args[0], list) else masked[0]]
+
+
+def _check_arguments(layer: Layer) -> None:
+    layer.kwargs.pop("training", None)
+    unread = [name for name, value in layer.kwargs.items() if value is not None and value is not False]
+    unread += [f"argument {i}" for i, value in enumerate(layer.args) if i and value is not None and value is not False]
+    if unread:
+        layer.refuse(f"is called with {', '.join(unread)}, which is not supported here. Build the model without it.")
+
+
+def _unknown(kind: str) -> str:
+    if kind == "Lambda":
+        return (
+            "a Lambda layer holds code, which is never run. Use layers of Keras for it, or say what it computes: "
+            "custom_layers={'Lambda': builder}."
+        )
+    kind = kind[len("custom ") :] if kind.startswith("custom ") else kind
+    if kind.startswith("ops."):
+        return f"operation {kind[4:]!r} is not supported. docs/keras.md lists those that are."
+    return (
+        f"layer {kind!r} is not known. docs/keras.md lists those that are; say what it computes: "
+        f"custom_layers={{{kind!r}: builder}}."
+    )
+
+
+def _check_policy(policy: Any) -> None:
+    if isinstance(policy, Mapping):
+        kind, config = policy.get("class_name"), policy.get("config")
+        name = config.get("name", "") if isinstance(config, Mapping) else ""
+        if "Quantized" in str(kind) or "_from_" in str(name):
+            raise Refusal("its weights are quantised by Keras. Save the model before quantize() and quantise it here.")
+
+
+def _input_dtype(name: str, declared: Any) -> DType:
+    if isinstance(declared, Mapping):
+        inner = declared.get("config")
+        declared = inner.get("name") if isinstance(inner, Mapping) else None
+    text = str(declared or "float32")
+    if text.startswith(("float", "bfloat", "mixed")):
+        return DType.FLOAT32
+    found = {"bool": DType.BOOL, "uint8": DType.UINT8, "int8": DType.INT8, "int32": DType.INT32, "int64": DType.INT64}
+    if text not in found:
+        raise Refusal(f"input {name!r}: dtype {text} is not supported. Use float32 or int32.")
+    return found[text]
+
+
+def _declared(part: _Part) -> Dims:
+    shape = part.config.get("batch_shape", part.config.get("batch_input_shape"))
+    if not isinstance(shape, (list, tuple)):
+        raise Refusal(f"input {part.name!r} has no shape. Build the model with one.")
+    return tuple(dim if isinstance(dim, int) and dim > 0 else None for dim in shape)
+
+
+def _readers(ref: Ref, parts: list[_Part], calls: Mapping[str, list[Call]]) -> list[str]:
+    """The classes of the layers that read an input; what makes masks of it does not count."""
+    kinds = []
+    for part in parts:
+        if any(ref in refs_of([call.args, call.kwargs]) for call in calls[part.name]) and part.kind != "NotEqual":
+            kinds.append(part.kind)
+    return kinds
+
+
+def _name_of(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
+    return str(settings.get("name", entry.get("name", "")))
+
+
+def _named(name: str, outputs: list[Tensor]) -> list[tuple[str, Tensor]]:
+    if len(outputs) == 1:
+        return [(name, outputs[0])]
+    return [(f"{name}:{number}" if number else name, tensor) for number, tensor in enumerate(outputs)]

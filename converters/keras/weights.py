@@ -1,0 +1,251 @@
+"""Hands each layer the arrays that are its own, in the order in which Keras made them.
+
+Keras 3 (and .keras of 2.12 on) keeps a tree: a group for each layer, its variables numbered. The older .h5 keeps a flat
+list for each outermost layer. A handler asks for both in one way: by path and by the names of what is there.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..graph import Array
+from ..problems import Refusal
+from .hdf5 import Group
+
+_CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
+_NOT_WEIGHTS = re.compile(r"(^|/)(seed_generator|_?random_generator|optimizer|_metrics|metrics|compile_metrics)(/|$)")
+
+
+class Weights(ABC):
+    """The weights of a layer or model."""
+
+    @abstractmethod
+    def take(self, names: Sequence[str]) -> list[Array]:
+        """The variables of the layer itself, which are as many as `names` and in their order."""
+
+    @abstractmethod
+    def rest(self) -> list[Array]:
+        """All variables that have not been taken."""
+
+    @abstractmethod
+    def at(self, *names: str) -> Weights:
+        """Those of a layer inside this one, which Keras may know by several names."""
+
+    @abstractmethod
+    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """Those of each layer of a list, by class and name."""
+
+    @abstractmethod
+    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """Those of each layer of a model, by class and name."""
+
+    def fresh(self) -> Weights:
+        """The same, with nothing taken: a shared layer is called, and reads them, more than once."""
+        return self
+
+    @abstractmethod
+    def left(self) -> list[str]:
+        """What nobody took."""
+
+
+# ---- Trees ----
+
+
+class LayeredWeights(Weights):
+    """A group of a tree; `group` is None for a layer without weights."""
+
+    def __init__(self, group: Group | None) -> None:
+        self._group = group
+        self._inside: dict[tuple[str, ...], LayeredWeights] = {}
+        self._taken = False
+
+    def take(self, names: Sequence[str]) -> list[Array]:
+        """See `Weights`."""
+        self._taken = True
+        variables = self._variables()
+        found = sorted(int(name) for name in (variables.names() if variables else ()) if name.isdigit())
+        if len(found) != len(names) or found != list(range(len(found))):
+            raise Refusal(
+                f"the file has {len(found)} weights for it, not {len(names)} ({', '.join(names)}). "
+                "The file does not belong to this model, or the layer was never built."
+            )
+        assert variables is not None or not found
+        return [variables.array(str(i)) for i in found] if variables else []
+
+    def rest(self) -> list[Array]:
+        """See `Weights`."""
+        if self._group is None:
+            return []
+        self._taken = True
+        return [self._group.array(path) for path in self._paths()]
+
+    def at(self, *names: str) -> Weights:
+        """See `Weights`."""
+        if names not in self._inside:
+            groups = (self._group.group(name) if self._group else None for name in names)
+            self._inside[names] = LayeredWeights(next((g for g in groups if g), None))
+        return self._inside[names]
+
+    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """See `Weights`."""
+        container = next((c for c in (self.at(name) for name in _CONTAINERS) if c._group), None)  # type: ignore[attr-defined]
+        return container.each(layers) if container else [LayeredWeights(None) for _ in layers]
+
+    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """See `Weights`."""
+        named = self._by_name()
+        counts: dict[str, int] = {}
+        found: list[Weights] = []
+        for kind, name in layers:
+            snake = _snake(kind)
+            number = counts[snake] = counts.get(snake, -1) + 1
+            found.append(self.at(named.get(name, f"{snake}_{number}" if number else snake)))
+        return found
+
+    def left(self) -> list[str]:
+        """See `Weights`."""
+        if self._group is None:
+            return []
+        own = [] if self._taken else [path for path in self._paths() if path.startswith("vars/")]
+        touched = [name for names in self._inside for name in names]
+        untouched = [
+            path
+            for path in self._paths()
+            if not path.startswith("vars/") and not any(path.startswith(f"{name}/") for name in touched)
+        ]
+        inside = [path for weights in self._inside.values() for path in weights.left()]
+        return [f"{self._group.path}/{path}" for path in own + untouched] + inside
+
+    def _variables(self) -> Group | None:
+        return self._group.group("vars") if self._group else None
+
+    def _paths(self) -> list[str]:
+        assert self._group is not None
+        return [path for path in self._group.walk() if not _NOT_WEIGHTS.search(path)]
+
+    def _by_name(self) -> dict[str, str]:
+        """Group of each layer by the layer's name, which newer files say."""
+        named: dict[str, str] = {}
+        for name in self._group.names() if self._group else ():
+            assert self._group is not None
+            variables = self._group.group(f"{name}/vars")
+            layer = variables.attribute("name") if variables else None
+            if isinstance(layer, str):
+                named.setdefault(layer, name)
+        return named
+
+
+def _snake(name: str) -> str:
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+# ---- Lists ----
+
+
+@dataclass
+class _Named:
+    """An array of a list, which is read when it is asked for."""
+
+    path: str
+    group: Group
+
+    def read(self) -> Array:
+        return self.group.array(self.path)
+
+
+@dataclass
+class LegacyWeights(Weights):
+    """The list of one outermost layer. Layers inside it take theirs from the same list, one after the other."""
+
+    items: list[_Named] = field(default_factory=list)
+
+    def fresh(self) -> Weights:
+        """See `Weights`."""
+        return LegacyWeights(list(self.items))
+
+    def take(self, names: Sequence[str]) -> list[Array]:
+        """See `Weights`."""
+        if len(self.items) < len(names):
+            raise Refusal(
+                f"the file has {len(self.items)} weights for it, not {len(names)} ({', '.join(names)}). "
+                "The file does not belong to this model, or the layer was never built."
+            )
+        taken = self.items[: len(names)]
+        del self.items[: len(names)]
+        return [item.read() for item in taken]
+
+    def rest(self) -> list[Array]:
+        """See `Weights`."""
+        return self.take([item.path for item in self.items])
+
+    def at(self, *names: str) -> Weights:
+        """See `Weights`."""
+        return self
+
+    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """See `Weights`."""
+        return [self for _ in layers]
+
+    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """See `Weights`.
+
+        The list of a nested model has what is trained of all its layers before what is not, so only names tell.
+        """
+        names = {name for _, name in layers}
+        found: dict[str, LegacyWeights] = {name: LegacyWeights() for name in names}
+        left: list[_Named] = []
+        for item in self.items:
+            owner = next((part for part in _owners(item.path) if part in names), None)
+            (found[owner].items if owner is not None else left).append(item)
+        self.items[:] = left
+        if left:
+            raise Refusal(f"the file does not say whose weight {left[0].path!r} is. Save the model as .keras.")
+        return [found[name] for _, name in layers]
+
+    def left(self) -> list[str]:
+        """See `Weights`."""
+        return [item.path for item in self.items]
+
+
+def _owners(path: str) -> list[str]:
+    return path.split("/")[:-1]
+
+
+class LegacyModelWeights(Weights):
+    """All the lists of a file, by layer."""
+
+    def __init__(self, group: Group) -> None:
+        self._lists: dict[str, LegacyWeights] = {}
+        for name in group.texts("layer_names"):
+            inside = group.group(name)
+            if inside is not None:
+                self._lists[name] = LegacyWeights([_Named(path, inside) for path in inside.texts("weight_names")])
+
+    def take(self, names: Sequence[str]) -> list[Array]:
+        """See `Weights`."""
+        return []
+
+    def rest(self) -> list[Array]:
+        """See `Weights`."""
+        return []
+
+    def at(self, *names: str) -> Weights:
+        """See `Weights`."""
+        return self
+
+    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """See `Weights`."""
+        return self.layers(layers)
+
+    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+        """See `Weights`."""
+        return [self._lists.get(name, LegacyWeights()) for _, name in layers]
+
+    def left(self) -> list[str]:
+        """See `Weights`."""
+        return [path for weights in self._lists.values() for path in weights.left()]

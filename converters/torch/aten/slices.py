@@ -1,0 +1,173 @@
+"""Taking tensors apart and putting them together."""
+
+from __future__ import annotations
+
+from ...graph import Value
+from ..node import Dim, Node, Sym, handler
+from .shape import sizes
+
+_END = 2**63 - 1
+
+
+@handler("aten.cat", "aten.concat", "aten.concatenate")
+def cat(node: Node) -> None:
+    values, metas = node.tensors("tensors"), node.metas("tensors")
+    dtype = node.result().dtype
+    rank = node.result().rank
+    real = [(v, m) for v, m in zip(values, metas) if m.shape != (0,) or rank == 1]  # an empty one counts for nothing
+    parts = [node.cast(value, meta.dtype, dtype) for value, meta in real]
+    axis = node.integer("dim", 0) % rank
+    node.give(parts[0] if len(parts) == 1 else node.build.op("Concat", *parts, axis=axis))
+
+
+@handler("aten.stack")
+def stack(node: Node) -> None:
+    dtype, rank = node.result().dtype, node.result().rank
+    axis = node.integer("dim", 0) % rank
+    parts = [node.cast(v, m.dtype, dtype) for v, m in zip(node.tensors("tensors"), node.metas("tensors"))]
+    node.give(node.build.op("Concat", *(node.build.unsqueeze(part, axis) for part in parts), axis=axis))
+
+
+@handler("aten.slice.Tensor")
+def slice_(node: Node) -> None:
+    axis = node.axis("dim", 0)
+    start, end = node.dim("start", 0), node.dim("end", _END)
+    node.give(_sliced(node, node.tensor("self"), axis, start, end, node.integer("step", 1)))
+
+
+def _sliced(node: Node, x: Value, axis: int, start: Dim, end: Dim, step: int = 1) -> Value:
+    if start == 0 and end == _END and step == 1:
+        return x
+    bounds = [node.vector([bound]) for bound in (start, end, axis, step)]
+    return node.build.op("Slice", x, *bounds)
+
+
+@handler("aten.narrow")
+def narrow(node: Node) -> None:
+    axis, start, length = node.axis("dim"), node.dim("start"), node.dim("length")
+    end: Dim
+    if isinstance(start, int) and isinstance(length, int):
+        end = start + length if start >= 0 or start + length < 0 else _END
+    else:
+        end = Sym(node.build.op("Add", node.vector([start]), node.vector([length])))
+    node.give(_sliced(node, node.tensor("self"), axis, start, end))
+
+
+@handler("aten.select.int")
+def select(node: Node) -> None:
+    index = node.dim("index")
+    if isinstance(index, int):
+        at = node.build.constant(index, "index", "int64")
+    else:
+        at = node.build.squeeze(index.value, 0)
+    node.give(node.build.op("Gather", node.tensor("self"), at, axis=node.axis("dim")))
+
+
+@handler(
+    "aten.split.Tensor",
+    "aten.split.default",
+    "aten.chunk",
+    "aten.split_with_sizes",
+    "aten.split.sizes",
+    "aten.unsafe_chunk",
+    "aten.unsafe_split.Tensor",
+    "aten.tensor_split.sections",
+)
+def split(node: Node) -> None:
+    """Into parts whose sizes are known, or as many as there were in the example."""
+    axis = node.axis("dim", 0)
+    node.skip("split_size", "split_sizes", "chunks", "sections")
+    count = node.outputs
+    parts: list[Dim] = []
+    for i in range(count):
+        dim = node.result(i).shape[axis]
+        parts.append(-1 if dim is None else dim)
+    if -1 not in parts:
+        node.give(*node.build.ops("Split", [node.tensor("self"), node.vector(parts)], count, axis=axis))
+        return
+    if node.has("split_sizes"):
+        given = node.dims("split_sizes")
+        node.give(*node.build.ops("Split", [node.tensor("self"), node.vector(given)], count, axis=axis))
+        return
+    if "chunk" not in node.target and "sections" not in node.target:
+        node.refuse("the number of parts depends on the sizes of inputs. Fix the size with dynamic_shapes.")
+    node.give(*node.build.ops("Split", [node.tensor("self")], count, axis=axis, num_outputs=count))
+
+
+@handler("aten.unbind.int")
+def unbind(node: Node) -> None:
+    axis, x = node.axis("dim", 0), node.tensor("self")
+    at = [node.build.constant(i, "index", "int64") for i in range(node.outputs)]
+    node.give(*(node.build.op("Gather", x, index, axis=axis) for index in at))
+
+
+@handler("aten.flip")
+def flip(node: Node) -> None:
+    x = node.tensor("self")
+    for axis in node.axes("dims") or []:
+        x = node.build.slice(x, axis, -1, None, -1)
+    node.give(x)
+
+
+@handler("aten.roll")
+def roll(node: Node) -> None:
+    shifts, axes, x = node.integers("shifts"), node.axes("dims"), node.tensor("self")
+    build = node.build
+    flat = axes is None
+    if flat:
+        x = build.reshape(x, [-1])
+    for shift, axis in zip(shifts, [0] if axes is None else axes):
+        dim = None if flat else node.meta("self").shape[axis]
+        if dim is not None:
+            shift %= dim
+        if shift:
+            x = build.op("Concat", build.slice(x, axis, -shift), build.slice(x, axis, 0, -shift), axis=axis)
+    node.give(build.op("Reshape", x, node.vector(sizes(node, "self"))) if flat else x)
+
+
+@handler("aten.unfold")
+def unfold(node: Node) -> None:
+    """Windows over an axis whose size is known."""
+    axis, size, step = node.axis("dimension"), node.integer("size"), node.integer("step")
+    length, build = node.meta("self").shape[axis], node.build
+    if length is None:
+        node.refuse("the size of the axis is free. Fix it with dynamic_shapes.")
+    starts = range(0, length - size + 1, step)
+    at = build.constant([[start + i for i in range(size)] for start in starts], "windows", "int64")
+    windows = build.op("Gather", node.tensor("self"), at, axis=axis)  # the window stands behind its axis
+    rank = node.meta("self").rank
+    order = [i for i in range(rank + 1) if i != axis + 1] + [axis + 1]
+    node.give(build.transpose(windows, *order))
+
+
+@handler("aten.slice_scatter", "aten.select_scatter")
+def scatter_slice(node: Node) -> None:
+    """What a slice is replaced by; in steps of 1."""
+    axis, x, new = node.axis("dim", 0), node.tensor("self"), node.tensor("src")
+    start: Dim
+    end: Dim
+    if "select" in node.target:
+        new = node.build.unsqueeze(new, axis)
+        start = node.integer("index")
+        end = start + 1 if start != -1 else _END
+    else:
+        start, end = node.dim("start", 0), node.dim("end", _END)
+        if node.integer("step", 1) != 1:
+            node.refuse("steps other than 1 are not supported.")
+    parts = [new]
+    if start != 0:
+        parts.insert(0, _sliced(node, x, axis, 0, start))
+    if end != _END:
+        parts.append(_sliced(node, x, axis, end, _END))
+    node.give(new if len(parts) == 1 else node.build.op("Concat", *parts, axis=axis))
+
+
+@handler("aten.copy")
+def copy(node: Node) -> None:
+    """The second, in the dtype and shape of the first."""
+    source = node.operand("src", node.result().dtype)
+    if node.meta("src").dims == node.meta("self").dims:
+        node.skip("self")
+        node.give(source)
+        return
+    node.give(node.build.op("Expand", source, node.vector(sizes(node, "self"))))

@@ -1,0 +1,149 @@
+"""Brings a live module or an exported program into the form of a ``.pt2`` file. This needs torch."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import warnings
+from typing import Any
+
+from lstm_rt.errors import ArgumentError, UnsupportedModelError
+
+from ..graph import Graph
+from ..registry import missing_package
+from .exported import from_exported
+from .shims import exporting
+
+_SHOWN = 600
+_CLOSE = 1e-4
+
+
+def from_module(module: Any, example_inputs: Any = None, dynamic_shapes: Any = None) -> Graph:
+    """Make a graph of a live module, by way of ``torch.export``.
+
+    Parameters
+    ----------
+    module : torch.nn.Module or torch.export.ExportedProgram
+        A module in training mode is copied, and the copy put into inference mode.
+    example_inputs : tuple of torch.Tensor, optional
+        What the module is called with to see what it does; a single tensor counts as a tuple of one.
+    dynamic_shapes : optional
+        As ``torch.export.export`` takes it; every dim that can be free is when it is left out.
+
+    Returns
+    -------
+    Graph
+        As of the file that ``torch.export.save`` writes.
+
+    Raises
+    ------
+    MissingPackageError
+        If torch is not installed.
+    ArgumentError
+        If a module comes without example inputs.
+    UnsupportedModelError
+        If torch cannot export it, or parts of it cannot run.
+
+    Examples
+    --------
+    >>> graph = from_module(torch.nn.LSTM(8, 16), torch.zeros(5, 2, 8))  # doctest: +SKIP
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise missing_package("torch", error) from error
+    if not isinstance(module, torch.export.ExportedProgram):
+        program = _exported(module, example_inputs, dynamic_shapes)
+    elif example_inputs is not None or dynamic_shapes is not None:
+        raise ArgumentError("example_inputs, dynamic_shapes: an exported program has its own.")
+    else:
+        program = _functional(module)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(program, file)
+    graph = from_exported(file.getvalue())
+    graph.source.sha256 = ""  # of bytes that nobody keeps
+    return graph
+
+
+def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise ArgumentError(f"{type(module).__qualname__} is neither a torch.nn.Module nor an exported program.")
+    if example_inputs is None:
+        raise ArgumentError("A module needs example_inputs, as in from_torch(module, (torch.zeros(1, 50, 40),)).")
+    inputs = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
+    if any(part.training for part in module.modules()):
+        module = copy.deepcopy(module).eval()
+    if dynamic_shapes is None:
+        dynamic_shapes = _all_free(module, inputs)
+    failures: list[str] = []
+    for strict in (False, True):
+        try:
+            program = _export(module, inputs, dynamic_shapes, strict)
+        except Exception as error:  # torch raises errors of a hundred types here, some of them bare
+            failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}")
+            continue
+        _check_packed(module, program, inputs)
+        return program
+    raise UnsupportedModelError(f"torch.export cannot export {type(module).__qualname__}: {failures[0]}")
+
+
+def _all_free(module: Any, inputs: tuple[Any, ...]) -> Any:
+    """Free dims wherever torch finds that they can be."""
+    import torch
+
+    def free(item: Any) -> Any:
+        if isinstance(item, torch.Tensor):
+            return dict.fromkeys(range(item.dim()), torch.export.Dim.AUTO)
+        if isinstance(item, (tuple, list)):
+            return type(item)(free(part) for part in item)
+        if isinstance(item, dict):
+            return {key: free(part) for key, part in item.items()}
+        return None
+
+    dims = [free(item) for item in inputs]
+    kinds = [parameter.kind for parameter in inspect.signature(module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:  # what it takes counts as one
+        named = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+        dims[named:] = [tuple(dims[named:])]
+    return tuple(dims)
+
+
+def _export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any, strict: bool) -> Any:
+    import torch
+
+    with torch.no_grad(), exporting(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes, strict=strict)
+        return _functional(program)
+
+
+def _functional(program: Any) -> Any:
+    """A program in which nothing is changed in place."""
+    nodes = program.graph_module.graph.nodes
+    schemas = (getattr(node.target, "_schema", None) for node in nodes if node.op == "call_function")
+    if any(schema is not None and schema.is_mutable for schema in schemas):
+        return program.run_decompositions({})
+    return program
+
+
+def _check_packed(module: Any, program: Any, inputs: tuple[Any, ...]) -> None:
+    """Packed sequences were padded ones while the module was exported: what it gives must be what it gave before."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    if not any(str(node.target).startswith("lstm_rt.") for node in program.graph_module.graph.nodes):
+        return
+    with torch.no_grad():
+        pairs = zip(tree_leaves(module(*inputs)), tree_leaves(program.module()(*inputs)))
+    for wanted, given in pairs:
+        part = given[tuple(slice(dim) for dim in wanted.shape)]  # torch's ends with the longest row
+        if part.shape != wanted.shape or not torch.allclose(part, wanted, rtol=_CLOSE, atol=_CLOSE):
+            raise UnsupportedModelError(
+                f"{type(module).__qualname__} does something else with padded sequences than with packed ones. "
+                "Use packed.data for nothing that mixes rows, and take last steps from the layer's state."
+            )

@@ -1,0 +1,64 @@
+"""What torch.export is told while it exports, so that recurrent layers keep their time axis free.
+
+Torch finds the shapes of a recurrent layer's outputs by unrolling it over the steps of the example, which fixes their
+number. Here it is given functions that know the shapes without that. The program that comes out is what it would be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+_lock = threading.RLock()
+_KINDS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+
+
+@contextlib.contextmanager
+def exporting() -> Iterator[None]:
+    """Export with these functions in place."""
+    import torch
+    from torch.fx.experimental import _config
+
+    from .packing import packing
+
+    with _lock, contextlib.ExitStack() as stack:
+        # Dims of 1 in the example are free like others.
+        stack.enter_context(_config.patch(backed_size_oblivious=True))
+        for kind in _KINDS:
+            stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
+        stack.enter_context(packing())
+        yield
+
+
+@contextlib.contextmanager
+def _shapes_only(op: Any, kind: str) -> Iterator[None]:
+    import torch._decomp.decompositions
+    import torch._dynamo  # noqa: F401  (reads these tables when it is first imported)
+    from torch._C import DispatchKey
+
+    keys = (DispatchKey.CompositeImplicitAutograd, DispatchKey.Autograd)
+    before = dict(op.py_kernels)
+    op.py_kernels.update(dict.fromkeys(keys, _lstm if kind == "lstm" else _plain))
+    op._dispatch_cache.clear()
+    try:
+        yield
+    finally:
+        op.py_kernels.clear()
+        op.py_kernels.update(before)
+        op._dispatch_cache.clear()
+
+
+def _lstm(
+    x: Any, hx: Sequence[Any], params: Any, biases: bool, layers: int, p: float, train: bool, two: bool, *_: Any
+) -> Any:
+    return (_outputs(x, hx[0], two), *(state.new_empty(state.shape) for state in hx))
+
+
+def _plain(x: Any, hx: Any, params: Any, biases: bool, layers: int, p: float, train: bool, two: bool, *_: Any) -> Any:
+    return _outputs(x, hx, two), hx.new_empty(hx.shape)
+
+
+def _outputs(x: Any, h: Any, two: bool) -> Any:
+    return x.new_empty((x.shape[0], x.shape[1], h.shape[2] * (2 if two else 1)))

@@ -1,0 +1,281 @@
+"""Reads pickles of weights without ever running one.
+
+A pickle is a program. Python's own `pickle` imports what it names and calls it; here the program moves plain data
+about, and a name is only a name: the few that files of weights need stand in a table, with what they mean here, and every
+other is refused. There is nothing to import, no attribute to set, and nothing to call but the functions of that table.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any, Callable, Optional
+
+from lstm_rt.errors import ModelFileError
+
+# Some 100 bytes and a microsecond each: a model of 10 000 weights and a vocabulary of 300 000 words are within this.
+MOST_OPERATIONS = 2_000_000
+MOST_BYTES = 32 << 20
+
+_MOST_INT = 1 << 32  # of keys: larger ints, floats and tuples could be made to collide, or take for ever to hash
+
+
+@dataclass
+class Global:
+    """A name that a pickle asks for.
+
+    Attributes
+    ----------
+    name : str
+        ``module.name``.
+    call : callable, optional
+        What calling it means here; None where that gives an `Opaque`.
+    """
+
+    name: str
+    call: Optional[Callable[..., object]] = None
+
+
+@dataclass
+class Opaque:
+    """An object whose class is known and harmless, but of no use here: neither made nor looked into.
+
+    Attributes
+    ----------
+    of : Global
+        Its class.
+    state : object
+        What the pickle would have set it to.
+    """
+
+    of: Global
+    state: object = None
+
+
+@dataclass
+class Unpickler:
+    """Reads one pickle.
+
+    Parameters
+    ----------
+    table : mapping of str to Global
+        The names that may occur.
+    storage : callable
+        Gives the storage that a persistent id stands for.
+
+    Attributes
+    ----------
+    refused : dict of str to None
+        The names that the pickle asked for and that are not in the table, in order.
+    """
+
+    table: Mapping[str, Global]
+    storage: Callable[[object], object]
+    refused: dict[str, None] = field(default_factory=dict)
+
+    def load(self, stream: BytesIO) -> object:
+        """Read a pickle up to its end.
+
+        Parameters
+        ----------
+        stream : BytesIO
+            Is left behind the pickle.
+
+        Returns
+        -------
+        object
+            Dicts, lists, tuples, numbers, strings, and what the functions of the table gave.
+
+        Raises
+        ------
+        ModelFileError
+            If this is no pickle, or a damaged one, or too large.
+        """
+        self._stack: list[Any] = []
+        self._marks: list[list[Any]] = []
+        self._memo: dict[int, object] = {}
+        try:
+            for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
+                if number >= MOST_OPERATIONS:
+                    raise ModelFileError(
+                        f"its pickle has more than {MOST_OPERATIONS} operations. Save the state_dict alone."
+                    )
+                self._do(opcode.name, argument)
+            (result,) = self._stack
+        except ModelFileError:
+            raise
+        except (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError) as error:
+            raise ModelFileError(f"its pickle is damaged ({type(error).__name__}: {str(error)[:200]}).") from None
+        return result
+
+    def _do(self, name: str, argument: Any) -> None:
+        if name in _VALUES:
+            self._stack.append(argument)
+        elif name in _CONSTANTS:
+            self._stack.append(_CONSTANTS[name]())
+        elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
+            if not _is_key(argument):
+                raise ValueError("a memo without a number")
+            self._memo[argument] = self._stack[-1]
+        elif name in ("GET", "BINGET", "LONG_BINGET"):
+            self._stack.append(self._memo[argument])
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            handle = getattr(self, "_" + name.lower(), None)
+            if handle is None:
+                raise ModelFileError(f"its pickle uses {name}, which files of weights do not. It is refused.")
+            handle(argument)
+
+    # ---- One for each operation of the pickle machine that has to do something ----
+
+    def _mark(self, _: object) -> None:
+        self._marks.append(self._stack)
+        self._stack = []
+
+    def _to_mark(self) -> list[Any]:
+        items = self._stack
+        self._stack = self._marks.pop()
+        return items
+
+    def _memoize(self, _: object) -> None:
+        self._memo[len(self._memo)] = self._stack[-1]
+
+    def _pop(self, _: object) -> None:
+        if self._stack:
+            self._stack.pop()
+        else:
+            self._to_mark()
+
+    def _pop_mark(self, _: object) -> None:
+        self._to_mark()
+
+    def _dup(self, _: object) -> None:
+        self._stack.append(self._stack[-1])
+
+    def _tuple(self, _: object) -> None:
+        items = self._to_mark()
+        self._stack.append(tuple(items))
+
+    def _tuple1(self, _: object) -> None:
+        self._stack[-1:] = [(self._stack[-1],)]
+
+    def _tuple2(self, _: object) -> None:
+        self._take(2)
+
+    def _tuple3(self, _: object) -> None:
+        self._take(3)
+
+    def _take(self, count: int) -> None:
+        if len(self._stack) < count:
+            raise IndexError("the stack is empty")
+        self._stack[-count:] = [tuple(self._stack[-count:])]
+
+    def _list(self, _: object) -> None:
+        items = self._to_mark()
+        self._stack.append(items)
+
+    def _dict(self, _: object) -> None:
+        items = self._to_mark()
+        self._stack.append({})
+        self._set(items)
+
+    def _append(self, _: object) -> None:
+        item = self._stack.pop()
+        self._extend([item])
+
+    def _appends(self, _: object) -> None:
+        items = self._to_mark()
+        self._extend(items)
+
+    def _extend(self, items: list[Any]) -> None:
+        if isinstance(self._stack[-1], list):
+            self._stack[-1].extend(items)
+
+    def _additems(self, _: object) -> None:
+        self._to_mark()  # the set they would go into is not made
+
+    def _frozenset(self, _: object) -> None:
+        self._to_mark()
+        self._stack.append(Opaque(Global("builtins.frozenset")))
+
+    def _setitem(self, _: object) -> None:
+        value, key = self._stack.pop(), self._stack.pop()
+        self._set([key, value])
+
+    def _setitems(self, _: object) -> None:
+        items = self._to_mark()
+        self._set(items)
+
+    def _set(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if isinstance(target, dict):
+            target.update((k, v) for k, v in zip(items[::2], items[1::2]) if _is_key(k))
+
+    def _global(self, names: str) -> None:
+        self._stack.append(self._find(names.replace(" ", ".", 1)))
+
+    def _stack_global(self, _: object) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise TypeError("a name that is no string")
+        self._stack.append(self._find(f"{module}.{name}"))
+
+    def _find(self, name: str) -> Global:
+        found = self.table.get(name)
+        if found is None:
+            self.refused[name] = None
+            return Global(name)
+        return found
+
+    def _reduce(self, _: object) -> None:
+        arguments, function = self._stack.pop(), self._stack.pop()
+        self._stack.append(_call(function, arguments))
+
+    _newobj = _reduce
+
+    def _newobj_ex(self, _: object) -> None:
+        self._stack.pop()
+        self._reduce(None)
+
+    def _inst(self, names: str) -> None:
+        arguments = self._to_mark()
+        self._stack.append(_call(self._find(names.replace(" ", ".", 1)), tuple(arguments)))
+
+    def _obj(self, _: object) -> None:
+        function, *arguments = self._to_mark()
+        self._stack.append(_call(function, tuple(arguments)))
+
+    def _build(self, _: object) -> None:
+        state = self._stack.pop()
+        if isinstance(self._stack[-1], Opaque):
+            self._stack[-1].state = state  # that of a dict (a state_dict's versions) is not wanted
+
+    def _binpersid(self, _: object) -> None:
+        self._stack.append(self.storage(self._stack.pop()))
+
+
+def _is_key(key: object) -> bool:
+    return isinstance(key, str) or (isinstance(key, int) and 0 <= key < _MOST_INT)
+
+
+def _call(function: object, arguments: object) -> object:
+    if not isinstance(function, Global) or not isinstance(arguments, tuple):
+        raise TypeError("something is called that is no function")
+    return Opaque(function) if function.call is None else function.call(*arguments)
+
+
+_VALUES = {
+    *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+    *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    *("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"),
+}
+_CONSTANTS: dict[str, Callable[[], object]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": lambda: Opaque(Global("builtins.set")),
+}
