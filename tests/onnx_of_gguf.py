@@ -22,6 +22,7 @@ TAKERS = {
     "activation_beta": {"Affine", "ScaledTanh", "HardSigmoid"},
 }
 REBUILT_OPSET = 21  # no op we write has changed its meaning since, and onnxruntime knows it
+NEWER_OPS = {"RMSNormalization": 23, "Swish": 24}
 RNG = np.random.default_rng(3)
 
 
@@ -126,7 +127,11 @@ class Rebuilder:
         ]
         graph = self._graph(0, self._ports("input"), self._ports("output"))
         graph.initializer.extend(weights)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", REBUILT_OPSET)], ir_version=10)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
+
+    @property
+    def opset(self) -> int:
+        return max((NEWER_OPS.get(op[0], 0) for block in self.blocks for op in block), default=0) or REBUILT_OPSET
 
     def _ports(self, kind: str) -> list[onnx.ValueInfoProto]:
         names = self.outputs[0] if kind == "output" else [self.values[v] for v in self.t["graph.inputs"]]
@@ -181,11 +186,13 @@ class Rebuilder:
                 dtype = DType(items[0]).numpy
                 if op == "Cast":
                     node.attribute.append(helper.make_attribute("to", helper.np_dtype_to_tensor_dtype(dtype)))
+            elif key == "flatten":
+                pass  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
             elif op == "ConstantOfShape":
                 tensor = numpy_helper.from_array(np.array(items, dtype))
                 node.attribute.append(helper.make_attribute("value", tensor))
             elif (op, key) not in {("LSTM", "clip"), ("GRU", "clip"), ("RNN", "clip")} or items[0] > 0:
-                schema = onnx.defs.get_schema(op, REBUILT_OPSET).attributes[key]
+                schema = onnx.defs.get_schema(op, self.opset).attributes[key]
                 listed_kind = str(schema.type).endswith("S")
                 node.attribute.append(helper.make_attribute(key, items if listed_kind else items[0]))
         return node

@@ -16,6 +16,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from lstm_rt.errors import ModelFileError
 
+_STRANGERS = {"SimplifiedLayerNormalization"}
 _MOST_NODES = 2**18  # the reader of model files takes no more ops
 _PROTOBUF_LIMIT = 2**31 - 1  # the checker and the inliner cannot take more
 
@@ -56,6 +57,7 @@ def read_model(source: str | os.PathLike[str] | bytes | ModelProto) -> SourceMod
         model = _parse(path.read_bytes(), path.name)
         folder = path
     _inline_functions(model)
+    _name_strangers(model.proto)
     _load_external(model, folder)
     model.invalid = _check(model.proto)
     return model
@@ -110,6 +112,22 @@ def _check(proto: ModelProto) -> str:
         for tensor in shapeless:
             tensor.ClearField("shape")
     return ""
+
+
+def _name_strangers(proto: ModelProto) -> None:
+    """Say whose the ops are that onnxruntime writes into ONNX's own domain, where the checker knows none of them."""
+    strangers = [node for node in _nodes(proto.graph) if node.op_type in _STRANGERS and not node.domain]
+    for node in strangers:
+        node.domain = "com.microsoft"
+    if strangers and all(opset.domain != "com.microsoft" for opset in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+
+
+def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from _nodes(attribute.g)
 
 
 def _inline_functions(model: SourceModel) -> None:

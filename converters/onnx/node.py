@@ -266,13 +266,16 @@ class Node:
         *,
         type: str | None = None,
         most_outputs: int = 1,
+        only: int | None = None,
     ) -> None:
-        """Add the op that gives this node's outputs, of the node's own type unless told."""
+        """Add the op that gives this node's outputs, of the node's own type unless told, or `only` one of them."""
         while inputs and inputs[-1] == ABSENT:
             inputs = inputs[:-1]
-        if most_outputs >= 0 and any(self.output_names[most_outputs:]):
+        if only is None and most_outputs >= 0 and any(self.output_names[most_outputs:]):
             self.refuse(f"has {len(self.output_names)} outputs; at most {most_outputs} are supported.")
         names = self.output_names if most_outputs < 0 else self.output_names[:most_outputs]
+        if only is not None:
+            names = self.output_names[only : only + 1]
         if not any(names):
             return
         outputs = [self._scope.claim(name) if name else "" for name in names]

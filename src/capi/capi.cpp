@@ -506,7 +506,25 @@ lrt_status lrt_evaluate(const char* isa, const char* function, const float* x, f
                     {"sqrt", lrt::LRT_SQRT},
                     {"hard_sigmoid", lrt::LRT_HARD_SIGMOID},
                     {"scaled_tanh", lrt::LRT_SCALED_TANH},
-                    {"reciprocal", lrt::LRT_RECIPROCAL}};
+                    {"reciprocal", lrt::LRT_RECIPROCAL},
+                    {"selu", lrt::LRT_SELU},
+                    {"celu", lrt::LRT_CELU},
+                    {"gelu", lrt::LRT_GELU},
+                    {"gelu_tanh", lrt::LRT_GELU_TANH},
+                    {"swish", lrt::LRT_SWISH},
+                    {"mish", lrt::LRT_MISH},
+                    {"erf", lrt::LRT_ERF},
+                    {"sin", lrt::LRT_SIN},
+                    {"cos", lrt::LRT_COS},
+                    {"tan", lrt::LRT_TAN},
+                    {"asin", lrt::LRT_ASIN},
+                    {"acos", lrt::LRT_ACOS},
+                    {"atan", lrt::LRT_ATAN},
+                    {"sinh", lrt::LRT_SINH},
+                    {"cosh", lrt::LRT_COSH},
+                    {"asinh", lrt::LRT_ASINH},
+                    {"acosh", lrt::LRT_ACOSH},
+                    {"atanh", lrt::LRT_ATANH}};
   return guarded(error, [&] {
     for (const auto& entry : kFunctions) {
       if (std::strcmp(entry.name, function) != 0) continue;

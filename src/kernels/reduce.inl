@@ -51,7 +51,7 @@ struct Most {
 };
 
 template <class Fold>
-LRT_INLINE float fold_row(const float* x, int64_t n, float shift = 0.0f) {
+LRT_NOINLINE float fold_row(const float* x, int64_t n, float shift = 0.0f) {
   const V shifts = broadcast(shift);
   V so_far = broadcast(Fold::start());
   int64_t i = 0;
@@ -70,24 +70,14 @@ LRT_INLINE float fold_row(const float* x, int64_t n, float shift = 0.0f) {
 
 // The same for `lanes` columns side by side, whose elements are `stride` apart.
 template <class Fold>
-LRT_INLINE V fold_columns(const float* x, int64_t n, int64_t stride, int lanes, V shift) {
+LRT_NOINLINE V fold_columns(const float* x, int64_t n, int64_t stride, int lanes, V shift) {
   V partial[LRT_LANES];
-  LRT_UNROLL
-  for (int k = 0; k < LRT_LANES; ++k) partial[k] = broadcast(Fold::start());
-  int64_t j = 0;
-  for (; j + LRT_LANES <= n; j += LRT_LANES) {
-    LRT_UNROLL
-    for (int k = 0; k < LRT_LANES; ++k) {
-      partial[k] = Fold::take(partial[k], load_lanes(x + (j + k) * stride, lanes), shift);
-    }
+  for (V& one : partial) one = broadcast(Fold::start());
+  for (int64_t j = 0; j < n; ++j) {
+    V& one = partial[j % LRT_LANES];
+    one = Fold::take(one, load_lanes(x + j * stride, lanes), shift);
   }
-  LRT_UNROLL
-  for (int k = 0; k < LRT_LANES; ++k) {
-    if (j + k < n) partial[k] = Fold::take(partial[k], load_lanes(x + (j + k) * stride, lanes), shift);
-  }
-  LRT_UNROLL
   for (int width = LRT_LANES / 2; width > 0; width /= 2) {
-    LRT_UNROLL
     for (int k = 0; k < width; ++k) partial[k] = Fold::join(partial[k], partial[k + width]);
   }
   return partial[0];

@@ -92,11 +92,11 @@ struct Function {
   float alpha, beta;
   double ulp;  // largest error allowed where there is fused multiply-add
   double (*exact)(double x);
-  bool needs_fma = false;  // cancels: without fused multiply-add it is right to a tolerance only
+  bool needs_fma = false;  // cancels, or underflows on its way: without fused multiply-add right to a tolerance only
 };
 constexpr float kAlpha = 0.7f, kBeta = -0.3f;
 constexpr double kSeluAlpha = 1.67326324f, kGamma = 1.05070102f;
-constexpr double kExpLeast = -87.3365402;  // e^x is below the smallest normal float before: taken as zero
+constexpr double kExpLeast = -87.3365402f;  // e^x is below the smallest normal float before: taken as zero
 constexpr bool kNeedsFma = true;
 const Function kFunctions[] = {
     {LRT_RELU, "relu", 0, 0, 0, [](double x) { return x < 0 ? 0 : x; }},
@@ -125,14 +125,15 @@ const Function kFunctions[] = {
     {LRT_SELU, "selu", 1.67326324f, 1.05070102f, 2.0,
      [](double x) { return kGamma * (x < 0 ? kSeluAlpha * std::expm1(x) : x); }},
     {LRT_CELU, "celu", kAlpha, 0, 3.0, [](double x) { return x < 0 ? kAlpha * std::expm1(x / kAlpha) : x; }},
-    {LRT_GELU, "gelu", 0, 0, 3.0,
+    {LRT_GELU, "gelu", 0, 0, 4.0,
      [](double x) {
        if (std::isinf(x)) return std::max(x, 0.0);
        return std::max(x, 0.0) - std::abs(x) / 2 * std::erfc(std::abs(x) * std::sqrt(0.5));
-     }},
+     },
+     kNeedsFma},
     {LRT_SWISH, "swish", 1.0f, 0, 4.0, [](double x) { return x < kExpLeast && !std::isinf(x) ? 0 : x * sigmoid(x); }},
-    {LRT_HARD_SWISH, "hard_swish", 1.0f / 6, 0.5f, 1e9,
-     [](double x) { return x * std::min(std::max(double(1.0f / 6) * x + 0.5, 0.0), 1.0); }},
+    {LRT_HARD_SWISH, "hard_swish", 1.0f / 6, 0.5f, 1.5,
+     [](double x) { return x * std::min(std::max(double(1.0f / 6) * x + 0.5, 0.0), 1.0); }, kNeedsFma},
     {LRT_MISH, "mish", 0, 0, 4.0,
      [](double x) {
        if (x < kExpLeast && !std::isinf(x)) return 0.0;
@@ -144,14 +145,14 @@ const Function kFunctions[] = {
      [](double x) {
        return std::isnan(x) ? x : x < -0.5 ? x + 0.25 : x > 0.5 ? x - 0.25 : 0;
      }},
-    {LRT_ERF, "erf", 0, 0, 1.5, [](double x) { return std::erf(x); }},
+    {LRT_ERF, "erf", 0, 0, 1.5, [](double x) { return std::erf(x); }, kNeedsFma},
     {LRT_FLOOR, "floor", 0, 0, 0, [](double x) { return std::floor(x); }},
     {LRT_CEIL, "ceil", 0, 0, 0, [](double x) { return std::ceil(x); }},
     {LRT_ROUND, "round", 0, 0, 0, [](double x) { return std::nearbyint(x); }},
     {LRT_SIGN, "sign", 0, 0, 0, [](double x) { return std::isnan(x) ? x : double(x > 0) - double(x < 0); }},
     {LRT_SIN, "sin", 0, 0, 2.0, [](double x) { return std::sin(x); }, kNeedsFma},
-    {LRT_COS, "cos", 0, 0, 2.0, [](double x) { return std::cos(x); }, kNeedsFma},
-    {LRT_TAN, "tan", 0, 0, 3.0, [](double x) { return std::tan(x); }, kNeedsFma},
+    {LRT_COS, "cos", 0, 0, 2.5, [](double x) { return std::cos(x); }, kNeedsFma},
+    {LRT_TAN, "tan", 0, 0, 3.5, [](double x) { return std::tan(x); }, kNeedsFma},
     {LRT_ASIN, "asin", 0, 0, 2.5, [](double x) { return std::asin(x); }},
     {LRT_ACOS, "acos", 0, 0, 2.5, [](double x) { return std::acos(x); }},
     {LRT_ATAN, "atan", 0, 0, 2.5, [](double x) { return std::atan(x); }},

@@ -11,6 +11,7 @@ from . import (  # noqa: F401
     fused,
     indexing,
     matmul,
+    norms,
     pad,
     quantized,
     recurrent,

@@ -7,20 +7,70 @@ import numpy as np
 from ...graph import ABSENT, Value
 from ..node import Node, dtype_of, handler
 
+# The attributes of functions, with the values they have when left out.
+_NUMBERS: dict[str, dict[str, float]] = {
+    "Celu": {"alpha": 1.0},
+    "Elu": {"alpha": 1.0},
+    "HardSigmoid": {"alpha": 0.2, "beta": 0.5},
+    "LeakyRelu": {"alpha": 0.01},
+    "Selu": {"alpha": 1.67326319217681884765625, "gamma": 1.05070102214813232421875},
+    "Shrink": {"bias": 0.0, "lambd": 0.5},
+    "Swish": {"alpha": 1.0},
+    "ThresholdedRelu": {"alpha": 1.0},
+}
 
-@handler("Identity", "Not", "Relu", "Sigmoid", "Sqrt", "Tanh")
+
+@handler("Abs", "Ceil", "Erf", "Exp", "Floor", "Identity", "Log", "Neg", "Reciprocal", "Relu", "Round", "Sigmoid")
+@handler("Sign", "Softplus", "Softsign", "Sqrt", "Tanh", "HardSwish", "Mish", "Not", "BitwiseNot", "IsNaN")
+@handler("Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Cos", "Cosh", "Sin", "Sinh", "Tan")
 def unary(node: Node) -> None:
     node.emit(node.inputs(1))
 
 
-@handler("HardSigmoid")
-def hard_sigmoid(node: Node) -> None:
-    node.emit(node.inputs(1), {"alpha": node.number("alpha", 0.2), "beta": node.number("beta", 0.5)})
+@handler(*_NUMBERS)
+def function(node: Node) -> None:
+    numbers = {name: node.number(name, default) for name, default in _NUMBERS[node.type].items()}
+    node.emit(node.inputs(1), numbers)
 
 
-@handler("Add", "Div", "Equal", "Mul", "Pow", "Sub")
+@handler("Gelu")
+def gelu(node: Node) -> None:
+    approximate = node.text("approximate", "none")
+    if approximate not in ("none", "tanh"):
+        node.refuse(f"approximate {approximate!r} is neither 'none' nor 'tanh'. The file is damaged.")
+    node.emit(node.inputs(1), {"approximate": approximate})
+
+
+@handler("IsInf")
+def is_inf(node: Node) -> None:
+    node.emit(node.inputs(1), {name: node.integer(name, 1) for name in ("detect_negative", "detect_positive")})
+
+
+@handler("Add", "Div", "Mul", "Sub", "Pow", "PRelu")
+@handler("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
+@handler("And", "Or", "Xor", "BitwiseAnd", "BitwiseOr", "BitwiseXor")
 def binary(node: Node) -> None:
     node.emit(node.inputs(2))
+
+
+@handler("Max", "Mean", "Min", "Sum")
+def variadic(node: Node) -> None:
+    node.emit(node.inputs(1, most=-1))
+
+
+@handler("Mod")
+def mod(node: Node) -> None:
+    node.emit(node.inputs(2), {"fmod": node.integer("fmod", 0)})
+
+
+@handler("BitShift")
+def bit_shift(node: Node) -> None:
+    node.emit(node.inputs(2), {"direction": node.text("direction", "")})
+
+
+@handler("Where")
+def where(node: Node) -> None:
+    node.emit(node.inputs(3))
 
 
 @handler("Cast")
@@ -53,3 +103,24 @@ def dropout(node: Node) -> None:
         node.refuse("it is in training mode. Export the model for inference.")
     node.skip("ratio", "seed")
     node.emit([data], type="Identity")
+
+
+# ---- com.microsoft ----
+
+
+@handler("com.microsoft::Gelu")
+def exact_gelu(node: Node) -> None:
+    node.emit(node.inputs(1), {"approximate": "none"})
+
+
+@handler("com.microsoft::BiasGelu", "com.microsoft::FastGelu")
+def bias_gelu(node: Node) -> None:
+    fast = node.type == "FastGelu"
+    data, bias = node.inputs(1 if fast else 2, 2)
+    biased = data if bias == ABSENT else node.build.op("Add", data, bias)
+    node.emit([biased], {"approximate": "tanh" if fast else "none"}, type="Gelu")
+
+
+@handler("com.microsoft::QuickGelu")
+def quick_gelu(node: Node) -> None:
+    node.emit(node.inputs(1), {"alpha": node.number("alpha", 1.702)}, type="Swish")
