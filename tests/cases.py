@@ -371,6 +371,7 @@ def gathers() -> Iterator[Case]:
     yield Case("Gather-embedding", "Gather", {"i": words}, [table[words]], {"table": table}, ["table", "i"])
 
 
+import cases_moving  # noqa: E402  (needs Case)
 import cases_quantized  # noqa: E402  (needs Case)
 
 ALL: list[Case] = [
@@ -386,6 +387,7 @@ ALL: list[Case] = [
     *splits_and_joins(),
     *shapes_and_views(),
     *gathers(),
+    *cases_moving.ALL,
     *cases_quantized.ALL,
     *cases_math.ALL,
 ]

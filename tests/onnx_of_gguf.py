@@ -184,8 +184,9 @@ class Rebuilder:
                 node.attribute.append(helper.make_attribute(key, self._graph(items[0], *ports)))
             elif key == "dtype":  # the file has its own codes for dtypes
                 dtype = DType(items[0]).numpy
-                if op == "Cast":
-                    node.attribute.append(helper.make_attribute("to", helper.np_dtype_to_tensor_dtype(dtype)))
+                if op in ("Cast", "EyeLike"):
+                    code = helper.np_dtype_to_tensor_dtype(dtype)
+                    node.attribute.append(helper.make_attribute("to" if op == "Cast" else key, code))
             elif key == "flatten":
                 pass  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
             elif op == "ConstantOfShape":

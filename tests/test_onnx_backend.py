@@ -29,6 +29,7 @@ REASONS = {
     "sparse tensors": r"sparse tensors",
     "data-dependent shapes": r"depends on data",
     "training": r"training mode",
+    "random numbers": r"other numbers at every run",
     "other domains": r"no such operation of domain|opset none",
     "other operations": r"no such operation\b",
     "arithmetic on narrow integers": r"is u?int8, wanted",

@@ -172,7 +172,9 @@ def qlinear_leaky_relu(node: Node) -> None:
 def qlinear_softmax(node: Node) -> None:
     axis, opset = node.integer("axis", -1), node.integer("opset")
     if opset < 13 and axis != -1:
-        node.refuse(f"a Softmax of opset {opset} over axis {axis} and those behind it. Export it with opset 13 or newer.")
+        node.refuse(
+            f"a Softmax of opset {opset} over axis {axis} and those behind it. Export it with opset 13 or newer."
+        )
     _qlinear_unary(node, {"axis": axis})
 
 
