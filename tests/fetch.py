@@ -34,6 +34,17 @@ class Package:
 
 PACKAGES = (
     Package(
+        "dksplit",
+        "1.0.2",
+        "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
+        {
+            "dksplit": (
+                "dksplit/models/dksplit-int8.onnx",
+                "ab2726ea91ab2851f7854c5a890e681d11d49065881beb756b5abb963a0fc8d1",
+            )
+        },
+    ),
+    Package(
         "silero-vad",
         "6.2.3",
         "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",

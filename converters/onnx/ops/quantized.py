@@ -1,8 +1,8 @@
 """Ops of models that were quantised elsewhere: ONNX's own, and those that onnxruntime adds in com.microsoft.
 
-What multiplies integers stays with integers, and their scales are brought together as onnxruntime does it, so that results
-are rounded alike. Ops that onnxruntime computes by tables or element by element are written out with the float op between
-DequantizeLinear and QuantizeLinear, which is what its tables are made by.
+What multiplies integers stays with integers, and their scales are brought together as onnxruntime does it, so that
+results are rounded alike. Ops that onnxruntime computes by tables or element by element are written out with the float
+op between DequantizeLinear and QuantizeLinear, which is what its tables are made by.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from onnx import TensorProto
 
 from ...graph import ABSENT, Attribute, DType, Value
 from ..node import Node, dtype_of, handler
@@ -24,7 +25,7 @@ def quantize_linear(node: Node) -> None:
     inputs = node.inputs(2, 3)
     attributes = _layout(node)
     node.skip("saturate")  # of float8
-    if node.integer("precision", 0) not in (0, _FLOAT):
+    if node.integer("precision", 0) not in (0, TensorProto.FLOAT):
         node.refuse("its precision is not float32. Export it without precision.")
     code = node.integer("output_dtype", 0)
     if code:
@@ -39,9 +40,6 @@ def dequantize_linear(node: Node) -> None:
     if code and dtype_of(code) is not DType.FLOAT32:
         node.refuse("its output is not float32. Export it without output_dtype.")
     node.emit(inputs, _layout(node))
-
-
-_FLOAT = 1  # TensorProto.FLOAT
 
 
 def _layout(node: Node) -> dict[str, Attribute]:
