@@ -71,7 +71,7 @@ def field(number: int, payload: bytes) -> bytes:
 
 
 def nested(depth: int) -> bytes:
-    """Branches in branches: ModelProto.graph is field 7, GraphProto.node 1, NodeProto.attribute 5, AttributeProto.g 6."""
+    """Branches in branches. ModelProto.graph is field 7, GraphProto.node 1, NodeProto.attribute 5, its graph 6."""
     graph = b""
     for _ in range(depth):
         graph = field(1, field(4, b"If") + field(5, field(1, b"then_branch") + field(6, graph)))

@@ -149,7 +149,8 @@ def _check_functions(model: SourceModel) -> None:
     bodies = {_function_key(f): f.node for f in model.proto.functions}
     calls = {key: Counter(_function_key(node) for node in _nodes(nodes)) for key, nodes in bodies.items()}
     try:
-        order = list(TopologicalSorter({key: made.keys() & bodies.keys() for key, made in calls.items()}).static_order())
+        known = {key: made.keys() & bodies.keys() for key, made in calls.items()}
+        order = list(TopologicalSorter(known).static_order())
     except CycleError as error:
         name = error.args[1][0][1]
         raise ModelFileError(f"{model.label}: function {name!r} calls itself. The file is damaged.") from error
