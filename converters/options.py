@@ -52,10 +52,10 @@ class Options:
         for name, array in (self.freeze or {}).items():
             _freeze(graph, _port(graph, graph.inputs, "input", name), array)
         _check_shapes(graph)
-        if self.bind is None:
-            graph.bindings = find_bindings(graph)
-        else:
+        if self.bind is not None:
             _bind(graph, self.bind)
+        elif not graph.bindings:  # the source may say what carries state
+            graph.bindings = find_bindings(graph)
 
 
 def _port(graph: Graph, ports: Sequence[Port], kind: str, name: str) -> Port:

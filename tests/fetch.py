@@ -71,6 +71,32 @@ PACKAGES = (
             )
         },
     ),
+    Package(
+        "ethnicolr",
+        "0.9.1",
+        "af5aa34b7c274b3bc98d8466b5de731d87362d18bfc36711dc8952e768f76077",
+        {
+            "wiki_name_lstm": (
+                "ethnicolr/models/wiki/lstm/wiki_name_lstm.h5",
+                "b4ee0865569060f0c2375383297a5d35874a23606c654bf9c657d20cb29aae2b",
+            ),
+            "nc_voter_name_lstm": (
+                "ethnicolr/models/nc_voter_reg/lstm/nc_voter_name_lstm.h5",
+                "fa7580daf8db4e3a4c8a9a412b3c9fad7803df9e20989549f8a7185a146c4bad",
+            ),
+        },
+    ),
+    Package(
+        "netra-transliterate",
+        "1.0.1",
+        "6878e5ad5e6b756c823a3dd752f4f4987a46c9a4817d5b96aafbe0470a664219",
+        {
+            "netra_transliterate": (
+                "khmer_transliterator/weights/bi_gru_attention_khmer_transliterator.keras",
+                "5f6b1af75679af1a3d56198a9035c4e70e973c99c354f0db750f5cfa13809680",
+            )
+        },
+    ),
 )
 
 # Packages that could not be had in this run, and why.

@@ -6,6 +6,7 @@ import copy
 import inspect
 import io
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from lstm_rt.errors import ArgumentError, UnsupportedModelError
@@ -13,10 +14,12 @@ from lstm_rt.errors import ArgumentError, UnsupportedModelError
 from ..graph import Graph
 from ..registry import missing_package
 from .exported import from_exported
+from .node import find_handler
 from .shims import exporting
 
 _SHOWN = 600
 _CLOSE = 1e-4
+_ROUNDS = 3  # what torch writes an operator with may have no handler either
 
 
 def from_module(module: Any, example_inputs: Any = None, dynamic_shapes: Any = None) -> Graph:
@@ -59,13 +62,28 @@ def from_module(module: Any, example_inputs: Any = None, dynamic_shapes: Any = N
         raise ArgumentError("example_inputs, dynamic_shapes: an exported program has its own.")
     else:
         program = _functional(module)
-    file = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.export.save(program, file)
-    graph = from_exported(file.getvalue())
+    graph = from_exported(_saved(program))
     graph.source.sha256 = ""  # of bytes that nobody keeps
     return graph
+
+
+def _saved(program: Any) -> bytes:
+    import torch
+
+    file = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(program, file)
+    except Exception as error:  # torch raises errors of many types here
+        raise UnsupportedModelError(
+            f"torch.export cannot save the program: {_said(error)}. Return tensors, and tuples and dicts of them."
+        ) from error
+    return file.getvalue()
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}"
 
 
 def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
@@ -83,11 +101,12 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
     failures: list[str] = []
     for strict in (False, True):
         try:
-            program = _export(module, inputs, dynamic_shapes, strict)
+            program, packed = _export(module, inputs, dynamic_shapes, strict)
         except Exception as error:  # torch raises errors of a hundred types here, some of them bare
-            failures.append(f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}")
+            failures.append(_said(error))
             continue
-        _check_packed(module, program, inputs)
+        if packed:
+            _check_packed(module, program, inputs)
         return program
     raise UnsupportedModelError(f"torch.export cannot export {type(module).__qualname__}: {failures[0]}")
 
@@ -113,22 +132,42 @@ def _all_free(module: Any, inputs: tuple[Any, ...]) -> Any:
     return tuple(dims)
 
 
-def _export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any, strict: bool) -> Any:
+def _export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any, strict: bool) -> tuple[Any, bool]:
+    """The program, and whether there are packed sequences in it."""
     import torch
 
-    with torch.no_grad(), exporting(), warnings.catch_warnings():
+    with torch.no_grad(), exporting() as packs, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes, strict=strict)
-        return _functional(program)
+        return _functional(program), bool(packs)
 
 
 def _functional(program: Any) -> Any:
-    """A program in which nothing is changed in place."""
-    nodes = program.graph_module.graph.nodes
-    schemas = (getattr(node.target, "_schema", None) for node in nodes if node.op == "call_function")
-    if any(schema is not None and schema.is_mutable for schema in schemas):
-        return program.run_decompositions({})
+    """A program that changes nothing in place, and in which torch has written out what has no handler here."""
+    for _ in range(_ROUNDS):
+        table = _without_handler(program)
+        if not table and not _changes_in_place(program):
+            break
+        program = program.run_decompositions(table)
     return program
+
+
+def _operators(program: Any) -> Iterator[Any]:
+    nodes = program.graph_module.graph.nodes
+    return (node.target for node in nodes if node.op == "call_function" and hasattr(node.target, "_schema"))
+
+
+def _changes_in_place(program: Any) -> bool:
+    return any(operator._schema.is_mutable for operator in _operators(program))
+
+
+def _without_handler(program: Any) -> dict[Any, Any]:
+    """What has no handler, and torch's own way to write it with other operators."""
+    import torch
+
+    unknown = {op for op in _operators(program) if not (find_handler(str(op)) or op._schema.is_mutable)}
+    ways = torch.export.default_decompositions() if unknown else {}
+    return {operator: ways[operator] for operator in unknown if operator in ways}
 
 
 def _check_packed(module: Any, program: Any, inputs: tuple[Any, ...]) -> None:
@@ -136,8 +175,6 @@ def _check_packed(module: Any, program: Any, inputs: tuple[Any, ...]) -> None:
     import torch
     from torch.utils._pytree import tree_leaves
 
-    if not any(str(node.target).startswith("lstm_rt.") for node in program.graph_module.graph.nodes):
-        return
     with torch.no_grad():
         pairs = zip(tree_leaves(module(*inputs)), tree_leaves(program.module()(*inputs)))
     for wanted, given in pairs:

@@ -17,6 +17,7 @@ import torch
 from torch.nn.utils import rnn
 
 KINDS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn_tanh": torch.nn.RNN, "rnn_relu": torch.nn.RNN}
+_packed: list[Any] = []
 _REST = "Tensor[] params, bool has_biases, int num_layers, bool bidirectional) -> (Tensor, Tensor"
 
 
@@ -70,6 +71,7 @@ def operators() -> Any:
 def pack(x: Any, lengths: Any, batch_first: bool) -> Any:
     """What pack_padded_sequence gives meanwhile; rows need not be in the order of their lengths."""
     lengths = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
+    _packed.append(lengths)
     return rnn.PackedSequence(x.transpose(0, 1) if batch_first else x, lengths)
 
 
@@ -116,8 +118,8 @@ def _pad_packed_sequence(
 
 
 @contextlib.contextmanager
-def packing() -> Iterator[None]:
-    """Work on such sequences. Torch's functions get other code, so it is no matter how the module imported them."""
+def packing() -> Iterator[list[Any]]:
+    """Work on such sequences, and collect their lengths. Torch's functions get other code, so it is no matter how the module imported them."""
     operators()
     with contextlib.ExitStack() as stack:
         for function, ours in (
@@ -129,7 +131,8 @@ def packing() -> Iterator[None]:
         for layer in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN):
             stack.callback(setattr, layer, "forward", layer.forward)
             layer.forward = _with_packed(layer.forward)
-        yield
+        stack.callback(_packed.clear)
+        yield _packed
 
 
 def _with_packed(original: Any) -> Any:

@@ -16,8 +16,8 @@ _KINDS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 @contextlib.contextmanager
-def exporting() -> Iterator[None]:
-    """Export with these functions in place."""
+def exporting() -> Iterator[list[Any]]:
+    """Export with these functions in place; what is yielded comes to hold the lengths that sequences are packed by."""
     import torch
     from torch.fx.experimental import _config
 
@@ -28,8 +28,7 @@ def exporting() -> Iterator[None]:
         stack.enter_context(_config.patch(backed_size_oblivious=True))
         for kind in _KINDS:
             stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
-        stack.enter_context(packing())
-        yield
+        yield stack.enter_context(packing())
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from lstm_rt.converters import Builder, DType, Graph, Problems, Refusal, Value
+from lstm_rt.converters import Builder, DType, Graph, Options, Problems, Refusal, Value
 from lstm_rt.converters.torch.checkpoint import Weights
 
 from .layer import Layer, Place
@@ -48,6 +48,8 @@ def build_graph(recipe: Recipe, weights: Weights) -> Graph:
         kitchen.problems.attempt(f"output {name!r}", partial(kitchen.output, name, result))
     kitchen.problems.raise_if_any(f"{weights.label} by {recipe.label}")
     _warn_of_rest(weights)
+    if recipe.bind is not None:
+        Options(bind=recipe.bind).apply(kitchen.graph)
     return kitchen.graph
 
 

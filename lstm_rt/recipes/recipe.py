@@ -37,6 +37,10 @@ class Input:
     shape: Sequence[Dim]
     dtype: str = "float32"
 
+    def __post_init__(self) -> None:
+        if isinstance(self.shape, list):
+            object.__setattr__(self, "shape", tuple(self.shape))
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ...graph import Array, Value
@@ -38,9 +40,9 @@ def _old_kernel(layer: Layer, kernel: Array, spatial: int) -> Array:
     if spatial == 1 and kernel.ndim == 4:
         if kernel.shape[1] != 1:  # (filters, in, length, 1)
             kernel = kernel.transpose(2, 3, 1, 0)
-        return kernel[:, 0]
+        return np.asarray(kernel[:, 0])
     if spatial == 2 and layer.config.raw("data_format", None) == "channels_first":
-        return kernel.transpose(2, 3, 1, 0)
+        return np.asarray(kernel.transpose(2, 3, 1, 0))
     return kernel
 
 
@@ -136,7 +138,7 @@ def _transposed(layer: Layer, spatial: int) -> Tensor:
     return apply(layer, y, activation_name(layer.config.raw("activation", None)))
 
 
-def _transposed_pads(w: Window, given: object) -> tuple[list[int], list[int], list[int]]:
+def _transposed_pads(w: Window, given: Any) -> tuple[list[int], list[int], list[int]]:
     """What is cut off before and after, and what is added, along each axis."""
     before, after, extra = [], [], []
     for axis, (k, s, d) in enumerate(zip(w.kernel, w.strides, w.dilation)):

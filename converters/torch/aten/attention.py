@@ -16,23 +16,24 @@ def attention(node: Node) -> None:
     """softmax(q kᵀ scale + mask) v, with masks of bool or float, causal or not."""
     if node.number("dropout_p", 0.0) > 0:
         node.refuse("its dropout is on. Export the module after module.eval().")
+    node.skip("scale")
     if node.boolean("enable_gqa", False):
         node.refuse("enable_gqa is not supported. Repeat the heads of key and value before.")
     build = node.build
     query, rank = node.tensor("query"), node.meta("query").rank
     turned = build.transpose(node.tensor("key"), *range(rank - 2), rank - 1, rank - 2)
-    scores = build.op("MatMul", build.op("Mul", query, node.constant(_scale(node), DType.FLOAT32)), turned)
+    scores = build.op("MatMul", build.op("Mul", query, _scale(node)), turned)
     node.give(build.op("MatMul", build.op("Softmax", _masked(node, scores), axis=-1), node.tensor("value")))
 
 
-def _scale(node: Node) -> float:
-    width = node.meta("query").shape[-1]
+def _scale(node: Node) -> Value:
+    """1 / sqrt(width), unless another is given."""
+    build, width = node.build, sizes(node, "query")[-1]
     if node.has("scale"):
-        return node.number("scale")
-    node.skip("scale")
-    if width is None:
-        node.refuse("the width of the query is free. Fix it with dynamic_shapes.")
-    return 1 / math.sqrt(width)
+        return node.constant(node.number("scale"), DType.FLOAT32)
+    if isinstance(width, int):
+        return node.constant(1 / math.sqrt(width), DType.FLOAT32)
+    return build.op("Reciprocal", build.op("Sqrt", node.constant(width, DType.FLOAT32)))
 
 
 def _masked(node: Node, scores: Value) -> Value:

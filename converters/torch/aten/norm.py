@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...graph import ABSENT, Value
+from ...graph import ABSENT, DType, Value
 from ..node import Node, handler
+from .shape import sizes
 
 _EPSILON_OF_FLOAT = 1.1920928955078125e-07
 
@@ -44,8 +45,7 @@ def instance_norm(node: Node) -> None:
         _batch_norm(node)
         return
     node.skip("momentum", "running_mean", "running_var")
-    channels = (_channels(node),)
-    scale, bias = _or_fill(node, "weight", 1.0, channels), _or_fill(node, "bias", 0.0, channels)
+    scale, bias = _of_channels(node, "weight", 1.0), _of_channels(node, "bias", 0.0)
     node.give(
         node.build.op("InstanceNormalization", node.tensor("input"), scale, bias, epsilon=node.number("eps", 1e-5))
     )
@@ -53,19 +53,20 @@ def instance_norm(node: Node) -> None:
 
 @handler("aten.group_norm")
 def group_norm(node: Node) -> None:
-    channels = (_channels(node),)
-    scale, bias = _or_fill(node, "weight", 1.0, channels), _or_fill(node, "bias", 0.0, channels)
+    scale, bias = _of_channels(node, "weight", 1.0), _of_channels(node, "bias", 0.0)
     groups, epsilon = node.integer("num_groups"), node.number("eps", 1e-5)
     node.give(
         node.build.op("GroupNormalization", node.tensor("input"), scale, bias, epsilon=epsilon, num_groups=groups)
     )
 
 
-def _channels(node: Node) -> int:
-    shape = node.meta("input").shape
-    if len(shape) < 2 or shape[1] is None:
-        node.refuse("the number of channels is free. Fix it with dynamic_shapes.")
-    return shape[1]
+def _of_channels(node: Node, name: str, fill: float) -> Value:
+    """What is given for each channel, else a number for all."""
+    given = node.optional(name)
+    if given != ABSENT:
+        return given
+    channels = node.vector(sizes(node, "input")[1:2])
+    return node.build.op("ConstantOfShape", channels, value=fill, dtype=int(DType.FLOAT32))
 
 
 @handler("aten.layer_norm")

@@ -89,8 +89,10 @@ def split(node: Node) -> None:
         given = node.dims("split_sizes")
         node.give(*node.build.ops("Split", [node.tensor("self"), node.vector(given)], count, axis=axis))
         return
-    if "chunk" not in node.target and "sections" not in node.target:
-        node.refuse("the number of parts depends on the sizes of inputs. Fix the size with dynamic_shapes.")
+    if node.has("split_size"):
+        size, x = node.integer("split_size"), node.tensor("self")
+        node.give(*(_sliced(node, x, axis, i * size, (i + 1) * size) for i in range(count)))
+        return
     node.give(*node.build.ops("Split", [node.tensor("self")], count, axis=axis, num_outputs=count))
 
 
