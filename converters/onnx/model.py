@@ -116,18 +116,11 @@ def _check(proto: ModelProto) -> str:
 
 def _name_strangers(proto: ModelProto) -> None:
     """Say whose the ops are that onnxruntime writes into ONNX's own domain, where the checker knows none of them."""
-    strangers = [node for node in _nodes(proto.graph) if node.op_type in _STRANGERS and not node.domain]
+    strangers = [node for node in _nodes(proto.graph.node) if node.op_type in _STRANGERS and not node.domain]
     for node in strangers:
         node.domain = "com.microsoft"
     if strangers and all(opset.domain != "com.microsoft" for opset in proto.opset_import):
         proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
-
-
-def _nodes(graph: GraphProto) -> Iterator[NodeProto]:
-    for node in graph.node:
-        yield node
-        for attribute in node.attribute:
-            yield from _nodes(attribute.g)
 
 
 def _inline_functions(model: SourceModel) -> None:
