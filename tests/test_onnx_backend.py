@@ -36,7 +36,8 @@ REASONS = {
     "three spatial axes": r"wanted \[N, C, W\] or \[N, C, H, W\]",
     "strings": r"Strings and sparse tensors are not supported",
     "invalid": r"onnx\.checker finds the model invalid|The file is damaged",
-    "opsets before 7": r"opset \d is not supported|PReLU.* do not broadcast",  # onnx leaves PRelu's slope as it was
+    "Scan of opset 8": r"Scan of opset 8 is another operator",
+    "opsets before 7": r"opset \d is not supported|PRelu.* do not broadcast",  # onnx leaves PRelu's slope as it was
 }
 
 # Operations that may not be missing.

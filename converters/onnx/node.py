@@ -151,6 +151,14 @@ class Node:
         """The elements of a value that is a weight, else None."""
         return self._importer.graph.weights.get(value)
 
+    def rank(self, value: Value) -> int | None:
+        """How many dims a value has, where it is a weight or an input that says so, else None."""
+        array = self.known(value)
+        if array is not None:
+            return int(array.ndim)
+        shapes = [port.shape for port in self._importer.graph.inputs if port.value == value]
+        return len(shapes[0]) if shapes and shapes[0] is not None else None
+
     def weight(self, purpose: str, array: Array) -> Value:
         """Make a constant, named after the node and what it is for."""
         graph = self._importer.graph

@@ -82,9 +82,9 @@ def qlinear_conv(node: Node) -> None:
 
 
 def _spatial_axes(node: Node, filters: Value, attributes: dict[str, Attribute]) -> int:
-    weights, kernel = node.known(filters), attributes.get("kernel_shape")
-    if weights is not None:
-        return weights.ndim - 2
+    rank, kernel = node.rank(filters), attributes.get("kernel_shape")
+    if rank is not None:
+        return rank - 2
     if isinstance(kernel, Sequence):
         return len(kernel)
     node.refuse("its filters are computed in the graph and kernel_shape is missing. Export it with kernel_shape.")
