@@ -16,6 +16,8 @@ from lstm_rt.converters.gguf_file import write
 from lstm_rt.converters.onnx import from_onnx
 from onnx import TensorProto, helper, numpy_helper
 
+import lstm_rt
+
 Array = npt.NDArray[Any]
 TAKERS = {
     "activation_alpha": {"Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu"},
@@ -218,3 +220,14 @@ def same(model: Any, feeds: dict[str, Array], folder: pathlib.Path, tolerance: f
         assert wanted.dtype == seen.dtype
         np.testing.assert_allclose(seen, wanted, rtol=tolerance, atol=tolerance)
     return rebuilt
+
+
+def agree(model: onnx.ModelProto, feeds: dict[str, Array], tolerance: float = 1e-5) -> lstm_rt.Model:
+    """Loads a model, and checks that it gives what onnxruntime does."""
+    onnx.checker.check_model(model)
+    loaded = lstm_rt.load(model)
+    seen = loaded.run(feeds)
+    for output, wanted in zip(model.graph.output, run(model, feeds)):
+        assert seen[output.name].dtype == wanted.dtype
+        np.testing.assert_allclose(seen[output.name], wanted, rtol=tolerance, atol=tolerance)
+    return loaded

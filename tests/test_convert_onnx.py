@@ -60,6 +60,7 @@ OPS: list[tuple[str, Callable[[], onnx.ModelProto], Array]] = [
     ("Clip 13", lambda: one_node("Clip", X, np.float32(-0.5), np.float32(0.25), opset=13), X),
     ("Dropout 7", lambda: one_node("Dropout", X, opset=7, ratio=0.3), X),
     ("Dropout 13", lambda: one_node("Dropout", X, np.float32(0.3), np.array(False), opset=13, seed=1), X),
+    ("Dropout mask", lambda: one_node("Dropout", X, opset=13, outputs=2), X),
     ("HardSigmoid", lambda: one_node("HardSigmoid", X, opset=7), X),
     ("HardSigmoid alpha", lambda: one_node("HardSigmoid", X, alpha=0.3, beta=0.4), X),
     ("MatMul", lambda: one_node("MatMul", X, floats(4, 5)), X),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from lstm_rt.converters.gguf_file import write
-from lstm_rt.converters.graph import DType, Graph
+from lstm_rt.converters.graph import Block, DType, Graph
 from models import Array
 
 import lstm_rt
@@ -181,3 +181,70 @@ def test_a_resize_of_what_is_no_number(tmp_path: pathlib.Path) -> None:
     found = load(graph, tmp_path).run({"x": np.ones(4, np.float32)})
     assert found["nearest"].tolist() == [1, 1, 1]
     assert found["linear"].shape == (3,)
+
+
+# ---- Loops ----
+
+
+def looping(inputs: int = 3, outputs: int = 2, given: int = 3, results: int = 1) -> Graph:
+    """A Loop that carries one value, unless told to be wrong."""
+    graph, body = Graph(), Block()
+    x = graph.add_input("x", DType.FLOAT32, (None,))
+    count, go = graph.add_weight("count", np.array(3)), graph.add_weight("go", np.array(True))
+    body.inputs = [graph.add_value(f"in{i}") for i in range(inputs)]
+    (y,) = graph.add_op(body, "Relu", "inside", [body.inputs[-1] if inputs else x], ["inner"])
+    body.outputs = [go, y, y, y][:outputs]
+    values = graph.add_op(
+        graph.main, "Loop", "loop", [count, go, x, x][:given], [f"y{i}" for i in range(results)], {"body": body}
+    )
+    graph.add_output(values[0])
+    return graph
+
+
+def test_a_loop_that_is_right(tmp_path: pathlib.Path) -> None:
+    np.testing.assert_array_equal(load(looping(), tmp_path)(np.array([-1, 2], np.float32)), [0, 2])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"inputs": 2}, "takes 2 values, but is given 3"),
+        ({"inputs": 4}, "takes 4 values, but is given 3"),
+        ({"inputs": 0}, "takes 0 values, but is given 3"),
+        ({"outputs": 1}, "gives 1 value, wanted 2"),
+        ({"outputs": 4}, "gives 4 values, wanted 2"),
+        ({"given": 1, "inputs": 1}, "a Loop has a trip count, a condition"),
+        ({"given": 4, "inputs": 4}, "as many outputs as it carries values"),
+    ],
+)
+def test_loops_that_do_not_fit_are_refused(wrong: dict[str, int], words: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(lstm_rt.ModelFileError, match=words):
+        load(looping(**wrong), tmp_path)
+
+
+def test_values_of_a_body_end_with_it(tmp_path: pathlib.Path) -> None:
+    graph = looping()
+    inner = graph.main.ops[0].attributes["body"]
+    assert isinstance(inner, Block)
+    graph.add_output(inner.inputs[2])
+    with pytest.raises(lstm_rt.ModelFileError, match="is defined inside a block"):
+        load(graph, tmp_path)
+
+
+def test_the_model_itself_has_no_block_inputs(tmp_path: pathlib.Path) -> None:
+    graph = looping()
+    graph.main.inputs = [graph.add_value("stray")]
+    with pytest.raises(lstm_rt.ModelFileError, match="block 0: it takes 1 value"):
+        load(graph, tmp_path)
+
+
+def test_carried_values_of_long_loops_keep_their_shape(tmp_path: pathlib.Path) -> None:
+    graph, body = Graph(), Block()
+    x = graph.add_input("x", DType.FLOAT32, (None,))
+    count, go = graph.add_weight("count", np.array(5000)), graph.add_weight("go", np.array(True))
+    body.inputs = [graph.add_value(f"in{i}") for i in range(3)]
+    (y,) = graph.add_op(body, "Concat", "inside", [body.inputs[2]] * 2, ["inner"], {"axis": 0})
+    body.outputs = [go, y]
+    graph.add_output(graph.add_op(graph.main, "Loop", "loop", [count, go, x], ["y"], {"body": body})[0])
+    with pytest.raises(lstm_rt.UnsupportedModelError, match="which only short loops may do"):
+        load(graph, tmp_path)(np.zeros(4, np.float32))

@@ -175,7 +175,32 @@ IMAGES: dict[str, Callable[[Any], Any]] = {
     "time_distributed_flatten": lambda L: L.TimeDistributed(L.Flatten()),
     "time_distributed_pool": lambda L: L.TimeDistributed(L.GlobalAveragePooling1D()),
 }
-ACTIVATIONS = ["linear", "relu", "sigmoid", "tanh", "hard_sigmoid", "softplus", "softsign", "elu", "selu", "celu", "gelu", "exponential", "swish", "silu", "mish", "softmax", "log_softmax", "leaky_relu", "relu6", "hard_tanh", "hard_swish", "hard_silu", "log_sigmoid", "tanh_shrink"]
+ACTIVATIONS = [
+    "linear",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "hard_sigmoid",
+    "softplus",
+    "softsign",
+    "elu",
+    "selu",
+    "celu",
+    "gelu",
+    "exponential",
+    "swish",
+    "silu",
+    "mish",
+    "softmax",
+    "log_softmax",
+    "leaky_relu",
+    "relu6",
+    "hard_tanh",
+    "hard_swish",
+    "hard_silu",
+    "log_sigmoid",
+    "tanh_shrink",
+]
 MASKED: dict[str, Callable[[Any, Any], Any]] = {
     "lstm": lambda L, y: L.LSTM(4)(y),
     "lstm_sequences": lambda L, y: L.LSTM(4, return_sequences=True)(y),
