@@ -265,8 +265,8 @@ def test_custom_layer(tmp_path: pathlib.Path) -> None:
 
 REFUSED = {
     "no such layer": ([layer("Mystery")], "layer 'Mystery' is not known"),
-    "custom activation": ([layer("Dense", units=2, activation="mine")], "activation 'mine'"),
-    "unknown setting": ([layer("Dense", units=2, twist=3)], "twist = 3"),
+    "custom activation": ([layer("Activation", activation="mine")], "activation 'mine'"),
+    "unknown setting": ([layer("Activation", activation="relu", twist=3)], "twist = 3"),
     "two at once": ([layer("Mystery"), {"class_name": "Lambda", "config": {"name": "l"}}], "layer 'Mystery'"),
     "no weights": ([layer("Dense", units=2)], "has 0 weights for it"),
     "constraint": ([layer("LSTM", units=-3)], "units"),
@@ -318,7 +318,7 @@ def test_streams(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "m.keras"
     model.save(path)
     ours = lstm_rt.load(path)
-    data = np.array([[3, 0, 5, 1, 0, 0, 2, 8]], np.int32)
+    data = np.array([[3, 0, 5, 1, 0, 0, 2, 8]], np.float32)
     whole = ours(data)
     assert_within(whole, run_keras(model, [data])[0], 1e-5)
     stream = ours.stream()

@@ -178,7 +178,7 @@ def test_right_file_is_taken(tmp_path: pathlib.Path) -> None:
 
 def test_duplicate_member(tmp_path: pathlib.Path) -> None:
     path = archive(tmp_path / "model.keras")
-    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning):
+    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("config.json", json.dumps(MODEL))
     done = convert(path)
     assert "twice" in done.stdout, done.stdout + done.stderr
