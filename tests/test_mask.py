@@ -1,6 +1,7 @@
 """The mask of LSTM, GRU and RNN: a masked step leaves no trace, in every precision, direction and layout.
 
-A row with a mask must give the bytes of the same row without its masked steps, each masked step repeating what came before.
+A row with a mask must give the bytes of the same row without its masked steps; each of these repeats what
+came before.
 """
 
 from __future__ import annotations
