@@ -1,4 +1,4 @@
-"""Real models from their packages' own classes, by way of torch.export, reproduce what torch gave (golden/README.md)."""
+"""Real models from their packages' own classes, through torch.export: what torch gave (golden/README.md)."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _unpack(x: Any, lengths: Any, padding_value: float) -> Any:
 @functools.lru_cache(maxsize=1)
 def operators() -> Any:
     """Register the operators, once."""
-    library = torch.library.Library("lstm_rt", "FRAGMENT")
+    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")  # type: ignore[no-untyped-call]
     for kind in KINDS:
         state, more = ("Tensor[] hx", ", Tensor)") if kind == "lstm" else ("Tensor hx", ")")
         name = f"packed_{kind}"
@@ -133,7 +133,7 @@ def packing() -> Iterator[list[Any]]:
             function.__code__ = ours.__code__
         for layer in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN):
             stack.callback(setattr, layer, "forward", layer.forward)
-            layer.forward = _with_packed(layer.forward)
+            setattr(layer, "forward", _with_packed(layer.forward))  # noqa: B010  (no method may be assigned to)
         stack.callback(_packed.clear)
         yield _packed
 

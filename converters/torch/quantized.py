@@ -122,7 +122,7 @@ def _order(name: str) -> tuple[int, bool, bool]:
 @functools.lru_cache(maxsize=1)
 def operators() -> Any:
     """Register the operators, once."""
-    library = torch.library.Library("lstm_rt", "FRAGMENT")
+    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")  # type: ignore[no-untyped-call]
     library.define("quantized_linear(Tensor input, Tensor weight, Tensor scales, Tensor? bias) -> Tensor")
     library.define(f"quantized_lstm(Tensor input, Tensor[] hx, {_LAYER}) -> (Tensor, Tensor, Tensor)")
     library.define(f"quantized_gru(Tensor input, Tensor hx, {_LAYER}) -> (Tensor, Tensor)")
