@@ -71,10 +71,14 @@ PACKAGES = (
         "0.1.0",
         "cce2474cd810f91e9311ab50a214db7700a53c84d704b289ff6c9b8d1e67b3b3",
         {
+            "uzmorph_bilstm_class": (
+                "uzmorph_nn/model.py",
+                "a645803011850bb86dc0f433ee592cf6402476b164c9dec2737790a9c3b7a72c",
+            ),
             "uzmorph_bilstm": (
                 "uzmorph_nn/data/morph_bilstm.pth",
                 "1262676915c0a36b91a1430092447a8744962c996a91d93405538e77bad26a07",
-            )
+            ),
         },
     ),
     Package(
@@ -82,10 +86,14 @@ PACKAGES = (
         "0.1.1",
         "e04c5b28962d81ed6e62338b6d3257e502a06ccf15cbf5996ea642d9143a205e",
         {
+            "uzmorph_bigru_class": (
+                "uzmorph_bigru/model.py",
+                "43c02496fbc87370a316717eb0a194be7ebda925051ec5d06a249af3ddeccdbf",
+            ),
             "uzmorph_bigru": (
                 "uzmorph_bigru/data/morph_bigru.pth",
                 "2d08f53a95a58c03cdc2b105f46b2df72f7a0e2b168ca79083120c57e450ae47",
-            )
+            ),
         },
     ),
     Package(
