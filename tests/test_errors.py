@@ -37,16 +37,16 @@ def test_names_are_exported() -> None:
 def test_every_problem_is_listed_at_once() -> None:
     layer = Recurrent("LSTM", 4, 8)
     nodes = [
-        helper.make_node("Resize", ["X", "", "scales"], ["r"], name="make_it_larger"),
+        helper.make_node("GridSample", ["X", "grid"], ["r"], name="the_sampler"),
         helper.make_node("LSTM", ["r", "W", "R", "B"], ["Y"], name="the_lstm", hidden_size=8,
                          activations=["Affine", "Tanh", "Tanh"]),
         helper.make_node("Det", ["Y"], ["z"], name="the_det"),
     ]  # fmt: skip
-    weights = {**layer.weights, "scales": np.ones(3, np.float32)}
+    weights = {**layer.weights, "grid": np.ones((1, 1, 2), np.float32)}
     proto = models.model_of(nodes, [("X", np.float32, ["t", 1, 4])], [("z", np.float32, ["t", 1, 1, 8])], weights)
     with pytest.raises(lstm_rt.UnsupportedModelError) as caught:
         lstm_rt.load(proto)
-    for word in ("3 parts", "make_it_larger", "Resize", "the_lstm", "Affine", "alpha", "the_det", "Det"):
+    for word in ("3 parts", "the_sampler", "GridSample", "the_lstm", "Affine", "alpha", "the_det", "Det"):
         assert word in said(caught)
     assert len(caught.value.problems) == 3
 
