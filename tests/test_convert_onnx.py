@@ -98,7 +98,11 @@ OPS: list[tuple[str, Callable[[], onnx.ModelProto], Array]] = [
     *MATH_OPS,
     *MICROSOFT_OPS,
     *[
-        (f"{op} {opset}", lambda op=op, opset=opset: one_node(op, X, opset=opset, kernel_shape=[2], **more), X)
+        (
+            f"{op} {opset}",
+            lambda op=op, opset=opset, more=more: one_node(op, X, opset=opset, kernel_shape=[2], **more),
+            X,
+        )
         for op in ("MaxPool", "AveragePool", "LpPool")
         for opset in (7, 11)
         for more in ({"pads": [1, 0], "strides": [2]},)
