@@ -225,16 +225,19 @@ void LoopPlanner::stack_unrolled(size_t output, std::vector<ValueState> items) {
 // ---- As one call ----
 
 void LoopPlanner::run_body(int64_t count) {
-  CallState call;
-  LoopCall run = plan_body(count, &call);
-  call.run = std::move(run);
-  planner_.calls_.push_back(std::move(call));
-}
-
-// Plans the body once, in the place of all iterations, and fills in what the call touches and costs.
-LoopPlanner::LoopCall LoopPlanner::plan_body(int64_t count, CallState* call) {
   LoopCall loop;
   loop.count = count;
+  std::vector<CallState> others;
+  others.swap(planner_.calls_);
+  plan_body(&loop);
+  stack_results(&loop);
+  std::vector<CallState> calls = keep_needed(std::move(planner_.calls_), needed_of(loop));
+  planner_.calls_ = std::move(others);
+  planner_.calls_.push_back(call_of(std::move(loop), std::move(calls)));
+}
+
+// Plans the body once, in the place of all iterations.
+void LoopPlanner::plan_body(LoopCall* loop) {
   std::vector<ValueState> initial = initial_states(), states = initial;
   for (ValueState& state : states) {
     state.known = nullptr;
@@ -243,57 +246,65 @@ LoopPlanner::LoopCall LoopPlanner::plan_body(int64_t count, CallState* call) {
   begin_iteration(0, states);
   ValueState& number = planner_.value(body_.inputs[0]);
   number.known = nullptr;
-  number.buffer = loop.iteration = new_arena(number.bytes());
+  number.buffer = loop->iteration = new_arena(number.bytes());
 
-  std::vector<CallState> outside;
-  outside.swap(planner_.calls_);
   const int64_t repeats = planner_.repeats_;
-  planner_.repeats_ *= std::max<int64_t>(count, 1);
+  planner_.repeats_ *= std::max<int64_t>(loop->count, 1);
   planner_.plan_block(body_);
   planner_.repeats_ = repeats;
 
-  std::vector<ValueState> carried = results(1, 1 + states_);
+  const std::vector<ValueState> carried = results(1, 1 + states_);
   for (size_t j = 0; j < states_; ++j) {
-    loop.carries.push_back(carry(initial[j], carried[j], states[j].buffer));
+    loop->carries.push_back(carry(initial[j], carried[j], states[j].buffer));
     give(j, states[j]);
   }
-  separate(&loop.carries);
+  separate(&loop->carries);
+}
+
+void LoopPlanner::stack_results(LoopCall* loop) {
   for (size_t k = 0; states_ + k < op_.outputs.size(); ++k) {
     if (op_.outputs[states_ + k] == kAbsent) continue;
     ValueState item = results(1 + states_ + k, 2 + states_ + k)[0], stacked;
-    Stack stack = this->stack(k, item, count, &stacked);
+    Stack stack = this->stack(k, item, loop->count, &stacked);
     stack.from = planner_.buffer_of(item);
     stack.to = stacked.buffer = new_arena(stacked.bytes());
-    loop.stacks.push_back(stack);
+    loop->stacks.push_back(stack);
     give(states_ + k, std::move(stacked));
   }
+}
 
-  std::vector<CallState> inside;
-  inside.swap(planner_.calls_);
-  planner_.calls_ = std::move(outside);
+// By buffer: what each iteration has to compute.
+std::vector<bool> LoopPlanner::needed_of(const LoopCall& loop) const {
   std::vector<bool> needed(planner_.buffers_.size(), false);
   for (const Carry& carry : loop.carries) needed[static_cast<size_t>(carry.result)] = true;
   for (const Stack& stack : loop.stacks) needed[static_cast<size_t>(stack.from)] = true;
-  call->info = {op_.type, op_.name, {}, 0, 0, 0};
-  for (CallState& each : keep_needed(std::move(inside), std::move(needed))) {
-    call->info.macs += each.info.macs * static_cast<uint64_t>(count);
-    call->info.weight_bytes += each.info.weight_bytes;
-    call->info.parameters += each.info.parameters;
-    call->reads.insert(call->reads.end(), each.reads.begin(), each.reads.end());
-    call->writes.insert(call->writes.end(), each.writes.begin(), each.writes.end());
+  return needed;
+}
+
+// All iterations as one call, with what it touches and costs.
+CallState LoopPlanner::call_of(LoopCall loop, std::vector<CallState> calls) const {
+  CallState call;
+  call.info = {op_.type, op_.name, {}, 0, 0, 0};
+  if (!op_.outputs.empty() && op_.outputs[0] != kAbsent) call.info.output = planner_.value(op_.outputs[0]).shape;
+  for (CallState& each : calls) {
+    call.info.macs += each.info.macs * static_cast<uint64_t>(loop.count);
+    call.info.weight_bytes += each.info.weight_bytes;
+    call.info.parameters += each.info.parameters;
+    call.reads.insert(call.reads.end(), each.reads.begin(), each.reads.end());
+    call.writes.insert(call.writes.end(), each.writes.begin(), each.writes.end());
     loop.calls.push_back(std::move(each.run));
   }
   for (const Carry& carry : loop.carries) {
-    call->reads.insert(call->reads.end(), {carry.initial, carry.result});
-    call->writes.push_back(carry.in);
+    call.reads.insert(call.reads.end(), {carry.initial, carry.result});
+    call.writes.push_back(carry.in);
   }
   for (const Stack& stack : loop.stacks) {
-    call->reads.push_back(stack.from);
-    call->writes.push_back(stack.to);
+    call.reads.push_back(stack.from);
+    call.writes.push_back(stack.to);
   }
-  call->writes.push_back(loop.iteration);
-  if (!op_.outputs.empty() && op_.outputs[0] != kAbsent) call->info.output = planner_.value(op_.outputs[0]).shape;
-  return loop;
+  call.writes.push_back(loop.iteration);
+  call.run = std::move(loop);
+  return call;
 }
 
 LoopPlanner::Carry LoopPlanner::carry(const ValueState& initial, const ValueState& result, BufferId in) {

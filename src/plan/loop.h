@@ -49,7 +49,10 @@ class LoopPlanner {
   void stack_unrolled(size_t output, std::vector<ValueState> items);
 
   void run_body(int64_t count);
-  LoopCall plan_body(int64_t count, CallState* call);
+  void plan_body(LoopCall* loop);
+  void stack_results(LoopCall* loop);
+  std::vector<bool> needed_of(const LoopCall& loop) const;
+  CallState call_of(LoopCall loop, std::vector<CallState> calls) const;
   Carry carry(const ValueState& initial, const ValueState& result, BufferId in);
   void separate(std::vector<Carry>* carries);
   Stack stack(size_t output, const ValueState& item, int64_t count, ValueState* stacked);
