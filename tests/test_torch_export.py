@@ -239,9 +239,18 @@ def test_quantised_to_half_is_refused() -> None:
 # ---- Ways in, and refusals ----
 
 
+class Scripted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.out = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.layer(x)[0])
+
+
 @pytest.mark.parametrize("way", ["script", "trace"])
 def test_torchscript(way: str, tmp_path: pathlib.Path) -> None:
-    module = nn.LSTM(8, 6, batch_first=True).eval()
+    module = Scripted().eval()
     script = torch.jit.script(module) if way == "script" else torch.jit.trace(module, X)
     torch.jit.save(script, tmp_path / "model.jit")
     model = lstm_rt.from_torch(tmp_path / "model.jit", (X,), selftest=False)
