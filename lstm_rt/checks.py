@@ -24,7 +24,7 @@ Array = npt.NDArray[Any]
 # rounds values to integers, another order of a sum may round one of them the other way.
 TOLERANCE = 1e-4
 INTEGER_TOLERANCE = 2e-3
-_ROUNDING_OPS = ("QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul")
+_ROUNDING_OPS = ("QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeLSTM")
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Call(NamedTuple):
     macs: int  # multiply-adds of one run
     weight_bytes: int  # packed weights that it reads
     parameters: int
-    precision: str  # of its weights: "float32", "int8", "int8x16", "int4", "bf16"; "" where it has none
+    precision: str  # of its weights: "float32", "int8", "uint8", "int8x16", "int4", "bf16"; "" where it has none
 
 
 class Model:

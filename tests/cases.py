@@ -16,6 +16,7 @@ from case import EPSILON, Case, floats, i64, integers
 from models import Array, Feeds
 from onnx import helper, numpy_helper
 
+
 def product_tolerance(a: Array, b: Array, k: int) -> Array:
     """Bound on the rounding of sums of k products, of which `a @ b` are those of the magnitudes."""
     return (k + 4) * EPSILON * (np.abs(a).astype(np.float64) @ np.abs(b).astype(np.float64)) + 1e-30
@@ -370,6 +371,7 @@ def gathers() -> Iterator[Case]:
     yield Case("Gather-embedding", "Gather", {"i": words}, [table[words]], {"table": table}, ["table", "i"])
 
 
+import cases_moving  # noqa: E402  (needs Case)
 import cases_quantized  # noqa: E402  (needs Case)
 
 ALL: list[Case] = [
@@ -385,6 +387,7 @@ ALL: list[Case] = [
     *splits_and_joins(),
     *shapes_and_views(),
     *gathers(),
-    *cases_math.ALL,
+    *cases_moving.ALL,
     *cases_quantized.ALL,
+    *cases_math.ALL,
 ]

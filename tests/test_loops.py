@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from onnx_of_gguf import Array, build, floats, info, same
+from onnx_of_gguf import Array, agree, build, floats, info, same
 
 import lstm_rt
 
@@ -37,18 +36,6 @@ def graph(
 def counters(*more: onnx.ValueInfoProto) -> list[onnx.ValueInfoProto]:
     """Inputs of the body of a Loop: the iteration, the condition, and what it carries."""
     return [info("i", [], I64), info("go", [], BOOL), *more]
-
-
-def agree(model: onnx.ModelProto, feeds: dict[str, Array]) -> lstm_rt.Model:
-    """Our results are onnxruntime's."""
-    onnx.checker.check_model(model)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    loaded = lstm_rt.load(model)
-    seen = loaded.run(feeds)
-    for output, wanted in zip(session.get_outputs(), session.run(None, feeds)):
-        assert seen[output.name].dtype == wanted.dtype
-        np.testing.assert_allclose(seen[output.name], wanted, rtol=1e-5, atol=1e-5)
-    return loaded
 
 
 def refusal(model: onnx.ModelProto, feeds: dict[str, Array]) -> str:

@@ -11,7 +11,7 @@ import models
 import numpy as np
 import onnx
 import pytest
-from cases import Case
+from case import Case, floats
 from close import assert_same_bytes
 from models import Array
 from onnx import helper, numpy_helper
@@ -138,7 +138,7 @@ def test_if(condition: str, flag: bool) -> None:
     w = np.array([10], np.float32)
     weights: models.Feeds = {"w": w, "one": np.array(1, np.int64), "four": np.array(4, np.int64)}
     proto = models.model_of(nodes, inputs, [("y", np.float32, ["rows", "columns"])], weights)
-    x = cases.floats(1, 2, 4 if flag else 5)
+    x = floats(1, 2, 4 if flag else 5)
     feeds = {"x": x, "flag": np.array(flag)} if condition == "input" else {"x": x}
     model = lstm_rt.load(proto)
     assert list(model.control_inputs) == (["flag"] if condition == "input" else [])
@@ -164,7 +164,7 @@ def test_values_known_while_planning() -> None:
     proto = models.model_of(nodes, [("x", np.float32, ["a", "b"])], [("y", np.float32, ["c", "d"])], weights)
     model = lstm_rt.load(proto)
     for columns in (4, 10, 34):
-        x = cases.floats(1, 3, columns)
+        x = floats(1, 3, columns)
         assert_same_bytes(model(x), x.reshape(-1, columns // 2))
 
 
@@ -190,10 +190,10 @@ def test_an_output_that_is_an_input_a_weight_or_asked_for_twice() -> None:
         helper.make_node("Relu", ["x"], ["y"]),
         helper.make_node("Identity", ["y"], ["y_again"]),
     ]
-    w = cases.floats(2, 3)
+    w = floats(2, 3)
     outputs = [(n, np.float32, ["n"]) for n in ("same", "weight", "y", "y_again")]
     model = lstm_rt.load(models.model_of(nodes, [("x", np.float32, ["n"])], outputs, {"w": w}))
-    x = cases.floats(1, 3)
+    x = floats(1, 3)
     found = model.run({"x": x})
     assert list(found) == ["same", "weight", "y", "y_again"]
     for name, expected in zip(found, (x, w, np.maximum(x, 0), np.maximum(x, 0))):

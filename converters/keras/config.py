@@ -15,7 +15,7 @@ _HARMLESS = re.compile(
       |sparse|ragged|optional|implementation|consume_less|use_cudnn|unit_forget_bias|dropout|recurrent_dropout
       |dropout_[WU]|rate|p|noise_shape|momentum|synchronized|renorm_momentum|renorm_clipping|unroll|dynamic|autocast
       |input_length|supports_masking|experimental_run_tf_function|fused|virtual_batch_size|build_input_shape
-      |stddev|sigma|l1|l2|time_distributed|mode_was|flash_attention)$""",
+      |stddev|sigma|l1|l2|flash_attention)$""",
     re.VERBOSE,
 )
 _REQUIRED: Any = object()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..graph import ABSENT, DType
+from ..graph import ABSENT, DType, Value
 from .layer import Layer, Tensor
 
 
@@ -27,6 +27,8 @@ def _tensor(item: Any, layer: Layer) -> Tensor:
     value, shape = item if isinstance(item, tuple) else (item, None)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < len(layer.importer.graph.values):
         layer.refuse(f"its builder in custom_layers returned {value!r}, which is not a Value of this graph.")
-    like = layer.inputs[0] if layer.inputs else Tensor(value, (None,))
+    like = layer.inputs[0] if layer.inputs else Tensor(Value(value), (None,))
     free = (like.shape[0], *[None] * (like.rank - 1)) if like.rank else ()
-    return replace(like, value=value, shape=free if shape is None else tuple(shape), mask=ABSENT, dtype=DType.FLOAT32)
+    return replace(
+        like, value=Value(value), shape=free if shape is None else tuple(shape), mask=ABSENT, dtype=DType.FLOAT32
+    )

@@ -101,7 +101,7 @@ class Importer:
             first = parts[0]
             name = first.name if first.kind == "InputLayer" else f"{first.name}_input"
             shape = input_shape_of(config, [(p.kind, p.config, p.entry, p.weights) for p in parts[:2]])
-            inputs = [self._input(name, first, shape, [p.kind for p in parts if p.kind != "InputLayer"][:1])]
+            inputs = [self._input(name, first, shape)]
         outputs = inputs
         last = parts[-1]
         for part in parts:
@@ -126,7 +126,7 @@ class Importer:
             if part is None:
                 raise Refusal(f"its input {ref.layer!r} is no layer of it. The file is damaged.")
             if inputs is None:
-                made = self._input(part.name, part, _declared(part), _readers(ref, parts, calls))
+                made = self._input(part.name, part, _declared(part))
             else:
                 made = inputs[number]
             tensors[ref] = made
@@ -201,13 +201,16 @@ class Importer:
     def _kind(self, part: _Part) -> str:
         """The class of a layer, by which its handler is found; operations have names of their own."""
         module = part.entry.get("module")
-        if isinstance(module, str) and module.startswith("keras.src.ops"):
-            return f"ops.{part.kind}"
         registered = part.entry.get("registered_name")
-        if (isinstance(module, str) and module.split(".")[0] == "keras") or module is None:
-            if not (isinstance(registered, str) and ">" in registered and not registered.startswith("Keras>")):
-                return part.kind
-        return part.kind if part.kind in self.custom_layers else f"custom {part.kind}"
+        own = isinstance(registered, str) and ">" in registered and not registered.startswith("Keras>")
+        if isinstance(module, str):
+            if module.startswith("keras.src.ops"):
+                return f"ops.{part.kind}"
+            own = own or module.split(".")[0] != "keras"
+        elif self.file.version[0] >= 3 and "trainable" not in part.config and f"ops.{part.kind}" in handlers:
+            return f"ops.{part.kind}"  # an .h5 does not say the module, and operations have no such setting
+        kind = part.kind.rpartition(">")[2]
+        return f"custom {kind}" if (own or kind != part.kind) and kind not in self.custom_layers else kind
 
     def call(self, layer: Layer) -> list[Tensor]:
         """Build what one layer computes."""
@@ -240,12 +243,11 @@ class Importer:
 
     # ---- Inputs, outputs, constants ----
 
-    def _input(self, name: str, part: _Part, shape: Dims, readers: Sequence[str]) -> Tensor:
-        """Add an input. What only embeddings read are numbers of tokens, whatever dtype Keras calls them."""
+    def _input(self, name: str, part: _Part, shape: Dims) -> Tensor:
+        """Add an input."""
         if len(shape) > MAX_RANK or len(shape) < 1:
             raise Refusal(f"input {name!r} has {len(shape)} dims. From 1 to {MAX_RANK} are supported.")
-        tokens = bool(readers) and all(kind == "Embedding" for kind in readers)
-        dtype = DType.INT32 if tokens else _input_dtype(name, part.config.get("dtype"))
+        dtype = _input_dtype(name, part.config.get("dtype" if part.kind == "InputLayer" else "input_dtype"))
         names = ["batch" if axis == 0 else "" for axis in range(len(shape))]
         value = self.graph.add_input(self.graph.unique(name), dtype, shape, names)
         return Tensor(value, shape, dtype)
@@ -322,6 +324,7 @@ def _apply_mask(layer: Layer) -> None:
     given = layer.kwargs.pop("mask", None)
     if given is None:
         return
+    layer.mask_is_given = True
     masks = given if isinstance(given, list) else [given]
     inputs = layer.inputs
     masked = [replace(x, mask=m.value if isinstance(m, Tensor) else ABSENT) for x, m in zip(inputs, masks)]
@@ -378,15 +381,6 @@ def _declared(part: _Part) -> Dims:
     if not isinstance(shape, (list, tuple)):
         raise Refusal(f"input {part.name!r} has no shape. Build the model with one.")
     return tuple(dim if isinstance(dim, int) and dim > 0 else None for dim in shape)
-
-
-def _readers(ref: Ref, parts: list[_Part], calls: Mapping[str, list[Call]]) -> list[str]:
-    """The classes of the layers that read an input; what makes masks of it does not count."""
-    kinds = []
-    for part in parts:
-        if any(ref in refs_of([call.args, call.kwargs]) for call in calls[part.name]) and part.kind != "NotEqual":
-            kinds.append(part.kind)
-    return kinds
 
 
 def _name_of(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from ..graph import Array, Value
+from ..graph import Array, Attribute, Value
 from .activations import as_float
 from .layer import Dims, Layer, Tensor
 from .shapes import window
@@ -72,9 +72,14 @@ def convolve(layer: Layer, x: Value, kernel: Array, bias: Array | None, group: i
     """Convolve [batch, channels, places] by a kernel [out, in, places]."""
     build = layer.build
     if layer.importer.file.backend == "theano":
-        kernel = kernel[(..., *[slice(None, None, -1)] * w.spatial)]
+        kernel = np.flip(kernel, tuple(range(2, kernel.ndim)))
     inputs = [x, layer.constant(kernel, name)] + ([] if bias is None else [layer.constant(bias, "bias")])
-    attributes = {"kernel_shape": list(w.kernel), "strides": w.strides, "dilations": w.dilation, "group": group}
+    attributes: dict[str, Attribute] = {
+        "kernel_shape": list(w.kernel),
+        "strides": w.strides,
+        "dilations": w.dilation,
+        "group": group,
+    }
     if w.padding == "causal":
         before = w.dilation[0] * (w.kernel[0] - 1)
         return build.op("Conv", *inputs, auto_pad="NOTSET", pads=[before, 0], **attributes)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 
 from lstm_rt.errors import ModelFileError
 
+_STRANGERS = {"SimplifiedLayerNormalization"}
+_MOST_NODES = 2**18  # the reader of model files takes no more ops
 _PROTOBUF_LIMIT = 2**31 - 1  # the checker and the inliner cannot take more
 
 
@@ -53,6 +57,7 @@ def read_model(source: str | os.PathLike[str] | bytes | ModelProto) -> SourceMod
         model = _parse(path.read_bytes(), path.name)
         folder = path
     _inline_functions(model)
+    _name_strangers(model.proto)
     _load_external(model, folder)
     model.invalid = _check(model.proto)
     return model
@@ -109,17 +114,70 @@ def _check(proto: ModelProto) -> str:
     return ""
 
 
+def _name_strangers(proto: ModelProto) -> None:
+    """Say whose the ops are that onnxruntime writes into ONNX's own domain, where the checker knows none of them."""
+    strangers = [node for node in _nodes(proto.graph.node) if node.op_type in _STRANGERS and not node.domain]
+    for node in strangers:
+        node.domain = "com.microsoft"
+    if strangers and all(opset.domain != "com.microsoft" for opset in proto.opset_import):
+        proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+
+
 def _inline_functions(model: SourceModel) -> None:
     if not model.proto.functions:
         return
     from onnx.inliner import inline_local_functions
 
+    _check_functions(model)
     try:
-        model.proto = inline_local_functions(model.proto)
+        model.proto = inline_local_functions(model.proto, convert_version=_mixes_opsets(model.proto))
     except Exception as error:  # the inliner throws what C++ threw, of many types
         raise ModelFileError(
             f"{model.label}: its functions cannot be inlined: {' '.join(str(error).split())}"
         ) from error
+
+
+def _check_functions(model: SourceModel) -> None:
+    """Refuse functions that call themselves, or each other so often that no memory would hold what they make."""
+    bodies = {_function_key(f): f.node for f in model.proto.functions}
+    calls = {key: Counter(_function_key(node) for node in _nodes(nodes)) for key, nodes in bodies.items()}
+    try:
+        known = {key: made.keys() & bodies.keys() for key, made in calls.items()}
+        order = list(TopologicalSorter(known).static_order())
+    except CycleError as error:
+        name = error.args[1][0][1]
+        raise ModelFileError(f"{model.label}: function {name!r} calls itself. The file is damaged.") from error
+    sizes: dict[_FunctionKey, int] = {}
+    for key in order:  # those that are called come first
+        sizes[key] = sum(times * sizes.get(called, 1) for called, times in calls[key].items())
+    total = sum(sizes.get(_function_key(node), 1) for node in _nodes(model.proto.graph.node))
+    if total > _MOST_NODES:
+        raise ModelFileError(
+            f"{model.label}: with its functions put in place it has {total} nodes; at most {_MOST_NODES} are supported."
+        )
+
+
+_FunctionKey = tuple[str, str, str]
+
+
+def _function_key(item: NodeProto | FunctionProto) -> _FunctionKey:
+    name = item.op_type if isinstance(item, NodeProto) else item.name
+    return item.domain, name, getattr(item, "overload", "")  # overloads came with onnx 1.16
+
+
+def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
+    """Nodes, and those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _nodes(attribute.g.node)
+
+
+def _mixes_opsets(proto: ModelProto) -> bool:
+    """Whether a function is written for another version of a domain than the model."""
+    versions = {o.domain: o.version for o in proto.opset_import}
+    return any(versions.get(o.domain, o.version) != o.version for f in proto.functions for o in f.opset_import)
 
 
 # ---- Tensors in other files (onnx/docs/ExternalData.md) ----
@@ -166,9 +224,12 @@ def _read_external(model: SourceModel, tensor: TensorProto, path: Path) -> bytes
         raise ModelFileError(f"{where} is kept in {file.name!r}, which cannot be read: {error}") from error
     if offset < 0 or length < 0 or offset + length > size:
         raise ModelFileError(f"{where} is kept in {file.name!r} at {offset}, {length} bytes, but that file has {size}.")
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(length)
+    try:
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            return stream.read(length)
+    except MemoryError as error:
+        raise ModelFileError(f"{where} is kept in {file.name!r}: its {length} bytes do not fit the memory.") from error
 
 
 def _external_path(where: str, location: str, path: Path) -> Path:

@@ -87,6 +87,8 @@ def to_array(tensor: TensorProto) -> Array:
     dtype = dtype_of(tensor.data_type)
     if len(tensor.dims) > MAX_RANK:
         raise Refusal(f"{len(tensor.dims)} dims are too many. At most {MAX_RANK} are supported.")
+    if any(dim < 0 for dim in tensor.dims):
+        raise Refusal(f"a dim of {min(tensor.dims)}. The file is damaged.")
     if tensor.data_location == TensorProto.EXTERNAL:  # what belongs to the model has been read by now
         raise Refusal("its elements are in another file. Load them before.")
     try:
@@ -148,6 +150,14 @@ class Node:
     def known(self, value: Value) -> Array | None:
         """The elements of a value that is a weight, else None."""
         return self._importer.graph.weights.get(value)
+
+    def rank(self, value: Value) -> int | None:
+        """How many dims a value has, where it is a weight or an input that says so, else None."""
+        array = self.known(value)
+        if array is not None:
+            return int(array.ndim)
+        shapes = [port.shape for port in self._importer.graph.inputs if port.value == value]
+        return len(shapes[0]) if shapes and shapes[0] is not None else None
 
     def weight(self, purpose: str, array: Array) -> Value:
         """Make a constant, named after the node and what it is for."""

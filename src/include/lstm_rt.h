@@ -145,7 +145,8 @@ typedef struct lrt_call {
   uint64_t macs;         /* multiply-adds per run */
   uint64_t weight_bytes; /* packed weights read per run */
   uint64_t parameters;
-  const char* precision; /* of the weights: "float32", "int8", "int8x16", "int4", "bf16"; empty where it has none */
+  const char*
+      precision; /* of the weights: "float32", "int8", "uint8", "int8x16", "int4", "bf16"; empty where it has none */
 } lrt_call;
 LRT_API lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call);
 LRT_API size_t lrt_plan_call_count(const lrt_plan* plan);

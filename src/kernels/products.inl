@@ -168,8 +168,8 @@ struct Int8 {
         if (Parts == 2) total = fma(total, broadcast(255.0f), to_float(sum[r * Parts + Parts - 1][v]));
         return fma(total, step, mul(middle, to_float(load_ints(s.sums + column + v * LRT_LANES))));
       };
-      finish_row<Int8, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step, last,
-                                       term);
+      finish_row<Int8, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step,
+                                       last, term);
     }
   }
 };

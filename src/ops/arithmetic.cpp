@@ -1,6 +1,7 @@
 // Arithmetic on two or more arrays, with numpy's broadcasting.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "ops/elementwise.h"
 #include "ops/power.h"
@@ -96,9 +97,12 @@ T remainder(T a, T b, bool truncated) {
 }
 
 // fmod is exact, so it is the same everywhere, but for what is denormal.
-float float_remainder(float a, float b) {
+float float_remainder(float a, float b, bool truncated) {
   const auto flushed = [](float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? 0.0f : x; };
-  return flushed(std::fmod(flushed(a), flushed(b)));
+  const float divisor = flushed(b), rest = flushed(std::fmod(flushed(a), divisor));
+  if (truncated) return rest;
+  if (rest == 0.0f) return std::copysign(rest, divisor);
+  return (rest < 0.0f) != (divisor < 0.0f) ? flushed(rest + divisor) : rest;
 }
 
 // ONNX lets the types differ; the result has the base's.
@@ -158,12 +162,12 @@ void plan_mod(OpPlan& p) {
   want_same_dtype(p, 1, 0);
   const bool truncated = p.op().integer("fmod", 0) != 0;
   const DType dtype = p.in(0).dtype;
-  if (dtype == DType::f32 && !truncated) {
-    p.refuse(Status::unsupported, "fmod is 0, which is defined for integers only; wanted 1 for float32");
-  }
   const Pair pair = plan_pair(p);
   const BufferId out = elementwise_out(p, dtype, pair.shape);
-  if (dtype == DType::f32) return p.run(pair_run<float, float, float>(pair, out, float_remainder));
+  if (dtype == DType::f32) {
+    const auto of = [truncated](float a, float b) { return float_remainder(a, b, truncated); };
+    return p.run(pair_run<float, float, float>(pair, out, of));
+  }
   with_integer(dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     p.run(pair_run<T, T, T>(pair, out, [truncated](T a, T b) { return remainder(a, b, truncated); }));

@@ -46,6 +46,15 @@ void plan_bitwise(OpPlan& p, const F& f) {
   });
 }
 
+// By less than no bits, or by all of them or more, only the sign is left, and that to the right only.
+template <class T>
+T shifted(T a, T b, bool left) {
+  constexpr int kBits = 8 * sizeof(T);
+  const bool inside = b >= T{0} && static_cast<uint64_t>(b) < kBits;
+  if (!left) return static_cast<T>(a >> (inside ? static_cast<int>(b) : kBits - 1) >> (inside ? 0 : 1));
+  return inside ? static_cast<T>(static_cast<std::make_unsigned_t<T>>(a) << static_cast<int>(b)) : T{0};
+}
+
 // A condition and two arrays of elements of `Bytes` bytes, broadcast to one shape.
 struct Choice {
   BufferId condition, yes, no, out;
@@ -106,20 +115,12 @@ void plan_bitwise_xor(OpPlan& p) {
   plan_bitwise(p, [](auto a, auto b) { return a ^ b; });
 }
 
-// By 8 or more nothing is left.
 void plan_bit_shift(OpPlan& p) {
   const std::string direction = p.op().text("direction", "");
   if (direction != "LEFT" && direction != "RIGHT") {
     p.refuse(Status::unsupported, "direction is '" + direction + "'; wanted LEFT or RIGHT");
   }
-  want_dtype(p, 0, {DType::u8});
-  want_same_dtype(p, 1, 0);
-  const Pair pair = plan_pair(p);
-  const BufferId out = elementwise_out(p, DType::u8, pair.shape);
-  const auto shifted = [left = direction == "LEFT"](uint8_t a, uint8_t b) {
-    return static_cast<uint8_t>(b > 7 ? 0 : left ? a << b : a >> b);
-  };
-  p.run(pair_run<uint8_t, uint8_t, uint8_t>(pair, out, shifted));
+  plan_bitwise(p, [left = direction == "LEFT"](auto a, auto b) { return shifted(a, b, left); });
 }
 
 void plan_where(OpPlan& p) {

@@ -140,7 +140,8 @@ struct DynamicLstmCall {
   void operator()(const Frame& frame) const {
     const int64_t steps = longest(frame);
     const ByteScale x_scale = byte_scale(*kernels, frame.at<float>(x), steps * s.batch * s.inputs);
-    if (y >= 0) std::fill_n(frame.at<float>(y), s.steps * s.directions * state(), 0.0f);
+    // Past its length a row of Y is zero.
+    if (y >= 0 && lengths >= 0) std::fill_n(frame.at<float>(y), s.steps * s.directions * state(), 0.0f);
     for (int64_t d = 0; d < s.directions; ++d) {
       Run run{&(*static_cast<const PackedLayer*>(packed.get()))[static_cast<size_t>(d)],
               d,

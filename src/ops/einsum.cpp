@@ -59,8 +59,8 @@ class Contraction {
     const BufferId from = laid_out(x, order);
     const int64_t rows = size(kept), n = size(gone);
     const Labelled result = made(kept, p_.scratch(bytes(rows)));
-    steps.push_back([from, rows, n, to = result.buffer, sum = p_.kernels().reduce_f32](const Frame& frame) {
-      sum(LRT_SUM, frame.at<float>(from), rows, n, 1, frame.at<float>(to));
+    steps.push_back([from, rows, n, to = result.buffer, reduce = p_.kernels().reduce_f32](const Frame& frame) {
+      reduce(LRT_SUM, frame.at<float>(from), rows, n, 1, frame.at<float>(to));
     });
     return result;
   }

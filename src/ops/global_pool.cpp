@@ -1,5 +1,4 @@
 // Pools over all spatial axes at once: reductions of whole planes.
-#include <algorithm>
 #include <limits>
 
 #include "ops/checks.h"
@@ -8,67 +7,76 @@
 namespace lrt {
 namespace {
 
-struct GlobalPoolCall {
+struct GlobalPool {
   const Kernels* kernels;
-  int64_t n;  // elements of a plane
-  int64_t norm;
-  BufferId scratch;  // GlobalLpPool: of a plane
+  int64_t planes, n;
+  BufferId in, out;
 
-  float largest(const float* x, const Frame&) const {
-    float found = -std::numeric_limits<float>::infinity();
-    for (int64_t i = 0; i < n; ++i) found = x[i] > found || x[i] != x[i] ? x[i] : found;
-    return found;
-  }
-
-  float sum(const float* x) const {
-    float result = 0.0f;
-    kernels->reduce_f32(LRT_SUM, x, 1, n, 1, &result);
-    return result;
-  }
-
-  // Of no elements there is no mean. Written out, since 0/0 has another sign bit from CPU to CPU.
-  float average(const float* x, const Frame&) const {
-    return n == 0 ? std::numeric_limits<float>::quiet_NaN() : sum(x) / static_cast<float>(n);
-  }
-
-  float lp_norm(const float* x, const Frame& frame) const {
-    const auto order = static_cast<double>(norm);
-    float* powers = frame.at<float>(scratch);
-    if (norm <= 2) kernels->unary_f32(norm == 1 ? LRT_ABS : LRT_SQUARE, x, powers, n, 0, 0);
-    for (int64_t i = 0; i < n && norm > 2; ++i) powers[i] = static_cast<float>(power(x[i] < 0 ? -x[i] : x[i], order));
-    const float sum = this->sum(powers);
-    return norm == 1 ? sum : static_cast<float>(power(sum, norm == 2 ? 0.5 : 1.0 / order));
+  void reduce(const Frame& frame, ReduceKind kind, BufferId from) const {
+    kernels->reduce_f32(kind, frame.at<float>(from), planes, n, 1, frame.at<float>(out));
   }
 };
 
-void plan_global(OpPlan& p, int64_t norm, float (GlobalPoolCall::*pool)(const float*, const Frame&) const) {
+GlobalPool plan_global(OpPlan& p) {
   want_dtype(p, 0, {DType::f32});
   const Operand& x = p.in(0);
   if (x.shape.rank() < 2) p.refuse(Status::shape, "input " + x.shape.text() + "; wanted [N, C, ...]");
   Shape shape = Shape::filled(x.shape.rank(), 1);
   shape[0] = x.shape[0];
   shape[1] = x.shape[1];
-  const int64_t n = x.shape.product(2, x.shape.rank());
   const BufferId out = p.out(0, DType::f32, shape);
-  const BufferId scratch = norm > 0 ? p.scratch(static_cast<size_t>(n) * sizeof(float)) : -1;
   if (x.time_axis < 2) keep_time(p, 0, x.time_axis);
-  const GlobalPoolCall call{&p.kernels(), n, norm, scratch};
-  p.run([call, pool, planes = shape.elements(), in = x.buffer, out](const Frame& frame) {
-    const float* from = frame.at<float>(in);
-    float* to = frame.at<float>(out);
-    for (int64_t plane = 0; plane < planes; ++plane) to[plane] = (call.*pool)(from + plane * call.n, frame);
-  });
+  return {&p.kernels(), shape.elements(), x.shape.product(2, x.shape.rank()), x.buffer, out};
 }
+
+// (Σ |x|^order)^(1/order)
+struct GlobalNorm {
+  GlobalPool pool;
+  int64_t order;
+  BufferId powers;  // of the input; -1 where the reduction makes them
+
+  void operator()(const Frame& frame) const {
+    if (order <= 2) {
+      pool.reduce(frame, order == 1 ? LRT_SUM_ABS : LRT_SUM_SQUARES, pool.in);
+    } else {
+      const float* x = frame.at<float>(pool.in);
+      float* to = frame.at<float>(powers);
+      for (int64_t i = 0; i < pool.planes * pool.n; ++i) {
+        to[i] = static_cast<float>(power(x[i] < 0 ? -x[i] : x[i], static_cast<double>(order)));
+      }
+      pool.reduce(frame, LRT_SUM, powers);
+    }
+    float* result = frame.at<float>(pool.out);
+    if (order == 2) return pool.kernels->unary_f32(LRT_SQRT, result, result, pool.planes, 0, 0);
+    for (int64_t i = 0; i < pool.planes && order > 2; ++i) {
+      result[i] = static_cast<float>(power(result[i], 1.0 / static_cast<double>(order)));
+    }
+  }
+};
 
 }  // namespace
 
-void plan_global_max_pool(OpPlan& p) { plan_global(p, 0, &GlobalPoolCall::largest); }
-void plan_global_average_pool(OpPlan& p) { plan_global(p, 0, &GlobalPoolCall::average); }
+void plan_global_max_pool(OpPlan& p) {
+  p.run([pool = plan_global(p)](const Frame& frame) { pool.reduce(frame, LRT_MOST, pool.in); });
+}
+
+void plan_global_average_pool(OpPlan& p) {
+  p.run([pool = plan_global(p)](const Frame& frame) {
+    pool.reduce(frame, LRT_SUM, pool.in);
+    float* mean = frame.at<float>(pool.out);
+    for (int64_t i = 0; i < pool.planes; ++i) {
+      // Of no elements there is no mean. Written out, since 0/0 has another sign bit from CPU to CPU.
+      mean[i] = pool.n == 0 ? std::numeric_limits<float>::quiet_NaN() : mean[i] / static_cast<float>(pool.n);
+    }
+  });
+}
 
 void plan_global_lp_pool(OpPlan& p) {
-  const int64_t norm = p.op().integer("p", 2);
-  want_attribute(p, norm >= 1 && norm < 1024, "p", norm, "1 to 1023");
-  plan_global(p, norm, &GlobalPoolCall::lp_norm);
+  const int64_t order = p.op().integer("p", 2);
+  want_attribute(p, order >= 1 && order < 1024, "p", order, "1 to 1023");
+  const GlobalPool pool = plan_global(p);
+  const auto bytes = static_cast<size_t>(pool.planes * pool.n) * sizeof(float);
+  p.run(GlobalNorm{pool, order, order > 2 ? p.scratch(bytes) : -1});
 }
 
 }  // namespace lrt

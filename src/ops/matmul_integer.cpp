@@ -17,7 +17,7 @@ struct RightBytes {
   int group = 1;
 
   Panels panels(const Frame& frame, int64_t index) const {
-    if (!packed.empty()) return packed[static_cast<size_t>(index)]->panels;
+    if (!packed.empty()) return packed[packed.size() == 1 ? 0 : static_cast<size_t>(index)]->panels;
     void* to = frame.at<void>(scratch);
     pack_panels_into(to, LRT_FORMAT_NIBBLES, at(frame.at<uint8_t>(source), index), group);
     return panels_at(to, LRT_FORMAT_NIBBLES, view.k, vectors_for(view.n), group);
@@ -43,7 +43,8 @@ RightBytes plan_right_bytes(OpPlan& p, const Side& side) {
     right.scratch = p.scratch(panel_bytes(LRT_FORMAT_NIBBLES, side.rows, vectors_for(side.cols)));
     return right;
   }
-  for (int64_t matrix = 0; matrix < side.batch.elements(); ++matrix) {
+  const int64_t matrices = side.rows * side.cols == 0 ? 1 : side.batch.elements();
+  for (int64_t matrix = 0; matrix < matrices; ++matrix) {
     const auto make = [&]() -> std::shared_ptr<const void> {
       return pack_bytes(p.kernels(), right.at(in.known, matrix));
     };

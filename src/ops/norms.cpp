@@ -1,4 +1,5 @@
 // Normalisations: over the last axes, over groups of channels, by statistics that are given, and over neighbouring channels.
+#include <algorithm>
 #include <cmath>
 
 #include "ops/checks.h"
@@ -12,6 +13,14 @@ void want_floats(OpPlan& p, int least) {
   for (int i = 0; i < p.inputs(); ++i) {
     if (i < least || p.has(i)) want_dtype(p, i, {DType::f32});
   }
+}
+
+// Time stays where it is in x, but where weights or statistics come frame by frame too.
+void keep_time_of_first(OpPlan& p, int output) {
+  for (int i = 1; i < p.inputs(); ++i) {
+    if (time_of(p, i) >= 0) return;
+  }
+  keep_time(p, output, p.in(0).time_axis);
 }
 
 // ---- Over the last axes --------------------------------------------------------------------------------------------
@@ -69,7 +78,7 @@ BufferId plan_statistic(OpPlan& p, int output, const Shape& x, int axis) {
   Shape shape = x;
   for (int a = axis; a < x.rank(); ++a) shape[a] = 1;
   if (output >= p.outputs()) return p.scratch(static_cast<size_t>(shape.elements()) * sizeof(float));
-  if (p.in(0).time_axis < axis) keep_time(p, output, p.in(0).time_axis);
+  if (p.in(0).time_axis < axis) keep_time_of_first(p, output);
   return p.out(output, DType::f32, shape);
 }
 
@@ -79,7 +88,7 @@ void plan_row_norm(OpPlan& p, bool centred) {
   const int axis = want_axis(p, p.op().integer("axis", -1), in.shape.rank());
   Shape row;
   for (int a = axis; a < in.shape.rank(); ++a) row.push_back(in.shape[a]);
-  if (in.time_axis < axis) keep_time(p, 0, in.time_axis);
+  if (in.time_axis < axis) keep_time_of_first(p, 0);
   RowNorm norm{&p.kernels(), p.op().number("epsilon", 1e-5f), in.buffer,     p.out(0, DType::f32, in.shape), -1, -1, {},
                {},           in.shape.product(0, axis),       row.elements()};
   if (centred) norm.mean = plan_statistic(p, 1, in.shape, axis);
@@ -145,7 +154,7 @@ void plan_groups(OpPlan& p, int64_t groups) {
   for (const int input : {1, 2}) want_channels(p, input, c.channels, groups);
   if (p.in(1).shape != p.in(2).shape) p.refuse(Status::shape, "scale and bias are of different shapes");
   const BufferId out = p.out(0, DType::f32, p.in(0).shape);
-  if (p.in(0).time_axis == 0) keep_time(p, 0, 0);
+  if (p.in(0).time_axis == 0) keep_time_of_first(p, 0);
   const int64_t scales = p.in(1).shape.elements();
   if (c.channels == 0) return p.run([](const Frame&) {});
   p.run(GroupNorm{&p.kernels(), p.op().number("epsilon", 1e-5f), p.in(0).buffer, p.in(1).buffer, p.in(2).buffer, out, c,
@@ -223,7 +232,7 @@ struct NeighbourNorm {
 void plan_layer_normalization(OpPlan& p) { plan_row_norm(p, true); }
 void plan_rms_normalization(OpPlan& p) { plan_row_norm(p, false); }
 void plan_group_normalization(OpPlan& p) { plan_groups(p, p.op().integer("num_groups", 0)); }
-void plan_instance_normalization(OpPlan& p) { plan_groups(p, read_channels(p).channels); }
+void plan_instance_normalization(OpPlan& p) { plan_groups(p, std::max<int64_t>(read_channels(p).channels, 1)); }
 
 void plan_batch_normalization(OpPlan& p) {
   want_floats(p, 5);
@@ -232,7 +241,7 @@ void plan_batch_normalization(OpPlan& p) {
   const float epsilon = p.op().number("epsilon", 1e-5f);
   const Shape& shape = p.in(0).shape;
   const BatchNorm norm{&p.kernels(), p.in(0).buffer, p.out(0, DType::f32, shape), c};
-  if (p.in(0).time_axis != 1) keep_time(p, 0, p.in(0).time_axis);
+  if (p.in(0).time_axis != 1) keep_time_of_first(p, 0);
   if (c.channels == 0) return p.run([](const Frame&) {});
   const size_t floats = static_cast<size_t>(2 * c.channels);
   if (p.in(1).known && p.in(2).known && p.in(3).known && p.in(4).known) {
@@ -262,7 +271,7 @@ void plan_lrn(OpPlan& p) {
   want_attribute(p, window > 0, "size", window, "at least 1");
   const Channels c = read_channels(p);
   const BufferId out = p.out(0, DType::f32, p.in(0).shape);
-  if (p.in(0).time_axis != 1) keep_time(p, 0, p.in(0).time_axis);
+  if (p.in(0).time_axis != 1) keep_time_of_first(p, 0);
   p.run(NeighbourNorm{op.number("alpha", 1e-4f), op.number("beta", 0.75f), op.number("bias", 1.0f), window,
                       p.in(0).buffer, out, c});
 }

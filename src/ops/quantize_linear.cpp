@@ -23,6 +23,7 @@ struct ScaleLayout {
   // run(first element, elements, first scale, scale step) for every run.
   template <class F>
   void runs(const F& run) const {
+    if (inner == 0) return;
     for (int64_t o = 0; o < outer; ++o) {
       for (int64_t d = 0; d < dim; ++d) {
         const int64_t scale = single ? 0 : blocks == 0 ? d : (o * blocks + d / block) * inner;

@@ -25,6 +25,12 @@ void plan_rearranged(OpPlan& p, const Shape& dims, const std::vector<size_t>& pe
   });
 }
 
+bool read_crd_mode(OpPlan& p) {
+  const std::string mode = p.op().text("mode", "DCR");
+  if (mode != "DCR" && mode != "CRD") p.refuse(Status::unsupported, "mode is '" + mode + "'; supported: DCR, CRD");
+  return mode == "CRD";
+}
+
 int64_t read_block_size(OpPlan& p) {
   const int64_t size = p.op().integer("blocksize", 0);
   want_attribute(p, size >= 1 && size < int64_t{1} << 20, "blocksize", size, "1 or more");
@@ -67,10 +73,8 @@ void plan_depth_to_space(OpPlan& p) {
   }
   const int64_t depth = x[1] / (size * size);
   const Shape shape{x[0], depth, x[2] * size, x[3] * size};
-  const std::string mode = p.op().text("mode", "DCR");
-  if (mode == "DCR") return plan_rearranged(p, {x[0], size, size, depth, x[2], x[3]}, {0, 3, 4, 1, 5, 2}, shape);
-  if (mode != "CRD") p.refuse(Status::unsupported, "mode is '" + mode + "'; supported: DCR, CRD");
-  plan_rearranged(p, {x[0], depth, size, size, x[2], x[3]}, {0, 1, 4, 2, 5, 3}, shape);
+  if (read_crd_mode(p)) return plan_rearranged(p, {x[0], depth, size, size, x[2], x[3]}, {0, 1, 4, 2, 5, 3}, shape);
+  plan_rearranged(p, {x[0], size, size, depth, x[2], x[3]}, {0, 3, 4, 1, 5, 2}, shape);
 }
 
 void plan_space_to_depth(OpPlan& p) {
@@ -80,7 +84,9 @@ void plan_space_to_depth(OpPlan& p) {
     p.refuse(Status::shape, "shape " + x.text() + " is not divided by blocks of " + std::to_string(size));
   }
   const Shape dims{x[0], x[1], x[2] / size, size, x[3] / size, size};
-  plan_rearranged(p, dims, {0, 3, 5, 1, 2, 4}, {x[0], x[1] * size * size, x[2] / size, x[3] / size});
+  const Shape shape{x[0], x[1] * size * size, x[2] / size, x[3] / size};
+  if (read_crd_mode(p)) return plan_rearranged(p, dims, {0, 1, 3, 5, 2, 4}, shape);
+  plan_rearranged(p, dims, {0, 3, 5, 1, 2, 4}, shape);
 }
 
 void plan_reverse_sequence(OpPlan& p) {

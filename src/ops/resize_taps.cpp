@@ -15,7 +15,7 @@ double source_of(int64_t place, const ResizeAxis& axis, Coordinates coordinates)
     case Coordinates::half_pixel:
       break;
     case Coordinates::half_pixel_symmetric:
-      return in / 2 * (1 - static_cast<double>(axis.out) / out) + (x + 0.5) / axis.scale - 0.5;
+      return (in - static_cast<double>(axis.out) / axis.scale) / 2 + (x + 0.5) / axis.scale - 0.5;
     case Coordinates::pytorch_half_pixel:
       if (axis.out == 1) return 0;
       break;

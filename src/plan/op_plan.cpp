@@ -13,6 +13,8 @@ const char* precision_of(const Op& op, DType weights) {
   switch (weights) {
     case DType::i8:
       return op.integer("activation_bits", 8) == 16 ? "int8x16" : "int8";
+    case DType::u8:
+      return "uint8";
     case DType::q4:
       return "int4";
     case DType::bf16:

@@ -12,8 +12,9 @@ namespace {
 
 constexpr char kEmpty = 0;  // where a tensor without elements points
 
-// What planning may compute of known values, in all: enough for weights rebuilt in the graph, not for a shape that lies.
-constexpr size_t kMaxKnownBytes = size_t{2} << 30;
+// What planning may compute of known values, in all: enough for weights rebuilt in the graph, each by a few ops, not for a
+// shape that lies.
+constexpr size_t kKnownBytes = size_t{128} << 20, kKnownPerFileByte = 16;
 // Ops of loops that may be unrolled in one plan; what is more stays a loop.
 constexpr int64_t kUnrollable = 2048;
 
@@ -94,10 +95,10 @@ std::shared_ptr<const Plan> Planner::plan() {
 
 std::shared_ptr<const void> Planner::new_known(const Op& op, size_t bytes) {
   known_bytes_ += bytes;
-  if (known_bytes_ > kMaxKnownBytes) {
-    throw Error(Status::memory, describe(op) +
-                                    ": computing what is known beforehand needs more than 2 GiB. A shape in the model "
-                                    "is too large");
+  const size_t most = kKnownBytes + kKnownPerFileByte * graph_.file_size;
+  if (known_bytes_ > most) {
+    throw Error(Status::memory, describe(op) + ": computing what is known beforehand needs more than " +
+                                    std::to_string(most >> 20) + " MiB. A shape in the model is too large");
   }
   auto storage = std::make_shared<AlignedBuffer>(std::max<size_t>(bytes, 1));
   return std::shared_ptr<const void>(storage, storage->as<void>());

@@ -125,11 +125,12 @@ const Function kFunctions[] = {
     {LRT_SELU, "selu", 1.67326324f, 1.05070102f, 2.0,
      [](double x) { return kGamma * (x < 0 ? kSeluAlpha * std::expm1(x) : x); }},
     {LRT_CELU, "celu", kAlpha, 0, 3.0, [](double x) { return x < 0 ? kAlpha * std::expm1(x / kAlpha) : x; }},
-    {LRT_GELU, "gelu", 0, 0, 4.0,
+    {LRT_GELU, "gelu", 0, 0, 4.5,
      [](double x) {
        if (std::isinf(x)) return std::max(x, 0.0);
        return std::max(x, 0.0) - std::abs(x) / 2 * std::erfc(std::abs(x) * std::sqrt(0.5));
-     }},
+     },
+     kNeedsFma},
     {LRT_SWISH, "swish", 1.0f, 0, 4.0, [](double x) { return x < kExpLeast && !std::isinf(x) ? 0 : x * sigmoid(x); }},
     {LRT_HARD_SWISH, "hard_swish", 1.0f / 6, 0.5f, 1.5,
      [](double x) { return x * std::min(std::max(double(1.0f / 6) * x + 0.5, 0.0), 1.0); }, kNeedsFma},

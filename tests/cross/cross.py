@@ -59,7 +59,7 @@ TARGETS = (
 )
 PACKAGES = {"g++-" + target.triple: target.triple + "-g++" for target in TARGETS}
 PACKAGES["qemu-user-static"] = TARGETS[0].qemu
-TESTS = ("test_vec", "test_kernels", "test_functions", "test_ops", "test_ops_moving", "test_model")
+TESTS = ("test_vec", "test_kernels", "test_integers", "test_functions", "test_ops", "test_ops_moving", "test_model")
 
 
 def run(*command: object) -> str:

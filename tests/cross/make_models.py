@@ -9,7 +9,9 @@ from collections.abc import Iterator
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 import fetch
+import numpy as np
 import pytest
+from dynamic_lstm import Layer
 from models import Recurrent
 
 import lstm_rt
@@ -54,6 +56,18 @@ def layers(folder: pathlib.Path) -> Iterator[str]:
                 yield from (f"{file} {run}" for run in layer_runs(inputs))
 
 
+def of_bytes(folder: pathlib.Path) -> Iterator[str]:
+    """Models whose source was quantised: weights that need no care, and any bytes at all."""
+    layers = {
+        "int8": Layer(inputs=20, hidden=33, states=False, lowest=-127),
+        "uint8": Layer(inputs=20, hidden=33, states=False, dtype=np.uint8, zero=117, direction="bidirectional"),
+    }
+    for name, layer in layers.items():
+        path = folder / f"dynamic_lstm_33_{name}.gguf"
+        lstm_rt.convert(layer.model(), path)
+        yield from (f"{path.name} {run}" for run in ("whole 1 f7,1,20", "whole 1 f5,3,20"))
+
+
 def real(folder: pathlib.Path) -> Iterator[str]:
     for file in write(HEARTBEAT_ONNX, "heartbeat", folder):
         yield from (f"{file} {run}" for run in HEARTBEAT)
@@ -69,7 +83,7 @@ def real(folder: pathlib.Path) -> Iterator[str]:
 
 def main(folder: pathlib.Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    runs = [*layers(folder), *real(folder)]
+    runs = [*layers(folder), *of_bytes(folder), *real(folder)]
     files = dict.fromkeys(run.split()[0] for run in runs)
     runs += [f"{file} verify 1" for file in files]
     (folder / "runs.txt").write_text("\n".join(runs) + "\n")

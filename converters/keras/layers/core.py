@@ -29,7 +29,7 @@ def dense(layer: Layer) -> Tensor:
     return apply(layer, y, activation_name(layer.config.raw("activation", None)))
 
 
-@handler("Embedding", note="with mask_zero; the input is int32 where nothing but embeddings reads it")
+@handler("Embedding", note="with mask_zero")
 def embedding(layer: Layer) -> Tensor:
     """Look up rows."""
     x = layer.input

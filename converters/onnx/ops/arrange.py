@@ -25,19 +25,15 @@ def eye_like(node: Node) -> None:
     node.emit(node.inputs(1), attributes)
 
 
-@handler("DepthToSpace")
-def depth_to_space(node: Node) -> None:
+@handler("DepthToSpace", "SpaceToDepth")
+def blocks(node: Node) -> None:
     mode = node.text("mode", "DCR")
     if mode not in ("DCR", "CRD"):
         node.refuse(f"mode {mode!r} is not one of DCR, CRD.")
-    node.emit(node.inputs(1), {"blocksize": node.integer("blocksize"), "mode": mode})
-
-
-@handler("SpaceToDepth")
-def space_to_depth(node: Node) -> None:
-    if node.text("mode", "DCR") != "DCR":
-        node.refuse("only mode 'DCR' is supported. Export it with that.")
-    node.emit(node.inputs(1), {"blocksize": node.integer("blocksize")})
+    attributes: dict[str, Attribute] = {"blocksize": node.integer("blocksize")}
+    if mode != "DCR":
+        attributes["mode"] = mode
+    node.emit(node.inputs(1), attributes)
 
 
 @handler("ReverseSequence")

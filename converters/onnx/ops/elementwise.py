@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...graph import ABSENT, Value
+from ...graph import ABSENT, Attribute, DType, Value
 from ..node import Node, dtype_of, handler
 
 # The attributes of functions, with the values they have when left out.
@@ -96,13 +96,18 @@ def _bound(node: Node, name: str) -> Value:
 
 @handler("Dropout")
 def dropout(node: Node) -> None:
-    """In inference the identity, whatever the ratio."""
+    """In inference the identity, whatever the ratio, and a mask that keeps everything."""
     data, _, training = node.inputs(1, 3)
     flag = node.known(training)
     if training != ABSENT and (flag is None or flag.any()):
         node.refuse("it is in training mode. Export the model for inference.")
     node.skip("ratio", "seed")
-    node.emit([data], type="Identity")
+    node.emit([data], type="Identity", only=0)
+    if len(node.output_names) > 1:
+        mask: dict[str, Attribute] = {"dtype": int(DType.BOOL), "value": 1}
+        if node.opset < 10:
+            mask = {"dtype": int(DType.FLOAT32), "value": 1.0}
+        node.emit([node.build.op("Shape", data)], mask, type="ConstantOfShape", only=1)
 
 
 # ---- com.microsoft ----

@@ -44,7 +44,7 @@ def layer_normalization(node: Node) -> None:
     node.emit(node.inputs(2, 3), {"axis": node.integer("axis", -1), **_epsilon(node)}, most_outputs=3)
 
 
-@handler("RMSNormalization", "SimplifiedLayerNormalization")  # the second is onnxruntime's name for it
+@handler("RMSNormalization", "com.microsoft::SimplifiedLayerNormalization")
 def rms_normalization(node: Node) -> None:
     _check_stash_type(node)
     attributes = {"axis": node.integer("axis", -1), **_epsilon(node)}

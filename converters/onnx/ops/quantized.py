@@ -1,8 +1,8 @@
 """Ops of models that were quantised elsewhere: ONNX's own, and those that onnxruntime adds in com.microsoft.
 
-What multiplies integers stays with integers, and their scales are brought together as onnxruntime does it, so that results
-are rounded alike. Ops that onnxruntime computes by tables or element by element are written out with the float op between
-DequantizeLinear and QuantizeLinear, which is what its tables are made by.
+What multiplies integers stays with integers, and their scales are brought together as onnxruntime does it, so that
+results are rounded alike. Ops that onnxruntime computes by tables or element by element are written out with the float
+op between DequantizeLinear and QuantizeLinear, which is what its tables are made by.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from onnx import TensorProto
 
 from ...graph import ABSENT, Attribute, DType, Value
 from ..node import Node, dtype_of, handler
@@ -24,7 +25,7 @@ def quantize_linear(node: Node) -> None:
     inputs = node.inputs(2, 3)
     attributes = _layout(node)
     node.skip("saturate")  # of float8
-    if node.integer("precision", 0) not in (0, _FLOAT):
+    if node.integer("precision", 0) not in (0, TensorProto.FLOAT):
         node.refuse("its precision is not float32. Export it without precision.")
     code = node.integer("output_dtype", 0)
     if code:
@@ -39,9 +40,6 @@ def dequantize_linear(node: Node) -> None:
     if code and dtype_of(code) is not DType.FLOAT32:
         node.refuse("its output is not float32. Export it without output_dtype.")
     node.emit(inputs, _layout(node))
-
-
-_FLOAT = 1  # TensorProto.FLOAT
 
 
 def _layout(node: Node) -> dict[str, Attribute]:
@@ -75,21 +73,19 @@ def qlinear_matmul(node: Node) -> None:
 def qlinear_conv(node: Node) -> None:
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias = node.inputs(8, 9)
     attributes = conv_attributes(node)
-    # Behind the channels stand the spatial axes.
-    along_channels = [-1] + [1] * _spatial_axes(node, w, attributes)
     sums = node.build.op("ConvInteger", x, w, x_zero, w_zero, **attributes)
+    channels = _along_channels(node, w)
     if bias != ABSENT:
-        sums = node.build.op("Add", sums, node.build.reshape(bias, along_channels))
-    _emit_scaled(node, sums, [x_scale, node.build.reshape(w_scale, along_channels)], y_scale, y_zero)
+        sums = node.build.op("Add", sums, node.build.op("Reshape", bias, channels))
+    _emit_scaled(node, sums, [x_scale, node.build.op("Reshape", w_scale, channels)], y_scale, y_zero)
 
 
-def _spatial_axes(node: Node, filters: Value, attributes: dict[str, Attribute]) -> int:
-    weights, kernel = node.known(filters), attributes.get("kernel_shape")
-    if weights is not None:
-        return weights.ndim - 2
-    if isinstance(kernel, Sequence):
-        return len(kernel)
-    node.refuse("its filters are computed in the graph and kernel_shape is missing. Export it with kernel_shape.")
+def _along_channels(node: Node, filters: Value) -> Value:
+    """Make the shape of a value for each filter, before the spatial axes, whose number only the filters tell."""
+    build = node.build
+    axes = build.op("Shape", build.op("Shape", filters, start=2))
+    ones = build.op("ConstantOfShape", axes, dtype=int(DType.INT64), value=1)
+    return build.op("Concat", build.integers([-1]), ones, axis=0)
 
 
 @handler(f"{_MICROSOFT}::QGemm")
@@ -172,7 +168,9 @@ def qlinear_leaky_relu(node: Node) -> None:
 def qlinear_softmax(node: Node) -> None:
     axis, opset = node.integer("axis", -1), node.integer("opset")
     if opset < 13 and axis != -1:
-        node.refuse(f"a Softmax of opset {opset} over axis {axis} and those behind it. Export it with opset 13 or newer.")
+        node.refuse(
+            f"a Softmax of opset {opset} over axis {axis} and those behind it. Export it with opset 13 or newer."
+        )
     _qlinear_unary(node, {"axis": axis})
 
 

@@ -1,0 +1,33 @@
+"""The tables of docs/keras.md, made of the registry, so that they say what there is."""
+
+from __future__ import annotations
+
+from . import layers as _layers  # noqa: F401  (registers the handlers)
+from .activations import activation_names
+from .layer import handlers
+
+
+def layer_table() -> str:
+    """A row for each handler: the layers it reads, and what it does not."""
+    rows: dict[tuple[str, str], list[str]] = {}
+    for name, entry in handlers.items():
+        if not name.startswith("ops."):
+            rows.setdefault((entry.note, entry.handle.__module__), []).append(name)
+    lines = ["| layers | |", "|---|---|"]
+    lines += [f"| {', '.join(sorted(names))} | {note} |" for (note, _), names in rows.items()]
+    return "\n".join(lines)
+
+
+def operation_list() -> str:
+    """The operations of Keras 3 that are read between layers."""
+    return ", ".join(sorted(name[4:] for name in handlers if name.startswith("ops.")))
+
+
+def activation_list() -> str:
+    """The activations."""
+    return ", ".join(activation_names())
+
+
+def page_parts() -> dict[str, str]:
+    """What stands between the marks of docs/keras.md, by mark."""
+    return {"layers": layer_table(), "operations": operation_list(), "activations": activation_list()}
