@@ -239,9 +239,18 @@ def test_quantised_to_half_is_refused() -> None:
 # ---- Ways in, and refusals ----
 
 
+class Scripted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.out = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(self.layer(x)[0])
+
+
 @pytest.mark.parametrize("way", ["script", "trace"])
 def test_torchscript(way: str, tmp_path: pathlib.Path) -> None:
-    module = nn.Sequential(nn.Linear(8, 4), nn.Tanh()).eval()
+    module = Scripted().eval()
     script = torch.jit.script(module) if way == "script" else torch.jit.trace(module, X)
     torch.jit.save(script, tmp_path / "model.jit")
     model = lstm_rt.from_torch(tmp_path / "model.jit", (X,), selftest=False)
@@ -260,6 +269,16 @@ def test_training_mode_is_left_on_a_copy() -> None:
 def test_dynamic_shapes_are_the_users() -> None:
     model = converted(nn.Linear(8, 4).eval(), X, dynamic_shapes=({0: torch.export.Dim("batch")},))
     assert model.inputs[0].shape == (None, 5, 8)
+
+
+@pytest.mark.parametrize(
+    "function", [lambda x: x.squeeze(1), lambda x: x if x.shape[1] == 1 else -x, lambda x: x + x.mT]
+)
+def test_a_dim_that_has_to_be_1(function: Any) -> None:
+    x = torch.randn(1, 1, 8)
+    module = Of(function)
+    model = converted(module, x)
+    assert_equal(model, module, (x,))
 
 
 def test_an_exported_program() -> None:

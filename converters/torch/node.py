@@ -348,8 +348,8 @@ class Node:
 
     def give_symbol(self, value: Value) -> None:
         """Say what the output is, a number."""
-        (output,) = self._outputs
-        self._importer.define_symbol(output.union()[1]["as_name"].text(), Sym(value))
+        for name in self.output_names():  # none where nothing reads it
+            self._importer.define_symbol(name, Sym(value))
 
     def check_all_read(self) -> None:
         """Refuse the node if its handler left an argument unread."""

@@ -129,12 +129,22 @@ def operators() -> Any:
     library.impl("quantized_linear", _linear, "CompositeExplicitAutograd")
     torch.library.register_fake("lstm_rt::quantized_linear", _linear, lib=library)
     for kind in ("lstm", "gru"):
+        library.impl(f"quantized_{kind}", functools.partial(_run, kind), "CompositeExplicitAutograd")
         torch.library.register_fake(f"lstm_rt::quantized_{kind}", functools.partial(_shapes, kind), lib=library)
     return library
 
 
 def _linear(x: Any, weight: Any, scales: Any, bias: Any) -> Any:
     return torch.nn.functional.linear(x, weight * scales[:, None], bias)
+
+
+def _run(
+    kind: str, x: Any, hx: Any, weights: Any, scales: Any, biases: Any, layers: int, two: bool, batch_first: bool
+) -> Any:
+    params: list[Any] = []
+    for i in range(0, len(weights), 2):
+        params += [weights[j] * scales[j][:, None] for j in (i, i + 1)] + [biases[i], biases[i + 1]]
+    return getattr(torch._VF, kind)(x, hx, params, True, layers, 0.0, False, two, batch_first)
 
 
 def _shapes(kind: str, x: Any, hx: Any, weights: Any, scales: Any, biases: Any, layers: int, two: bool, _: bool) -> Any:

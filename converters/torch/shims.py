@@ -17,16 +17,18 @@ _KINDS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 @contextlib.contextmanager
-def exporting() -> Iterator[list[Any]]:
-    """Export with these functions in place; what is yielded comes to hold the lengths that sequences are packed by."""
+def exporting(free_ones: bool = True) -> Iterator[list[Any]]:
+    """Export with these functions in place; what is yielded comes to hold the lengths that sequences are packed by.
+
+    With `free_ones`, dims of 1 in the example are free like others.
+    """
     import torch
 
     from .packing import packing
 
     with _lock, contextlib.ExitStack() as stack:
-        # Dims of 1 in the example are free like others.
         settings: Any = importlib.import_module("torch.fx.experimental._config")
-        stack.enter_context(settings.patch(backed_size_oblivious=True))
+        stack.enter_context(settings.patch(backed_size_oblivious=free_ones))
         for kind in _KINDS:
             stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
         yield stack.enter_context(packing())

@@ -14,6 +14,12 @@ def sym_size(node: Node) -> None:
     node.give_symbol(node.build.op("Shape", node.tensor("self"), start=axis, end=axis + 1))
 
 
+@handler("aten.dim")
+def dim(node: Node) -> None:
+    """The number of dims, which is known."""
+    node.give_symbol(node.build.integers([node.meta("self").rank]))
+
+
 @handler("aten.sym_numel")
 def sym_numel(node: Node) -> None:
     node.give_symbol(node.build.reshape(node.build.op("Size", node.tensor("self")), [1]))
