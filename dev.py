@@ -209,7 +209,15 @@ def public_modules():
     return sorted(os.path.relpath(name, ROOT) for name in found)
 
 
-COMMANDS = {"demo": demo, "test": test, "frameworks": frameworks, "arm": arm, "lint": lint, "format": format_, "bench": bench}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "frameworks": frameworks,
+    "arm": arm,
+    "lint": lint,
+    "format": format_,
+    "bench": bench,
+}
 
 
 def main():

@@ -260,11 +260,8 @@ def other_reductions() -> Iterator[Case]:
         p = integers(1, np.int64, 3, 4) % 3 == 0
         yield Case(f"{op}-bool", op, {"x": p}, [of(p, axis=1)], {"a": i64(1)}, None, {"keepdims": 0}, 20)
     empty = np.zeros((2, 0, 4), FLOAT)
-    for op, value in (("ReduceSum", 0.0), ("ReduceProd", 1.0), ("ReduceMax", -np.inf), ("ReduceMin", np.inf)):
-        result = np.full((2, 1, 4), value, FLOAT)
-        known = op in ("ReduceSum", "ReduceProd")
-        # Infinities have no distance from each other: exactly.
-        yield Case(f"{op}-empty", op, {"x": empty}, [result], {"axes": i64(1)}, None, {}, 20, 0.0, known)
+    for op, value in (("ReduceSum", 0.0), ("ReduceProd", 1.0)):
+        yield Case(f"{op}-empty", op, {"x": empty}, [np.full((2, 1, 4), value, FLOAT)], {"axes": i64(1)}, None, {}, 20)
     x = spread(1, 0.5, 2, 2, 17)
     itself: dict[str, Any] = {
         "ReduceSumSquare": np.square,

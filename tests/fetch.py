@@ -58,6 +58,53 @@ PACKAGES = (
                 "silero_vad_op18_ifless": "7671cd04b004e9076da0d4a7b1a5aec36adf161c39230c1cb94a4fd5db6bbd28",
                 "silero_vad_openvino_16k": "7776b81ad1b0350c15d7f1555943b9232eb53e9ca5d989c6d0cea9ebc8664d87",
             }.items()
+        }
+        | {
+            "silero_vad_safetensors": (
+                "silero_vad/data/silero_vad_16k.safetensors",
+                "c59271c284ae9c8335d795d60e0bfdb71aaaceec578d9bd9ffc1b8153c319ea1",
+            )
+        },
+    ),
+    Package(
+        "uzmorph-nn",
+        "0.1.0",
+        "cce2474cd810f91e9311ab50a214db7700a53c84d704b289ff6c9b8d1e67b3b3",
+        {
+            "uzmorph_bilstm_class": (
+                "uzmorph_nn/model.py",
+                "a645803011850bb86dc0f433ee592cf6402476b164c9dec2737790a9c3b7a72c",
+            ),
+            "uzmorph_bilstm": (
+                "uzmorph_nn/data/morph_bilstm.pth",
+                "1262676915c0a36b91a1430092447a8744962c996a91d93405538e77bad26a07",
+            ),
+        },
+    ),
+    Package(
+        "uzmorph-bigru",
+        "0.1.1",
+        "e04c5b28962d81ed6e62338b6d3257e502a06ccf15cbf5996ea642d9143a205e",
+        {
+            "uzmorph_bigru_class": (
+                "uzmorph_bigru/model.py",
+                "43c02496fbc87370a316717eb0a194be7ebda925051ec5d06a249af3ddeccdbf",
+            ),
+            "uzmorph_bigru": (
+                "uzmorph_bigru/data/morph_bigru.pth",
+                "2d08f53a95a58c03cdc2b105f46b2df72f7a0e2b168ca79083120c57e450ae47",
+            ),
+        },
+    ),
+    Package(
+        "legere",
+        "0.11.0",
+        "4638f46ce677e0d6c1e177b0a2b6d4d75668d8a528e1a76336665feca59bd54e",
+        {
+            "legere": (
+                "legere/data/model.pt",
+                "bfbf943f8c251bf68183d26fa1837a62190872b93351ce1d93e0c756dac86399",
+            )
         },
     ),
     Package(

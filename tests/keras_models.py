@@ -40,10 +40,7 @@ def shake(model: Any, seed: int) -> None:
 def run_keras(model: Any, inputs: list[Array]) -> list[Array]:
     """What Keras gives."""
     found = model(inputs if len(inputs) > 1 else inputs[0], training=False)
-    if isinstance(found, dict):
-        found = list(found.values())
-    found = found if isinstance(found, (list, tuple)) else [found]
-    return [np.asarray(item.detach().cpu().numpy()) for item in found]
+    return [np.asarray(item.detach().cpu().numpy()) for item in keras().tree.flatten(found)]
 
 
 def run_ours(model: lstm_rt.Model, inputs: list[Array]) -> list[Array]:

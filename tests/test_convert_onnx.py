@@ -98,14 +98,9 @@ OPS: list[tuple[str, Callable[[], onnx.ModelProto], Array]] = [
     *MATH_OPS,
     *MICROSOFT_OPS,
     *[
-        (
-            f"{op} {opset}",
-            lambda op=op, opset=opset, more=more: one_node(op, X, opset=opset, kernel_shape=[2], **more),
-            X,
-        )
+        (f"{op} {v}", lambda op=op, v=v: one_node(op, X, opset=v, kernel_shape=[2], pads=[1, 0], strides=[2]), X)
         for op in ("MaxPool", "AveragePool", "LpPool")
-        for opset in (7, 11)
-        for more in ({"pads": [1, 0], "strides": [2]},)
+        for v in (7, 11)
     ],
     ("MaxPool indices", lambda: one_node("MaxPool", X, kernel_shape=[2], outputs=2, storage_order=0, ceil_mode=1), X),
     ("MaxPool dilated", lambda: one_node("MaxPool", X, kernel_shape=[2], dilations=[2], auto_pad="VALID"), X),

@@ -40,19 +40,19 @@ def test_every_problem_is_listed_at_once() -> None:
         helper.make_node("Det", ["X"], ["r"], name="the_determinant"),
         helper.make_node("LSTM", ["r", "W", "R", "B"], ["Y"], name="the_lstm", hidden_size=8,
                          activations=["Affine", "Tanh", "Tanh"]),
-        helper.make_node("Erf", ["Y"], ["z"], name="the_erf"),
+        helper.make_node("Det", ["Y"], ["z"], name="the_det"),
     ]  # fmt: skip
     weights = {**layer.weights, "scales": np.ones(3, np.float32)}
     proto = models.model_of(nodes, [("X", np.float32, ["t", 1, 4])], [("z", np.float32, ["t", 1, 1, 8])], weights)
     with pytest.raises(lstm_rt.UnsupportedModelError) as caught:
         lstm_rt.load(proto)
-    for word in ("3 parts", "the_determinant", "Det", "the_lstm", "Affine", "alpha", "the_erf", "Erf"):
+    for word in ("3 parts", "the_determinant", "Det", "the_lstm", "Affine", "alpha", "the_det"):
         assert word in said(caught)
     assert len(caught.value.problems) == 3
 
 
 def test_the_file_is_named(tmp_path: Any) -> None:
-    proto = models.single_op("Erf", {"x": np.zeros(3, np.float32)}, outputs={"y": np.zeros(3, np.float32)})
+    proto = models.single_op("Det", {"x": np.zeros(3, np.float32)}, outputs={"y": np.zeros(3, np.float32)})
     onnx.save(proto, str(tmp_path / "decoder.onnx"))
     with pytest.raises(lstm_rt.UnsupportedModelError, match=r"decoder\.onnx"):
         lstm_rt.load(tmp_path / "decoder.onnx")
@@ -100,13 +100,13 @@ def test_dtype_that_we_do_not_have(dtype: Any, word: str) -> None:
 
 
 def test_another_domain() -> None:
-    node = helper.make_node("Gelu", ["x"], ["y"], name="the_gelu", domain="com.microsoft")
+    node = helper.make_node("Inverse", ["x"], ["y"], name="the_inverse", domain="com.microsoft")
     info = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [3]) for n in "xy"]
     graph = helper.make_graph([node], "g", info[:1], info[1:])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     with pytest.raises(lstm_rt.UnsupportedModelError) as caught:
         lstm_rt.load(helper.make_model(graph, opset_imports=opsets))
-    for word in ("the_gelu", "com.microsoft"):
+    for word in ("the_inverse", "com.microsoft"):
         assert word in said(caught)
 
 

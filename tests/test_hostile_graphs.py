@@ -86,6 +86,103 @@ def test_a_pool_whose_states_depend_on_the_frames(tmp_path: pathlib.Path) -> Non
         pool.step(open_ids, frames(1))
 
 
+def indexed(op: str, indices: Array, *more: Array, **attributes: Any) -> Graph:
+    """An op on four floats whose indices are an input."""
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (4,))
+    i = graph.add_input("i", DType.of(indices.dtype), indices.shape)
+    others = [graph.add_weight(f"w{n}", array) for n, array in enumerate(more)]
+    (y,) = graph.add_op(graph.main, op, "the_op", [x, i, *others], ["y"], attributes)
+    graph.add_output(y)
+    return graph
+
+
+FAR = np.array([0, 9, -9, np.iinfo(np.int64).max, np.iinfo(np.int64).min, -1], np.int64)
+
+
+def test_indices_outside_are_clamped_where_elements_are_picked(tmp_path: pathlib.Path) -> None:
+    x = np.array([1, 2, 3, 4], np.float32)
+    model = load(indexed("GatherElements", FAR, axis=0), tmp_path)
+    assert model(x, FAR).tolist() == [1, 4, 1, 4, 1, 4]
+    model = load(indexed("GatherND", FAR[:, None]), tmp_path)
+    assert model(x, FAR[:, None]).tolist() == [1, 4, 1, 4, 1, 4]
+
+
+def test_indices_outside_update_nothing(tmp_path: pathlib.Path) -> None:
+    x, updates = np.array([1, 2, 3, 4], np.float32), np.arange(10, 16, dtype=np.float32)
+    model = load(indexed("ScatterElements", FAR, updates, axis=0), tmp_path)
+    assert model(x, FAR).tolist() == [10, 2, 3, 15]
+    model = load(indexed("ScatterND", FAR[:, None], updates, reduction="add"), tmp_path)
+    assert model(x, FAR[:, None]).tolist() == [11, 2, 3, 19]
+
+
+def test_lengths_outside_are_clamped(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (2, 3))
+    lengths = graph.add_input("lengths", DType.INT64, (2,))
+    (y,) = graph.add_op(graph.main, "ReverseSequence", "r", [x, lengths], ["y"], {"batch_axis": 0, "time_axis": 1})
+    graph.add_output(y)
+    far = np.array([2**62, -(2**62)], np.int64)
+    rows = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    assert load(graph, tmp_path)(rows, far).tolist() == [[3, 2, 1], [4, 5, 6]]
+
+
+@pytest.mark.parametrize(
+    ("op", "inputs", "attributes"),
+    [
+        ("MaxPool", [], {"kernel_shape": [2**40]}),
+        ("MaxPool", [], {"kernel_shape": [2], "strides": [0]}),
+        ("AveragePool", [], {"kernel_shape": [2, 2]}),
+        ("AveragePool", [], {}),
+        ("ConvTranspose", [np.ones((2, 1, 3), np.float32)], {"strides": [2**31]}),
+        ("ConvTranspose", [np.ones((2, 1, 3), np.float32)], {"output_shape": [-5]}),
+        ("Tile", [np.array([2**40, 2**40, 1])], {}),
+        ("Tile", [np.array([-1, 1, 1])], {}),
+        ("Resize", [np.zeros(0, np.float32), np.array([1, 1, np.inf], np.float32)], {}),
+        ("Resize", [np.zeros(0, np.float32), np.array([1, 1, np.nan], np.float32)], {}),
+        ("Resize", [np.zeros(0, np.float32), np.array([1, 1, -1], np.float32)], {}),
+        ("Einsum", [], {"equation": "ab->ab"}),
+        ("Einsum", [], {"equation": "a.b->ab"}),
+        ("Einsum", [], {"equation": "abc->abd"}),
+        ("Einsum", [], {"equation": "abc->aab"}),
+        ("Einsum", [], {"equation": ""}),
+        ("TopK", [np.array([99])], {}),
+        ("CumSum", [np.array(7)], {}),
+        ("GatherElements", [np.full((1, 2, 3), 9)], {"axis": 0}),
+        ("GatherND", [np.full((1, 4), 0)], {}),
+        ("ScatterElements", [np.zeros((9, 9, 9), np.int64), np.zeros((9, 9, 9), np.float32)], {"axis": 0}),
+        ("OneHot", [np.array(-3), np.zeros(2, np.float32)], {}),
+        ("Col2Im", [np.array([4]), np.array([0])], {}),
+        ("CenterCropPad", [np.array([-1])], {"axes": [0]}),
+        ("ReverseSequence", [np.zeros(3, np.int64)], {"batch_axis": 2, "time_axis": 0}),
+    ],
+)
+def test_ops_that_cannot_be_are_refused(
+    op: str, inputs: list[Array], attributes: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (1, 2, 4))
+    others = [graph.add_weight(f"w{n}", array) for n, array in enumerate(inputs)]
+    outputs = graph.add_op(graph.main, op, "the_op", [x, *others], ["y", "z"] if op == "TopK" else ["y"], attributes)
+    graph.add_output(outputs[0])
+    with pytest.raises(lstm_rt.Error, match="the_op"):
+        load(graph, tmp_path)(np.ones((1, 2, 4), np.float32))
+
+
+def test_a_resize_of_what_is_no_number(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (4,))
+    roi = graph.add_weight("roi", np.array([np.nan, 1], np.float32))
+    sizes = graph.add_weight("sizes", np.array([3]))
+    for mode in ("nearest", "linear"):
+        options = {"mode": mode, "coordinate_transformation_mode": "tf_crop_and_resize"}
+        (y,) = graph.add_op(graph.main, "Resize", mode, [x, roi, -1, sizes], [mode], options)
+        graph.add_output(y)
+    found = load(graph, tmp_path).run({"x": np.ones(4, np.float32)})
+    assert found["nearest"].tolist() == [1, 1, 1]
+    assert found["linear"].shape == (3,)
+
+
 # ---- Loops ----
 
 

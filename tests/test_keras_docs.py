@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 
 PAGE = pathlib.Path(__file__).parent.parent / "docs" / "keras.md"
 
@@ -12,12 +11,12 @@ def with_tables(page: str) -> str:
     from lstm_rt.converters.keras.table import page_parts
 
     for mark, text in page_parts().items():
+        before, found, rest = page.partition(f"<!-- {mark} -->")
+        _, end, after = rest.partition("<!-- end -->")
+        assert found, mark
+        assert end, mark
         gap = "\n" if "\n" in text else ""
-        pattern = rf"<!-- {mark} -->.*?<!-- end -->"
-        assert re.search(pattern, page, re.DOTALL), mark
-        page = re.sub(
-            pattern, lambda _, m=mark, t=text, g=gap: f"<!-- {m} -->{g}{t}{g}<!-- end -->", page, flags=re.DOTALL
-        )  # type: ignore[misc]
+        page = before + found + gap + text + gap + end + after
     return page
 
 

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-MODEL = {
+MODEL: dict[str, Any] = {
     "class_name": "Sequential",
     "config": {
         "name": "s",
@@ -42,7 +42,7 @@ def weights(make: Callable[[Any], None] | None = None) -> bytes:
 
 def archive(path: pathlib.Path, **members: Any) -> pathlib.Path:
     """A .keras file, with members replaced or added."""
-    held = {
+    held: dict[str, Any] = {
         "metadata.json": json.dumps({"keras_version": "3.5.0"}),
         "config.json": json.dumps(MODEL),
         "model.weights.h5": weights(),
@@ -178,7 +178,7 @@ def test_right_file_is_taken(tmp_path: pathlib.Path) -> None:
 
 def test_duplicate_member(tmp_path: pathlib.Path) -> None:
     path = archive(tmp_path / "model.keras")
-    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning):
+    with zipfile.ZipFile(path, "a") as file, pytest.warns(UserWarning, match="Duplicate"):
         file.writestr("config.json", json.dumps(MODEL))
     done = convert(path)
     assert "twice" in done.stdout, done.stdout + done.stderr

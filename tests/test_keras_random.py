@@ -83,7 +83,7 @@ class Maker:
             x = L.DepthwiseConv2D(2, depth_multiplier=2)(x)
         elif how == 3:
             return L.ConvLSTM1D(self.units(), 2, return_sequences=True, padding="same")(x) if self.some() else x
-        x = self.pick(L.MaxPooling2D, L.AveragePooling2D)(2, padding="same")(x) if self.some() else x
+        x = self.pick(L.MaxPooling2D(2, padding="same"), L.AveragePooling2D(2))(x) if self.some() else x
         if self.some():
             x = L.BatchNormalization()(x)
         return x
@@ -94,11 +94,14 @@ class Maker:
             x = self.layers.TimeDistributed(inner)(x)
         return x
 
-    def recurrent(self, sequences: bool) -> Any:
+    def recurrent(self, sequences: bool, inside: bool = False) -> Any:
         """A recurrent layer, with any options."""
         L = self.layers
         units = self.units()
-        common: dict[str, Any] = {"return_sequences": sequences, "go_backwards": self.pick(False, False, True)}
+        common: dict[str, Any] = {
+            "return_sequences": sequences,
+            "go_backwards": not inside and self.pick(False, False, True),
+        }
         if self.masked and self.some():
             common["zero_output_for_mask"] = True
         options = {"activation": self.pick(*OF_CELLS), "use_bias": self.pick(True, True, False)}
@@ -112,7 +115,7 @@ class Maker:
             return L.SimpleRNN(units, **common, **options)
         cells = [L.LSTMCell(units, **options, **gates), L.GRUCell(self.units()), L.SimpleRNNCell(self.units())]
         self.rng.shuffle(cells)
-        return L.RNN(cells[: self.rng.randint(1, 3)], **common)
+        return L.RNN(cells[: self.rng.randint(2, 3)], **common)
 
     def sequence_layer(self, x: Any) -> Any:
         """A layer that leaves a sequence."""
@@ -120,7 +123,9 @@ class Maker:
         choices = [
             lambda x: self.recurrent(True)(x),
             lambda x: self.recurrent(True)(x),
-            lambda x: L.Bidirectional(self.recurrent(True), merge_mode=self.pick("concat", "sum", "mul", "ave"))(x),
+            lambda x: L.Bidirectional(self.recurrent(True, True), merge_mode=self.pick("concat", "sum", "mul", "ave"))(
+                x
+            ),
             lambda x: L.Dense(self.units(), activation=self.activation())(x),
             lambda x: L.TimeDistributed(L.Dense(self.units(), activation=self.activation()))(x),
             lambda x: L.Dropout(0.3)(x),
@@ -161,7 +166,7 @@ class Maker:
         return self.pick(
             L.Conv1D(self.units(), 3, padding=padding, activation=self.activation()),
             L.Conv1D(self.units(), 2, strides=2, padding="same"),
-            L.SeparableConv1D(self.units(), 2, padding=padding),
+            L.SeparableConv1D(self.units(), 2, padding="same"),
             L.DepthwiseConv1D(2, padding="same", depth_multiplier=2),
         )(x)
 
@@ -169,7 +174,7 @@ class Maker:
         L = self.layers
         return self.pick(
             L.MaxPooling1D(2, padding="same"),
-            L.AveragePooling1D(2, strides=1, padding="same"),
+            L.AveragePooling1D(3, strides=1, padding="same"),
             L.ZeroPadding1D((1, 2)),
             L.UpSampling1D(2),
         )(x)
@@ -206,7 +211,7 @@ class Maker:
         elif last == 2:
             y = self.recurrent(False)(y)
         else:
-            y = L.Bidirectional(self.recurrent(False))(y)
+            y = L.Bidirectional(self.recurrent(False, True))(y)
         if self.some():
             y = L.Reshape((-1, 1))(L.RepeatVector(2)(y))
             y = L.Flatten()(y)

@@ -65,6 +65,14 @@ def test_least_and_most_of_what_is_no_number(op: str, numpy_s: np.ufunc) -> None
         np.testing.assert_array_equal(lstm_rt.load(model)(grid), expected)
 
 
+@pytest.mark.parametrize(("op", "value"), [("ReduceMin", INF), ("ReduceMax", -INF), ("ReduceLogSumExp", -INF)])
+def test_reductions_of_nothing(op: str, value: float) -> None:
+    x, expected = np.zeros((2, 0, 3), np.float32), np.full((2, 3), value, np.float32)
+    outputs, weights = {"y": expected}, {"a": np.array([1])}
+    model = lstm_rt.load(models.single_op(op, {"x": x}, weights=weights, outputs=outputs, opset=18, keepdims=0))
+    assert_same_bytes(model(x), expected)
+
+
 @pytest.mark.parametrize("op", ["Sin", "Cos", "Tan"])
 def test_angles_of_any_size(op: str) -> None:
     bits = np.random.default_rng(1).integers(0x3F000000, 0x7F7FFFFF, 5000).astype(np.uint32)

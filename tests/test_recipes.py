@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
-import warnings
 from typing import Any
 
 import numpy as np
@@ -97,8 +96,11 @@ def test_every_form_is_the_same(file: pathlib.Path, tmp_path: pathlib.Path) -> N
     assert Recipe.from_toml(path) == recipe
     content = {
         "inputs": {"ids": {"shape": ["batch", "time"], "dtype": "int64"}},
-        "layers": [{"kind": "Embedding", "name": "embed"}, {"kind": "GRU", "name": "gru", "batch_first": True}]
-        + [{"kind": "Linear", "name": "head"}],
+        "layers": [
+            {"kind": "Embedding", "name": "embed"},
+            {"kind": "GRU", "name": "gru", "batch_first": True},
+            {"kind": "Linear", "name": "head"},
+        ],
         "outputs": {"logits": "head", "state": "gru.h"},
     }
     assert Recipe.from_dict(content) == recipe
@@ -129,8 +131,9 @@ def test_branches(file: pathlib.Path) -> None:
         ReLU(),
     ]
     recipe = Recipe({"ids": Input(("batch", "time"), "int64")}, layers, {"y": "both"})
-    with pytest.warns(UserWarning, match=r"2 weights of tagger\.pt not used by the recipe: head\.weight, head\.bias"):
-        model = lstm_rt.from_torch(file, recipe=recipe)
+    model = lstm_rt.from_torch(file, recipe=recipe)
+    assert model.conversion is not None
+    assert model.conversion.notes == ("2 weights of tagger.pt not used by the recipe: head.weight, head.bias.",)
     assert model(np.array([[1, 2, 3]])).shape == (1, 10)
 
 
@@ -157,35 +160,70 @@ def test_random_stacks(first: int, tmp_path: pathlib.Path) -> None:
         assert error < 1e-5, (seed, error, grower.layers)
 
 
-def test_every_kind_is_tried_or_named() -> None:
-    """A layer that no stack has would not be compared with torch."""
+def test_every_kind_is_compared() -> None:
     if importlib.util.find_spec("torch") is None:
         pytest.skip("torch is not installed: nothing to compare recipes with")
     from torch_stacks import random_stack
 
     seen = {type(layer).__name__ for seed in range(STACKS) for layer in random_stack(seed).layers}
-    elsewhere = {
-        "LSTMCell",
-        "GRUCell",
-        "RNNCell",
-        "Conv2d",
-        "ConvTranspose1d",
+    assert set(recipes.kinds()) == seen | {kind for kind, *_ in ALONE}
+
+
+# Layers that the stacks have not: kind, its options, the shape of x, and what torch calls it.
+ALONE: list[tuple[str, dict[str, Any], tuple[int, ...], str]] = [
+    ("Conv2d", {"stride": (2, 1), "padding": 1, "groups": 3}, (2, 6, 9, 8), "Conv2d(6, 9, 3, (2, 1), 1, groups=3)"),
+    ("Conv2d", {"padding": "same", "dilation": 2}, (2, 3, 9, 8), "Conv2d(3, 4, (2, 3), padding='same', dilation=2)"),
+    ("ConvTranspose1d", {"stride": 2, "padding": 1}, (2, 3, 7), "ConvTranspose1d(3, 5, 4, 2, 1)"),
+    (
         "ConvTranspose2d",
-        "BatchNorm2d",
-        "GroupNorm",
-    }
-    elsewhere |= {
-        "MaxPool2d",
-        "AvgPool2d",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "Reshape",
-        "Squeeze",
-        "Unsqueeze",
-        "Slice",
-    }
-    elsewhere |= {"Pad", "MatMul", "Identity", "Sqrt", "Exp"}
-    assert set(recipes.kinds()) - elsewhere == seen
+        {"stride": 3, "output_padding": 1, "groups": 2},
+        (1, 4, 3, 5),
+        "ConvTranspose2d(4, 6, 3, 3, output_padding=1, groups=2)",
+    ),
+    ("BatchNorm2d", {}, (2, 3, 4, 5), "BatchNorm2d(3)"),
+    ("GroupNorm", {"num_groups": 2}, (2, 6, 5), "GroupNorm(2, 6)"),
+    ("MaxPool2d", {"kernel_size": (3, 2), "padding": (1, 0)}, (2, 3, 9, 8), "MaxPool2d((3, 2), padding=(1, 0))"),
+    ("AvgPool2d", {"kernel_size": 3, "stride": 2, "padding": 1}, (2, 3, 9, 8), "AvgPool2d(3, 2, 1)"),
+    ("GlobalAveragePool", {}, (2, 3, 4, 5), "AdaptiveAvgPool2d(1)"),
+    ("GlobalMaxPool", {}, (2, 3, 7), "AdaptiveMaxPool1d(1)"),
+    ("LSTMCell", {}, (3, 6), "LSTMCell(6, 5)"),
+    ("GRUCell", {}, (3, 6), "GRUCell(6, 5)"),
+    ("RNNCell", {"nonlinearity": "relu"}, (3, 6), "RNNCell(6, 5, nonlinearity='relu')"),
+    ("Pad", {"pad": [1, 2, 3, 0], "value": 1.5}, (2, 3, 4), "ConstantPad2d((1, 2, 3, 0), 1.5)"),
+    ("Pad", {"pad": [2, 1], "mode": "reflect"}, (2, 3, 4), "ReflectionPad1d((2, 1))"),
+    ("Reshape", {"shape": [0, 2, -1]}, (3, 8), "Unflatten(1, (2, 4))"),
+    ("Unsqueeze", {"dim": 1}, (3, 8), "Unflatten(1, (1, 8))"),
+    ("Squeeze", {"dim": 1}, (3, 1, 8), "Flatten(1)"),
+    ("Identity", {}, (3, 8), "Identity()"),
+    ("Slice", {"dim": -1, "start": 1, "end": 6, "step": 2}, (3, 8), "lambda x: x[:, 1:6:2]"),
+    ("MatMul", {"inputs": ("x", "x")}, (2, 4, 4), "lambda x: x @ x"),
+    ("Sqrt", {}, (3, 8), "lambda x: x.sqrt()"),
+    ("Exp", {}, (3, 8), "lambda x: x.exp()"),
+]
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("kind", "options", "shape", "source"), ALONE, ids=[f"{n}-{a[0]}" for n, a in enumerate(ALONE)]
+)
+def test_alone(kind: str, options: dict[str, Any], shape: tuple[int, ...], source: str, tmp_path: pathlib.Path) -> None:
+    import torch
+
+    torch.manual_seed(1)
+    module = eval(source, vars(torch.nn))  # one of the lines above
+    weights = {"unused": torch.zeros(1)}  # a file of no weights is refused
+    if isinstance(module, torch.nn.Module):
+        for buffer in module.eval().buffers():
+            buffer.uniform_(0.5, 1.5) if buffer.is_floating_point() else None
+        weights.update({f"layer.{name}": weight for name, weight in module.state_dict().items()})
+    torch.save(weights, tmp_path / "layer.pt")
+    layer = recipes.kinds()[kind](name="layer", **options)
+    model = lstm_rt.load(tmp_path / "layer.pt", recipe=Recipe({"x": Input((None,) * len(shape))}, [layer]))
+    x = torch.rand(shape)
+    with torch.no_grad():
+        wanted = module(x)
+    wanted = wanted[0] if isinstance(wanted, tuple) else wanted
+    np.testing.assert_allclose(model(x.numpy()), wanted.numpy(), atol=1e-5, rtol=1e-5)
 
 
 # ---- Refused ----
@@ -274,11 +312,32 @@ MISFITS: dict[str, tuple[dict[str, Any], list[Any], str]] = {
 def test_misfit(name: str, tmp_path: pathlib.Path) -> None:
     changed, layers, message = MISFITS[name]
     file = tf.save(tmp_path / "tagger.pt", weights(**changed))
-    with warnings.catch_warnings(), pytest.raises(lstm_rt.UnsupportedModelError, match=message):
-        warnings.simplefilter("ignore")
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=message):
         lstm_rt.load(file, recipe=Recipe(IDS, layers))
 
 
 def test_output_that_is_none(file: pathlib.Path) -> None:
     with pytest.raises(lstm_rt.UnsupportedModelError, match=r"output 'y': there is no 'gru\.c' before it"):
         lstm_rt.load(file, recipe=Recipe(IDS, [Embedding("embed"), GRU("gru"), Linear("head")], {"y": "gru.c"}))
+
+
+def test_documented() -> None:
+    """The table in docs/pytorch.md is that of the layers there are."""
+    from lstm_rt.recipes.table import markdown
+
+    page = (pathlib.Path(__file__).parent.parent / "docs" / "pytorch.md").read_text("utf-8")
+    assert markdown() in page, "python -m lstm_rt.recipes.table writes it anew"
+
+
+def test_command(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("typer")
+    from typer.testing import CliRunner
+
+    from lstm_rt.cli import app
+
+    (tmp_path / "tagger.toml").write_text(TAGGER)
+    target = tmp_path / "tagger.gguf"
+    command = ["convert", str(file), str(target), "--recipe", str(tmp_path / "tagger.toml")]
+    result = CliRunner().invoke(app.app, command)
+    assert result.exit_code == 0, result.output
+    assert lstm_rt.load(target).verify() > 0

@@ -14,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch_files as tf
+from lstm_rt.converters.torch.files import read_weights
 
 import lstm_rt
-from lstm_rt.converters.torch.files import read_weights
 
 FLOAT = tf.tensor("0", 4, (4,), (1,))
 LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e") + b"\x80\x02M\xe9\x03." + tf.dumps({"little_endian": True})

@@ -41,7 +41,7 @@ const Function kFunctions[] = {
     {"softsign", [](double x) { return x / (1.0 + std::fabs(x)); }, 1.5},
     {"celu", [](double x) { return x >= 0.0 ? x : std::expm1(x); }, 1.0},
     {"gelu", [](double x) { return std::isinf(x) ? std::fmax(x, 0.0) : x * std::erfc(-x * std::sqrt(0.5)) / 2.0; },
-     4.5},
+     5.0},
     {"swish", [](double x) { return flushed(x, x / (1.0 + std::exp(-x))); }, 4.0},
     {"mish", [](double x) { return flushed(x, x * tanh_softplus(x)); }, 4.0},
     {"erf", [](double x) { return std::erf(x); }, 1.5},

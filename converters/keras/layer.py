@@ -86,6 +86,7 @@ class Layer:
     weights: Weights
     args: list[Any]
     kwargs: dict[str, Any] = field(default_factory=dict)
+    mask_is_given: bool = False  # by the call, not carried by its input
 
     @property
     def build(self) -> Builder:

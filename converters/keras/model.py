@@ -201,13 +201,16 @@ class Importer:
     def _kind(self, part: _Part) -> str:
         """The class of a layer, by which its handler is found; operations have names of their own."""
         module = part.entry.get("module")
-        if isinstance(module, str) and module.startswith("keras.src.ops"):
-            return f"ops.{part.kind}"
         registered = part.entry.get("registered_name")
-        if (isinstance(module, str) and module.split(".")[0] == "keras") or module is None:
-            if not (isinstance(registered, str) and ">" in registered and not registered.startswith("Keras>")):
-                return part.kind
-        return part.kind if part.kind in self.custom_layers else f"custom {part.kind}"
+        own = isinstance(registered, str) and ">" in registered and not registered.startswith("Keras>")
+        if isinstance(module, str):
+            if module.startswith("keras.src.ops"):
+                return f"ops.{part.kind}"
+            own = own or module.split(".")[0] != "keras"
+        elif self.file.version[0] >= 3 and "trainable" not in part.config and f"ops.{part.kind}" in handlers:
+            return f"ops.{part.kind}"  # an .h5 does not say the module, and operations have no such setting
+        kind = part.kind.rpartition(">")[2]
+        return f"custom {kind}" if (own or kind != part.kind) and kind not in self.custom_layers else kind
 
     def call(self, layer: Layer) -> list[Tensor]:
         """Build what one layer computes."""
@@ -321,6 +324,7 @@ def _apply_mask(layer: Layer) -> None:
     given = layer.kwargs.pop("mask", None)
     if given is None:
         return
+    layer.mask_is_given = True
     masks = given if isinstance(given, list) else [given]
     inputs = layer.inputs
     masked = [replace(x, mask=m.value if isinstance(m, Tensor) else ABSENT) for x, m in zip(inputs, masks)]

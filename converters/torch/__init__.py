@@ -1,11 +1,11 @@
 """The converter for PyTorch: files of weights, which need no torch, and modules and exported programs.
 
-Files of weights: files.py opens one and unpickle.py reads its pickle without running it; checkpoint.py finds the weights
-in it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
+Files of weights: files.py opens one and unpickle.py reads its pickle without running it; checkpoint.py finds the
+weights in it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
 
-Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is what
-a handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a file, and
-is all that needs torch.
+Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is
+what a handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a
+file, and is all that needs torch.
 """
 
 from __future__ import annotations
@@ -154,21 +154,23 @@ def _from_weights(
         followed = read_recipe(recipe)
     file = read_weights(source)
     weights = find_weights(file, key)
+    notes: list[str] = []
     if recipe is None:
-        followed = _lone(weights, batch_first, nonlinearity)
+        followed, notes = _lone(weights, batch_first, nonlinearity)
     graph = build_graph(followed, weights)
+    graph.notes += notes
     graph.source = Source(file.label, file.sha256, "torch", converter_version())
     return graph
 
 
-def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) -> Recipe:
-    """The recipe of a recurrent module that is alone in its file."""
+def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) -> tuple[Recipe, list[str]]:
+    """The recipe of a recurrent module that is alone in its file, and what it takes for granted."""
     from lstm_rt.recipes import Recipe
 
-    from .bare import lone_layer, say_what_is_assumed
+    from .bare import assumptions, lone_layer
 
     kind, place = lone_layer(weights)
-    say_what_is_assumed(kind, batch_first, nonlinearity)
+    notes = assumptions(kind, batch_first, nonlinearity)
     layer = {"kind": kind, "name": "layer", "weights": place, "batch_first": bool(batch_first)}
     if nonlinearity is not None:
         layer["nonlinearity"] = nonlinearity
@@ -180,4 +182,4 @@ def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) 
         "layers": [layer],
         "outputs": {"output": "layer", **states},
     }
-    return Recipe.from_dict(content, f"the shapes of {kind}")
+    return Recipe.from_dict(content, f"the shapes of {kind}"), notes

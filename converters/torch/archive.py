@@ -1,7 +1,7 @@
 """Opens a ``.pt2`` file: a zip of one graph in JSON and of weights as bare bytes. Nothing in it is run.
 
-Torch stores without compressing, so what is read can be no larger than the file; every size that the file claims is held
-against the bytes that are there before anything is allocated.
+Torch stores without compressing, so what is read can be no larger than the file; every size that the file claims is
+held against the bytes that are there before anything is allocated.
 """
 
 from __future__ import annotations

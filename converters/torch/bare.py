@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 from lstm_rt.errors import ArgumentError, UnsupportedModelError
 
@@ -65,8 +64,26 @@ def _kind(weights: Weights, prefix: str) -> str:
     )
 
 
-def say_what_is_assumed(kind: str, batch_first: bool | None, nonlinearity: str | None) -> None:
-    """Warn of what the weights do not say and the caller did not."""
+def assumptions(kind: str, batch_first: bool | None, nonlinearity: str | None) -> list[str]:
+    """Say what the weights do not tell and the caller did not: one sentence, or none.
+
+    Parameters
+    ----------
+    kind : {"LSTM", "GRU", "RNN"}
+        Of the layers.
+    batch_first, nonlinearity : optional
+        As the caller gave them.
+
+    Returns
+    -------
+    list of str
+        For the report.
+
+    Raises
+    ------
+    ArgumentError
+        If there is a nonlinearity where there is none to choose.
+    """
     assumed = []
     if batch_first is None:
         assumed.append("batch_first=False (its input is [time, batch, features])")
@@ -74,9 +91,6 @@ def say_what_is_assumed(kind: str, batch_first: bool | None, nonlinearity: str |
         assumed.append("nonlinearity='tanh'")
     if kind != "RNN" and nonlinearity is not None:
         raise ArgumentError(f"nonlinearity: the weights are those of {kind}, which has none to choose.")
-    if assumed:
-        warnings.warn(
-            f"The weights of {kind} do not say how it was made; taken as torch's defaults: {', '.join(assumed)}. "
-            "Say so to be sure.",
-            stacklevel=6,
-        )
+    if not assumed:
+        return []
+    return [f"The weights of {kind} do not tell, and torch's defaults were taken: {', '.join(assumed)}."]

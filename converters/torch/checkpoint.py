@@ -161,7 +161,7 @@ def _flatten(item: object, place: str, depth: int, seen: set[int]) -> Iterator[t
     pairs = item.items() if isinstance(item, dict) else enumerate(item)
     for key, value in pairs:
         if _is_weight(key, value):
-            yield (place, key), value
+            yield (place, str(key)), value
         elif not str(key).lower().startswith(_TRAINING):
             inner = f"{place}.{key}" if place else str(key)
             yield from _flatten(value, inner, depth + 1, seen)

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Callable
 
+from lstm_rt.errors import Error
+
 from ..builder import Builder
 from ..graph import MAX_RANK, Graph, Source, Value
 from ..problems import Problems, Refusal
@@ -18,7 +20,7 @@ from .archive import Archive
 from .archive import Source as File
 from .memory import Memory, functional
 from .naming import input_names, output_names
-from .node import Node, Sym, find_handler
+from .node import Handler, Node, Sym, find_handler
 from .schema import Meta, Tree
 
 _TENSORS = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
@@ -189,7 +191,7 @@ class Importer:
             raise Refusal("no such operation. docs/pytorch-export.md lists those there are. Write it with those.")
         changed = self.memory.change(node, self.used, number) if in_place else ""
         self.build.part(name, node.target)
-        handle(node)
+        _run(handle, node)
         node.check_all_read()
         self.memory.note(node)
         if changed:
@@ -230,6 +232,16 @@ class Importer:
             done = False
         if not done:
             self._lost.update(outputs)
+
+
+def _run(handle: Handler, node: Node) -> None:
+    """Call a handler; what cannot be calculated with is a damaged program's."""
+    try:
+        handle(node)
+    except Error:
+        raise
+    except (ArithmeticError, LookupError, StopIteration, ValueError) as error:
+        raise Refusal(f"its arguments do not fit each other ({error}). The program is damaged.") from error
 
 
 class _LostError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import inspect
 import io
@@ -72,14 +73,20 @@ def _saved(program: Any) -> bytes:
 
     file = io.BytesIO()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with _quiet():
             torch.export.save(program, file)
     except Exception as error:  # torch raises errors of many types here
         raise UnsupportedModelError(
             f"torch.export cannot save the program: {_said(error)}. Return tensors, and tuples and dicts of them."
         ) from error
     return file.getvalue()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _said(error: Exception) -> str:
@@ -89,6 +96,8 @@ def _said(error: Exception) -> str:
 def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
     import torch
 
+    from .quantized import with_stand_ins
+
     if not isinstance(module, torch.nn.Module):
         raise ArgumentError(f"{type(module).__qualname__} is neither a torch.nn.Module nor an exported program.")
     if example_inputs is None:
@@ -96,6 +105,9 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
     inputs = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
     if any(part.training for part in module.modules()):
         module = copy.deepcopy(module).eval()
+    if isinstance(module, torch.jit.ScriptModule):
+        return _of_script(module, inputs)
+    module = with_stand_ins(module)
     if dynamic_shapes is None:
         dynamic_shapes = _all_free(module, inputs)
     failures: list[str] = []
@@ -109,6 +121,20 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
             _check_packed(module, program, inputs)
         return program
     raise UnsupportedModelError(f"torch.export cannot export {type(module).__qualname__}: {failures[0]}")
+
+
+def _of_script(module: Any, inputs: tuple[Any, ...]) -> Any:
+    """What torch makes of TorchScript. Its dims are those of the example."""
+    try:
+        from torch._export.converter import TS2EPConverter
+
+        with _quiet():
+            return _functional(TS2EPConverter(module, inputs).convert())
+    except Exception as error:  # torch raises errors of many types here
+        raise UnsupportedModelError(
+            f"Torch cannot export this TorchScript: {_said(error)}. Convert the module it was made of, or its "
+            "state_dict with a recipe."
+        ) from error
 
 
 def _all_free(module: Any, inputs: tuple[Any, ...]) -> Any:
@@ -136,8 +162,7 @@ def _export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any, strict: b
     """The program, and whether there are packed sequences in it."""
     import torch
 
-    with torch.no_grad(), exporting() as packs, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.no_grad(), exporting() as packs, _quiet():
         program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes, strict=strict)
         return _functional(program), bool(packs)
 

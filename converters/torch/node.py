@@ -25,6 +25,8 @@ _H = TypeVar("_H", bound=Handler)
 
 handlers: dict[str, Handler] = {}
 
+_MOST = 2**24
+
 # Where a tensor lies and how it got there is nothing to us.
 _OF_NO_MEANING = {
     "device",
@@ -302,6 +304,12 @@ class Node:
         if isinstance(number, Sym):
             return self.build.op("Reshape", self.build.cast(number.value, dtype), self.build.integers([]))
         return self.build.constant(np.array(number).astype(dtype.numpy), name)
+
+    def check_count(self, count: int) -> int:
+        """Refuse to make more than a model can mean: how many elements, or parts."""
+        if count > _MOST:
+            self.refuse(f"{count} elements made of numbers are too many. Make it a buffer of the module.")
+        return count
 
     def cast(self, value: Value, seen: DType, wanted: DType) -> Value:
         """A value in another dtype."""

@@ -2,8 +2,8 @@
 
 Torch packs by lengths, which are data, so the shapes that come out depend on data and cannot be exported. While
 `packing` holds, a PackedSequence has the padded tensor [time, batch, …] in place of its rows and the lengths in place
-of its batch sizes, and recurrent layers take it through operators of our own, which give at every place that counts what
-torch would. What is computed on ``packed.data`` row by row stays right; live.py compares the rest with torch.
+of its batch sizes, and recurrent layers take it through operators of our own, which give at every place that counts
+what torch would. What is computed on ``packed.data`` row by row stays right; live.py compares the rest with torch.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _unpack(x: Any, lengths: Any, padding_value: float) -> Any:
 @functools.lru_cache(maxsize=1)
 def operators() -> Any:
     """Register the operators, once."""
-    library = torch.library.Library("lstm_rt", "DEF")
+    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")  # type: ignore[no-untyped-call]
     for kind in KINDS:
         state, more = ("Tensor[] hx", ", Tensor)") if kind == "lstm" else ("Tensor hx", ")")
         name = f"packed_{kind}"
@@ -119,7 +119,10 @@ def _pad_packed_sequence(
 
 @contextlib.contextmanager
 def packing() -> Iterator[list[Any]]:
-    """Work on such sequences, and collect their lengths. Torch's functions get other code, so it is no matter how the module imported them."""
+    """Work on such sequences, and collect their lengths.
+
+    Torch's functions get other code, so it is no matter how the module imported them.
+    """
     operators()
     with contextlib.ExitStack() as stack:
         for function, ours in (
@@ -130,7 +133,7 @@ def packing() -> Iterator[list[Any]]:
             function.__code__ = ours.__code__
         for layer in (torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN):
             stack.callback(setattr, layer, "forward", layer.forward)
-            layer.forward = _with_packed(layer.forward)
+            setattr(layer, "forward", _with_packed(layer.forward))  # noqa: B010  (no method may be assigned to)
         stack.callback(_packed.clear)
         yield _packed
 

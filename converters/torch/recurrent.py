@@ -1,4 +1,4 @@
-"""torch's stacked recurrent layers as ops: gates permuted, directions side by side, states cut and joined."""
+"""Recurrent layers of torch as ops: gates permuted, directions side by side, states cut and joined."""
 
 from __future__ import annotations
 

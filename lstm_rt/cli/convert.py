@@ -12,7 +12,15 @@ from rich.text import Text
 
 import lstm_rt
 from lstm_rt.cli import options, ui
-from lstm_rt.cli.options import BindOption, FreezeOption, JsonOption, QuantizeOption, ShapeOption
+from lstm_rt.cli.options import (
+    BindOption,
+    ConverterOption,
+    FreezeOption,
+    JsonOption,
+    QuantizeOption,
+    RecipeOption,
+    ShapeOption,
+)
 from lstm_rt.report import streaming_of
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ EXAMPLES = (
         "lstm-rt convert model.onnx --check --check-stream",
         "Prove that it gives what the source gives",
     ),
+    ("lstm-rt convert tagger.pth --recipe tagger.toml", "A file of weights, and the layers they belong to"),
     ("lstm-rt convert gru.onnx --shape X=?x1x40 --bind h0=h0_out", "Fix a batch; name what carries state"),
 )
 
@@ -41,6 +50,8 @@ def command(
     freeze: FreezeOption = None,
     shape: ShapeOption = None,
     quantize: QuantizeOption = None,
+    recipe: RecipeOption = None,
+    option: ConverterOption = None,
     selftest: Annotated[
         bool, typer.Option(help="Keep a few inputs and outputs in the file, for `lstm-rt verify`.")
     ] = True,
@@ -72,6 +83,7 @@ def command(
             selftest=selftest,
             check=check,
             check_stream=check_stream,
+            **options.of_converter(option, recipe),
         )
         result = _describe(model, source, path)
     result["warnings"] = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]

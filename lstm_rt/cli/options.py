@@ -47,6 +47,18 @@ QuantizeOption = Annotated[
         "all. PATTERN=float32 leaves some as they are. Repeatable; the last that matches counts.",
     ),
 ]
+RecipeOption = Annotated[
+    Optional[Path],
+    typer.Option("--recipe", metavar="FILE", help="The layers of a file of PyTorch weights, as TOML."),
+]
+ConverterOption = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="An option of the source's own converter, as key=model or batch_first=true. Repeatable.",
+    ),
+]
 
 
 def _picture_path(path: Optional[Path]) -> Optional[Path]:
@@ -93,6 +105,15 @@ def _value(text: str, option: str) -> Array:
             continue
         return read if "," in text else read[0, ...]
     raise typer.BadParameter(f"{text!r} is neither a number nor a .npy file", param_hint=option)
+
+
+def of_converter(given: Optional[list[str]], recipe: Optional[Path]) -> dict[str, Any]:
+    """Read ``--option`` and ``--recipe``: true, false, whole numbers and texts."""
+    words: dict[str, Any] = {"true": True, "false": False}
+    read: dict[str, Any] = {}
+    for name, text in (pairs(given, "--option") or {}).items():
+        read[name] = words[text] if text in words else int(text) if text.isdecimal() else text
+    return read if recipe is None else {**read, "recipe": recipe}
 
 
 def shapes(given: Optional[list[str]]) -> Optional[dict[str, tuple[Optional[int], ...]]]:

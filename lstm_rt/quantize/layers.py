@@ -84,7 +84,7 @@ def find_layers(graph: Graph) -> list[Layer]:
     constants = _constants(graph)
     layers = []
     for op in (op for block in graph.main.walk() for op in block.ops):
-        inputs = _WEIGHT_INPUTS.get(op.type, ())
+        inputs = _inputs_of_weights(op)
         if not inputs or op.inputs[0] in constants or not all(op.inputs[i] in constants for i in inputs):
             continue
         layers.append(_layer(graph, op, inputs))
@@ -105,9 +105,16 @@ def weight_inputs(graph: Graph) -> list[tuple[Op, int]]:
         Ops and the numbers of their inputs.
     """
     ops = (op for block in graph.main.walk() for op in block.ops)
-    return [(op, i) for op in ops for i in _WEIGHT_INPUTS.get(op.type, ())]
+    return [(op, i) for op in ops for i in _inputs_of_weights(op)]
 
 
+def _inputs_of_weights(op: Op) -> tuple[int, ...]:
+    inputs = _WEIGHT_INPUTS.get(op.type, ())
+    projects = op.type == "LSTM" and len(op.inputs) > _PROJECTION and op.inputs[_PROJECTION] != ABSENT
+    return (*inputs, _PROJECTION) if projects else inputs
+
+
+_PROJECTION = 10  # of LSTM
 _WEIGHT_INPUTS = {**dict.fromkeys(_RECURRENT, (1, 2)), **dict.fromkeys(("MatMul", "Gemm", "Conv"), (1,))}
 
 
@@ -162,7 +169,7 @@ def _why_not_worth_it(op: Op, arrays: list[Array], weights: list[Weight]) -> str
 
 def _weights(op: Op, arrays: list[Array]) -> Iterator[Weight]:
     if op.type in _RECURRENT:
-        for i, scale_input in ((1, 8), (2, 9)):
+        for i, scale_input in ((1, 8), (2, 9), (_PROJECTION, 11))[: len(arrays)]:
             yield Weight(op.inputs[i], i, scale_input, (), _same, _same)
     elif op.type == "MatMul":
         yield Weight(op.inputs[1], 1, 2, ("columns",), _transposed, _transposed)

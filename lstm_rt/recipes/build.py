@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 
@@ -34,11 +33,6 @@ def build_graph(recipe: Recipe, weights: Weights) -> Graph:
     ------
     UnsupportedModelError
         If layers do not fit the weights, or each other; the message lists all of them.
-
-    Warns
-    -----
-    UserWarning
-        If weights are left over.
     """
     kitchen = _Kitchen(recipe, weights)
     kitchen.inputs()
@@ -47,7 +41,10 @@ def build_graph(recipe: Recipe, weights: Weights) -> Graph:
     for name, result in recipe.named_outputs().items():
         kitchen.problems.attempt(f"output {name!r}", partial(kitchen.output, name, result))
     kitchen.problems.raise_if_any(f"{weights.label} by {recipe.label}")
-    _warn_of_rest(weights)
+    rest = weights.unused()
+    if rest:
+        count = f"{len(rest)} weights" if len(rest) > 1 else "1 weight"
+        kitchen.graph.notes.append(f"{count} of {weights.label} not used by the recipe: {_shown(rest)}.")
     if recipe.bind is not None:
         Options(bind=recipe.bind).apply(kitchen.graph)
     return kitchen.graph
@@ -133,13 +130,6 @@ def _refuse_rest(weights: Weights, prefix: str) -> None:
     rest = [name for name in weights.unused() if name in own]
     if rest and prefix:
         raise Refusal(f"the file has weights for it that it does not use: {_shown(rest)}. It is another kind of layer.")
-
-
-def _warn_of_rest(weights: Weights) -> None:
-    rest = weights.unused()
-    if rest:
-        count = f"{len(rest)} weights" if len(rest) > 1 else "1 weight"
-        warnings.warn(f"{count} of {weights.label} not used by the recipe: {_shown(rest)}.", stacklevel=6)
 
 
 def _shown(names: Sequence[str]) -> str:

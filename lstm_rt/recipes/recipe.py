@@ -26,7 +26,7 @@ _MOST_BYTES = 1 << 20
 class Input:
     """An input of a model.
 
-    Parameters
+    Attributes
     ----------
     shape : sequence of int, str or None
         A name, or None, where free (``("batch", "time", 40)``).
@@ -46,7 +46,7 @@ class Input:
 class Recipe:
     """What a file of weights does not say: the layers, and how they are joined.
 
-    Parameters
+    Attributes
     ----------
     inputs : mapping of str to Input
         By name. The first layer takes the first of them.

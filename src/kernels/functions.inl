@@ -67,11 +67,15 @@ LRT_INLINE V erf(V x) {
   return flip_sign(select(less(a, broadcast(0.875f)), fma(a, p, a), large), x);
 }
 
-// x Phi(x) = max(0, x) - |x| erfc(|x| / sqrt 2) / 2, so that the negative tail keeps its relative accuracy.
+// x Phi(x), Phi by its smaller tail, so that negative x keep their relative accuracy. Past 14.5 the tail is zero. Where it is
+// small it is multiplied by x first: the product may be a normal float where the tail is none.
 LRT_INLINE V gelu(V x) {
-  const V a = min(broadcast(14.5f), abs(x));
-  const V tail = mul(mul(a, normal_tail(a)), exp_minus_product(a, mul(a, broadcast(0.5f))));
-  return sub(max(broadcast(0.0f), x), tail);
+  const V zero = broadcast(0.0f), one = broadcast(1.0f);
+  const V bounded = max(broadcast(-14.5f), x), a = min(broadcast(14.5f), abs(bounded));
+  const V factor = normal_tail(a), e = exp_minus_product(a, mul(a, broadcast(0.5f)));
+  const V tail = mul(factor, e);
+  const V near_zero = mul(x, select(less(x, zero), tail, sub(one, tail)));
+  return select(less(x, neg(one)), mul(mul(bounded, factor), e), near_zero);
 }
 
 // x sigmoid(y); zero where e^y is below the smallest normal float.

@@ -47,15 +47,27 @@ struct DepthwiseCall {
   const float* border(const float* from, float* to) const {
     float* row = to;
     for (int64_t h = -s.h.pad; h < s.h.span() - s.h.pad; ++h, row += phases * part) {
-      std::fill(row, row + phases * part, 0.0f);
-      if (h < 0 || h >= s.h.in) continue;
-      const float* line = from + h * s.w.in - s.w.pad;
-      for (int64_t phase = 0; phase < phases; ++phase) {
-        const int64_t begin = steps(s.w.pad - phase), end = std::min(steps(s.w.pad + s.w.in - phase), part);
-        for (int64_t i = begin; i < end; ++i) row[phase * part + i] = line[phase + i * phases];
+      const bool inside = h >= 0 && h < s.h.in;
+      if (!inside) std::fill(row, row + phases * part, 0.0f);
+      for (int64_t phase = 0; inside && phase < phases; ++phase) {
+        border_phase(from + h * s.w.in - s.w.pad + phase, phase, row + phase * part);
       }
     }
     return to;
+  }
+
+  void border_phase(const float* line, int64_t phase, float* to) const {
+    const int64_t begin = std::min(steps(s.w.pad - phase), part);
+    const int64_t end = std::clamp(steps(s.w.pad + s.w.in - phase), begin, part);
+    std::fill(to, to + begin, 0.0f);
+    if (phases == 1) {
+      std::copy(line + begin, line + end, to + begin);
+    } else if (phases == 2) {  // a constant, so that the compiler can take whole vectors
+      for (int64_t i = begin; i < end; ++i) to[i] = line[i * 2];
+    } else {
+      for (int64_t i = begin; i < end; ++i) to[i] = line[i * phases];
+    }
+    std::fill(to + end, to + part, 0.0f);
   }
 
   // Of a phase, elements before `distance`.

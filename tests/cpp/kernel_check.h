@@ -125,7 +125,7 @@ const Function kFunctions[] = {
     {LRT_SELU, "selu", 1.67326324f, 1.05070102f, 2.0,
      [](double x) { return kGamma * (x < 0 ? kSeluAlpha * std::expm1(x) : x); }},
     {LRT_CELU, "celu", kAlpha, 0, 3.0, [](double x) { return x < 0 ? kAlpha * std::expm1(x / kAlpha) : x; }},
-    {LRT_GELU, "gelu", 0, 0, 4.0,
+    {LRT_GELU, "gelu", 0, 0, 4.5,
      [](double x) {
        if (std::isinf(x)) return std::max(x, 0.0);
        return std::max(x, 0.0) - std::abs(x) / 2 * std::erfc(std::abs(x) * std::sqrt(0.5));

@@ -413,7 +413,7 @@ void test_list() {
   const std::vector<OpEntry>& list = op_list();
   for (size_t i = 1; i < list.size(); ++i) check(std::string(list[i - 1].type) < list[i].type, "the list is in order");
   for (const OpEntry& entry : list) check(find_op(entry.type) == &entry, entry.type);
-  check(find_op("Resize") == nullptr && find_op("") == nullptr && find_op("zzz") == nullptr, "no such op");
+  check(find_op("GridSample") == nullptr && find_op("") == nullptr && find_op("zzz") == nullptr, "no such op");
   check(find_op("Slice")->control_inputs == 0x1e && find_op("Pad")->control_inputs == 0xa, "control inputs");
 }
 

@@ -71,7 +71,5 @@ def softmax(layer: Layer) -> Tensor:
     if isinstance(axis, bool) or not isinstance(axis, int):
         layer.refuse(f"axis = {axis!r}: only one axis is supported.")
     if x.mask >= 0:
-        layer.refuse(
-            "it is given a mask. Take the mask away before it (a Lambda does not; an Add with zeros does not)."
-        )
+        layer.refuse("its input is masked, which is not supported here. Build the model so that no mask comes to it.")
     return x.to(layer.build.op("Softmax", x.value, axis=axis))

@@ -118,7 +118,7 @@ def multi_head_attention(layer: Layer) -> list[Tensor]:
     v = _projected(layer, value, "value", heads, use_bias)
     scale = number(build, 1 / float(np.sqrt(key_dim)))
     scores = build.op("MatMul", build.op("Mul", q, scale), build.transpose(k, 0, 1, 3, 2))
-    weights = build.op("Softmax", _masked(layer, scores, query, value, key), axis=-1)
+    weights = _softmax(layer, scores, _counts(layer, scores, query, value, key))
     result = build.transpose(build.op("MatMul", weights, v), 0, 2, 1, 3)
     kernel, *bias = layer.weights.at("output_dense", "_output_dense").take(["kernel", *["bias"] * use_bias])
     flat = kernel.reshape(kernel.shape[0] * kernel.shape[1], -1)
@@ -156,8 +156,8 @@ def _projected(layer: Layer, x: Tensor, name: str, heads: int, use_bias: bool) -
     return build.transpose(build.reshape(flat, [0, 0, heads, int(kernel.shape[2])]), 0, 2, 1, 3)
 
 
-def _masked(layer: Layer, scores: Value, query: Tensor, value: Tensor, key: Tensor) -> Value:
-    """Scores, far below the others where they do not count. They are [batch, heads, queries, keys]."""
+def _counts(layer: Layer, scores: Value, query: Tensor, value: Tensor, key: Tensor) -> Value:
+    """Which scores count, of [batch, heads, queries, keys]; ABSENT where all do."""
     build = layer.build
     counts = ABSENT
     for name, x, axes in (("query_mask", query, (1, 3)), ("value_mask", value, (1, 2)), ("key_mask", key, (1, 2))):
@@ -171,6 +171,13 @@ def _masked(layer: Layer, scores: Value, query: Tensor, value: Tensor, key: Tens
         counts = _both(layer, counts, build.unsqueeze(mask, 1) if given.rank == 3 else mask)
     if layer.argument(-1, "use_causal_mask", False):
         counts = _both(layer, counts, _causal(layer, scores, 3))
+    return counts
+
+
+def _softmax(layer: Layer, scores: Value, counts: Value) -> Value:
+    """Normalised scores; a row of which none counts is zero, as Keras 3 has it."""
+    build = layer.build
     if counts == ABSENT:
-        return scores
-    return where(build, counts, scores, build.op("Sub", scores, number(build, 1e9)))
+        return build.op("Softmax", scores, axis=-1)
+    low = where(build, counts, scores, number(build, -1e9))
+    return where(build, counts, build.op("Softmax", low, axis=-1), number(build, 0.0))

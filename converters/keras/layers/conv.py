@@ -139,24 +139,24 @@ def _transposed(layer: Layer, spatial: int) -> Tensor:
 
 
 def _transposed_pads(w: Window, given: Any) -> tuple[list[int], list[int], list[int]]:
-    """What is cut off before and after, and what is added, along each axis."""
+    """What is cut off before and after, and what is added behind, along each axis.
+
+    Keras wants as many places as padding says and cuts evenly for it, one more in front where that is odd.
+    """
     before, after, extra = [], [], []
     for axis, (k, s, d) in enumerate(zip(w.kernel, w.strides, w.dilation)):
         reach = d * (k - 1) + 1
-        output_padding = given[axis] if isinstance(given, (list, tuple)) else given
+        more = given[axis] if isinstance(given, (list, tuple)) else given
         if w.padding == "same":
-            cut = max(reach - s, 0) if output_padding is None else 2 * (reach // 2) - int(output_padding)
-            first = cut // 2 if output_padding is None else reach // 2
+            spread = s + reach - 2 if more is None else reach + reach % 2 - 2 + int(more)
+            left = min((spread + 1) // 2, reach - 1)
         else:
-            cut, first = (0, 0) if output_padding is None else (-int(output_padding), 0)
-            if output_padding is None:
-                cut = -max(s - reach, 0)
-        rest = cut - first
-        before.append(first)
-        after.append(max(rest, 0))
-        extra.append(max(-rest, 0))
-        if w.padding == "same" and output_padding is None and reach < s:
-            extra[-1] = s - reach
+            left = reach - 1
+            spread = 2 * left + (max(reach, s) - reach if more is None else int(more))
+        cut = reach - 1 - (spread - left)
+        before.append(reach - 1 - left)
+        after.append(max(cut, 0))
+        extra.append(max(-cut, 0))
     return before, after, extra
 
 

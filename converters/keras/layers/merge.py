@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import reduce
 from typing import Optional
 
 from ...graph import ABSENT, DType, Value
-from ..activations import as_float, number
+from ..activations import as_float, number, where
 from ..layer import Layer, Tensor, handler
 from ..shapes import axis_of, broadcast
 
@@ -31,11 +30,22 @@ def _raised(layer: Layer, x: Tensor, rank: int) -> Tensor:
 
 
 def _merged_mask(layer: Layer, inputs: Sequence[Tensor]) -> Value:
-    """Where any input counts; nothing is masked where one input is not."""
-    masks = [x.mask for x in inputs]
-    if ABSENT in masks:
+    """Keras 3: where any input counts, and everywhere if one is not masked. Before: where all that are masked count."""
+    masks = [x.mask for x in inputs if x.mask != ABSENT]
+    newer = layer.version[0] >= 3
+    if not masks or (newer and len(masks) < len(inputs)):
         return ABSENT
-    return reduce(lambda a, b: a if a == b else layer.build.op("Or", a, b), masks)
+    return reduce(lambda a, b: a if a == b else layer.build.op("Or" if newer else "And", a, b), masks)
+
+
+def _skips_masked(layer: Layer, inputs: Sequence[Tensor]) -> bool:
+    """Since 3.4 what is masked in an input takes no part in products, maxima and minima."""
+    return layer.version >= (3, 4) and any(x.mask != ABSENT for x in inputs)
+
+
+def _wide(layer: Layer, mask: Value, x: Tensor) -> Value:
+    """A mask of steps, to choose among elements."""
+    return layer.build.unsqueeze(mask, *range(2, x.rank))
 
 
 def _fold(layer: Layer, op: str) -> Tensor:
@@ -54,19 +64,47 @@ def add(layer: Layer) -> Tensor:
 @handler("Multiply", note="as Add")
 def multiply(layer: Layer) -> Tensor:
     """Multiply."""
-    return _fold(layer, "Mul")
+    inputs = layer.inputs
+    if not _skips_masked(layer, inputs):
+        return _fold(layer, "Mul")
+    build = layer.build
+    one, zero = number(build, 1.0), number(build, 0.0)
+    kept = [x if x.mask == ABSENT else x.to(where(build, _wide(layer, x.mask, x), x.value, one)) for x in inputs]
+    layer.args[0] = kept
+    product = _fold(layer, "Mul")
+    if product.mask == ABSENT:
+        return product
+    return product.to(where(build, _wide(layer, product.mask, product), product.value, zero))
 
 
 @handler("Maximum", note="as Add")
 def maximum(layer: Layer) -> Tensor:
     """Take the larger."""
-    return _fold(layer, "Max")
+    return _extreme(layer, "Max")
 
 
 @handler("Minimum", note="as Add")
 def minimum(layer: Layer) -> Tensor:
     """Take the smaller."""
-    return _fold(layer, "Min")
+    return _extreme(layer, "Min")
+
+
+def _extreme(layer: Layer, op: str) -> Tensor:
+    """One after the other; where one of the two is masked, the other is taken."""
+    inputs = layer.inputs
+    if not _skips_masked(layer, inputs):
+        return _fold(layer, op)
+    build = layer.build
+    found, *others = _aligned(layer)
+    for x in others:
+        value, so_far = x.value, found.value
+        if x.mask != ABSENT:
+            value = where(build, _wide(layer, x.mask, x), value, so_far)
+        if found.mask != ABSENT:
+            so_far = where(build, _wide(layer, found.mask, found), so_far, value)
+        mask = _merged_mask(layer, [found, x])
+        found = Tensor(build.op(op, so_far, value), broadcast(found.shape, x.shape), DType.FLOAT32, mask)
+    return found
 
 
 @handler("Subtract", note="two inputs")
@@ -163,8 +201,3 @@ def unit(layer: Layer, value: Value, axis: int) -> Value:
 def merge(layer: Layer) -> Tensor:
     """Refuse what keras1.py did not rename."""
     layer.refuse(f"mode = {str(layer.config.raw('mode', '?'))[:40]!r} is not supported. Use a merging layer.")
-
-
-def without_mask(x: Tensor) -> Tensor:
-    """The tensor, where every step counts."""
-    return replace(x, mask=ABSENT)

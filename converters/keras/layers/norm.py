@@ -143,14 +143,14 @@ def normalization(layer: Layer) -> Tensor:
     x = layer.input
     config, build = layer.config, layer.build
     axis = config.raw("axis", -1)
-    axes = [] if axis is None else _axes(layer, x)
+    axes = _axes(layer, x) if axis not in (None, [], ()) else []
     mean, variance = config.raw("mean", None), config.raw("variance", config.raw("input_variance", None))
     mean = config.raw("input_mean", None) if mean is None else mean
     if mean is None:
         mean, variance, *_ = layer.weights.rest()
     arrays = [np.asarray(_plain(a), np.float64) for a in (mean, variance)]
     shape = [x.shape[a] or 1 for a in axes]
-    mean_array, variance_array = (np.broadcast_to(a.reshape(shape) if a.size > 1 else a.ravel(), shape) for a in arrays)
+    mean_array, variance_array = (np.broadcast_to(a.reshape(shape if a.size > 1 else []), shape) for a in arrays)
     deviation = np.maximum(np.sqrt(variance_array), 1e-7)
     m = _along(layer, mean_array.astype(np.float32), axes, x, "mean") if axes else number(build, float(mean_array))
     d = _along(layer, deviation.astype(np.float32), axes, x, "deviation") if axes else number(build, float(deviation))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...graph import ABSENT, DType, Value
-from ..activations import as_float, not_equal, number
+from ..activations import as_float, not_equal
 from ..layer import Dims, Layer, Tensor, handler
 from ..shapes import axis_of, broadcast, product
 
@@ -172,6 +172,15 @@ def _reduced(layer: Layer, x: Tensor) -> tuple[list[int], Dims, bool]:
     return axes, tuple(d for i, d in enumerate(x.shape) if i not in axes), keep
 
 
+@handler("ops.ConvertToTensor", note="")
+def convert_to_tensor(layer: Layer) -> Tensor:
+    """Give what is a tensor already."""
+    layer.argument(1, "dtype")
+    layer.argument(2, "sparse")
+    layer.config.skip("dtype", "sparse", "ragged")
+    return _x(layer)
+
+
 @handler("ops.ExpandDims", note="")
 def expand_dims(layer: Layer) -> Tensor:
     """Put in an axis of size 1."""
@@ -296,7 +305,3 @@ def _bounds(layer: Layer, item: Any) -> tuple[int, int | None, int, bool]:
         layer.refuse("a step of 0 is none.")
     first = (0 if step > 0 else -1) if start is None else int(start)
     return first, None if stop is None else int(stop), step, False
-
-
-def _number(layer: Layer, value: float) -> Value:
-    return number(layer.build, value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from ...graph import ABSENT, DType, Value
@@ -48,7 +48,7 @@ class Recurrence:
 
 def recurrence(layer: Layer, x: Tensor, initial: list[Tensor]) -> Recurrence:
     """Build a recurrent layer, without saying which of its results are its outputs."""
-    config = layer.config
+    config, carried = layer.config, x.mask
     config.skip("stateful", "unroll", "implementation", "input_dim")
     if config.flag("time_major", False):
         if x.mask != ABSENT:
@@ -58,6 +58,8 @@ def recurrence(layer: Layer, x: Tensor, initial: list[Tensor]) -> Recurrence:
     backwards = config.flag("go_backwards", False)
     zero_output = config.flag("zero_output_for_mask", False)
     sequences, states = config.flag("return_sequences", False), config.flag("return_state", False)
+    if initial and layer.version[0] >= 3 and not layer.mask_is_given:
+        x = replace(x, mask=ABSENT)  # Keras 3 hands no mask on to a call with several tensors
     cells = _cells(layer)
     wanted = sum(cell.state_count for cell in cells)
     if initial and len(initial) != wanted:
@@ -80,7 +82,7 @@ def recurrence(layer: Layer, x: Tensor, initial: list[Tensor]) -> Recurrence:
         backwards,
         sequences,
         states,
-        x.mask if sequences else ABSENT,
+        carried if sequences else ABSENT,
     )
 
 

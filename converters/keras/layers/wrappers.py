@@ -89,7 +89,8 @@ def _both(layer: Layer) -> tuple[Layer, Layer]:
     settings = [(k, {**zero, **c}) for k, c in ((kind, config), (other_kind, other))]
     weights = [layer.weights.at(name) for name in ("forward_layer", "backward_layer")]
     first, second = (
-        Layer(layer.importer, k, layer.name, Config(c), w, list(layer.args)) for (k, c), w in zip(settings, weights)
+        Layer(layer.importer, k, layer.name, Config(c), w, list(layer.args), {}, layer.mask_is_given)
+        for (k, c), w in zip(settings, weights)
     )
     return first, second
 

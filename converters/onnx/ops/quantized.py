@@ -73,21 +73,19 @@ def qlinear_matmul(node: Node) -> None:
 def qlinear_conv(node: Node) -> None:
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, bias = node.inputs(8, 9)
     attributes = conv_attributes(node)
-    # Behind the channels stand the spatial axes.
-    along_channels = [-1] + [1] * _spatial_axes(node, w, attributes)
     sums = node.build.op("ConvInteger", x, w, x_zero, w_zero, **attributes)
+    channels = _along_channels(node, w)
     if bias != ABSENT:
-        sums = node.build.op("Add", sums, node.build.reshape(bias, along_channels))
-    _emit_scaled(node, sums, [x_scale, node.build.reshape(w_scale, along_channels)], y_scale, y_zero)
+        sums = node.build.op("Add", sums, node.build.op("Reshape", bias, channels))
+    _emit_scaled(node, sums, [x_scale, node.build.op("Reshape", w_scale, channels)], y_scale, y_zero)
 
 
-def _spatial_axes(node: Node, filters: Value, attributes: dict[str, Attribute]) -> int:
-    rank, kernel = node.rank(filters), attributes.get("kernel_shape")
-    if rank is not None:
-        return rank - 2
-    if isinstance(kernel, Sequence):
-        return len(kernel)
-    node.refuse("its filters are computed in the graph and kernel_shape is missing. Export it with kernel_shape.")
+def _along_channels(node: Node, filters: Value) -> Value:
+    """Make the shape of a value for each filter, before the spatial axes, whose number only the filters tell."""
+    build = node.build
+    axes = build.op("Shape", build.op("Shape", filters, start=2))
+    ones = build.op("ConstantOfShape", axes, dtype=int(DType.INT64), value=1)
+    return build.op("Concat", build.integers([-1]), ones, axis=0)
 
 
 @handler(f"{_MICROSOFT}::QGemm")

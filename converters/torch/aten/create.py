@@ -65,6 +65,8 @@ def arange(node: Node) -> None:
     dtype = node.result().dtype
     bounds: list[Number] = [node.scalar("start", 0), node.scalar("end"), node.scalar("step", 1)]
     if all(not isinstance(bound, Sym) for bound in bounds):
+        start, end, step = (float(bound) for bound in bounds)  # type: ignore[arg-type]
+        node.check_count(int((end - start) / step))
         array = np.arange(*bounds).astype(dtype.numpy)  # type: ignore[arg-type]
         node.give(node.build.constant(array, "range"))
         return
@@ -74,7 +76,8 @@ def arange(node: Node) -> None:
 @handler("aten.linspace")
 def linspace(node: Node) -> None:
     node.skip("dtype")
-    line = np.linspace(node.number("start"), node.number("end"), node.integer("steps"), dtype=np.float32)
+    steps = node.check_count(node.integer("steps"))
+    line = np.linspace(node.number("start"), node.number("end"), steps, dtype=np.float32)
     node.give(node.build.constant(line, "line"))
 
 
@@ -83,4 +86,5 @@ def eye(node: Node) -> None:
     node.skip("dtype")
     rows = node.integer("n")
     columns = node.integer("m", rows)
+    node.check_count(rows * columns)
     node.give(node.build.constant(np.eye(rows, columns), "eye", node.result().dtype.numpy))

@@ -19,6 +19,15 @@ def linear(node: Node) -> None:
     node.give(y if bias == ABSENT else build.op("Add", y, bias))
 
 
+@handler("lstm_rt.quantized_linear")
+def quantized_linear(node: Node) -> None:
+    """Weights stay the integers they are; inputs are rounded row by row at run time, as for `quantize="int8"`."""
+    build, bias = node.build, node.optional("bias")
+    weight = _transposed(node, node.tensor("weight"))
+    y = build.op("MatMul", node.tensor("input"), weight, node.tensor("scales"), activation_bits=8)
+    node.give(y if bias == ABSENT else build.op("Add", y, bias))
+
+
 def _transposed(node: Node, weight: Value) -> Value:
     """A matrix, or a vector as it is, as the right side of a product."""
     array = node.known(weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ...graph import ABSENT, DType, Value
@@ -13,6 +15,7 @@ _EPSILON_OF_FLOAT = 1.1920928955078125e-07
 
 def _or_fill(node: Node, name: str, fill: float, shape: tuple[int, ...]) -> Value:
     given = node.optional(name)
+    node.check_count(math.prod(shape))
     return given if given != ABSENT else node.build.constant(np.full(shape, fill, np.float32), name)
 
 

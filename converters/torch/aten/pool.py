@@ -77,6 +77,8 @@ def _resampled(node: Node, op: str, x: Value, axis: int, size: int) -> Value:
     length = node.meta("self").shape[axis]
     if length is None:
         node.refuse("the size of the axis is free. Fix it with dynamic_shapes.")
+    if not 0 < size <= length:
+        node.refuse(f"{size} parts of {length} are not supported.")
     bins = [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
     parts = [reduced(node, op, node.build.slice(x, axis, start, end), [axis], True) for start, end in bins]
     return node.build.op("Concat", *parts, axis=axis)

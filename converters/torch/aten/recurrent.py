@@ -10,6 +10,7 @@ from ... import gates
 from ...graph import ABSENT, Array, Attribute, DType, Value
 from ..node import Node, Sym, handler
 
+_SCALES = 8  # of W, the first input of a layer whose weights are integers
 _PROJECTION = 10  # the input of an LSTM that projects h
 _EXTRA: dict[str, dict[str, Attribute]] = {"LSTM": {"input_forget": 0}, "GRU": {"linear_before_reset": 1}, "RNN": {}}
 
@@ -23,6 +24,8 @@ class Weights:
     wb: Value = ABSENT
     rb: Value = ABSENT
     projection: Value = ABSENT
+    w_scale: Value = ABSENT  # of each row, where weights are integers
+    r_scale: Value = ABSENT
 
 
 @handler("aten.lstm.input")
@@ -66,6 +69,17 @@ def packed_rnn_relu(node: Node) -> None:
     _stack(node, "RNN", ["Relu"])
 
 
+@handler("lstm_rt.quantized_lstm")
+def quantized_lstm(node: Node) -> None:
+    """Weights stay the integers they are; inputs are rounded row by row at run time, as for `quantize="int8"`."""
+    _stack(node, "LSTM", ["Sigmoid", "Tanh", "Tanh"])
+
+
+@handler("lstm_rt.quantized_gru")
+def quantized_gru(node: Node) -> None:
+    _stack(node, "GRU", ["Sigmoid", "Tanh"])
+
+
 @handler("lstm_rt.unpack")
 def unpack(node: Node) -> None:
     """Fills the steps past each row's length; a recurrent layer has left zeros there already."""
@@ -96,8 +110,9 @@ def _stack(node: Node, kind: str, activations: list[str]) -> None:
     if node.boolean("train", False) and node.number("dropout", 0.0) > 0:
         node.refuse("its dropout is on. Export the module after module.eval().")
     node.skip("dropout")
-    layers = _layers(node, bidirectional)
     directions = 2 if bidirectional else 1
+    cells = (_integer_cells if node.has("scales") else _cells)(node, node.integer("num_layers") * directions)
+    layers = [cells[i : i + directions] for i in range(0, len(cells), directions)]
     y = node.tensor("input")
     lengths = node.build.cast(node.tensor("lengths"), DType.INT32) if node.has("lengths") else ABSENT
     states = node.tensors("hx") if kind == "LSTM" else [node.tensor("hx")]
@@ -112,21 +127,27 @@ def _stack(node: Node, kind: str, activations: list[str]) -> None:
     node.give(y, *(last[0] if len(last) == 1 else node.build.op("Concat", *last, axis=0) for last in lasts))
 
 
-def _layers(node: Node, bidirectional: bool) -> list[list[Weights]]:
+def _cells(node: Node, count: int) -> list[Weights]:
     """The weights of each direction of each layer, out of torch's flat list."""
     params, has_biases = node.tensors("params"), node.boolean("has_biases")
-    directions = 2 if bidirectional else 1
-    cells = node.integer("num_layers") * directions
-    each, rest = divmod(len(params), max(cells, 1))
+    each, rest = divmod(len(params), max(count, 1))
     plain = 4 if has_biases else 2
-    if cells < 1 or rest or each not in (plain, plain + 1):
-        node.refuse(f"{len(params)} weights are not those of {cells} cells. The program is damaged.")
+    if count < 1 or rest or each not in (plain, plain + 1):
+        node.refuse(f"{len(params)} weights are not those of {count} cells. The program is damaged.")
     found: list[Weights] = []
     for start in range(0, len(params), each):
         w, r, *more = params[start : start + each]
         wb, rb = more[:2] if has_biases else (ABSENT, ABSENT)
         found.append(Weights(w, r, wb, rb, more[-1] if each > plain else ABSENT))
-    return [found[i : i + directions] for i in range(0, cells, directions)]
+    return found
+
+
+def _integer_cells(node: Node, count: int) -> list[Weights]:
+    weights, scales, biases = (node.tensors(name) for name in ("weights", "scales", "biases"))
+    if count < 1 or not len(weights) == len(scales) == len(biases) == 2 * count:
+        node.refuse(f"{len(weights)} weights are not those of {count} cells. The program is damaged.")
+    pairs = zip(*(zip(items[::2], items[1::2]) for items in (weights, biases, scales)))
+    return [Weights(w, r, wb, rb, ABSENT, ws, rs) for (w, r), (wb, rb), (ws, rs) in pairs]
 
 
 def run_layer(
@@ -148,6 +169,11 @@ def run_layer(
     inputs = [x, w, r, b, lengths, *states]
     if layer[0].projection != ABSENT:
         inputs += [ABSENT] * (_PROJECTION - len(inputs)) + [_projection(node, layer)]
+    extra = dict(_EXTRA[kind])
+    if layer[0].w_scale != ABSENT:
+        scales = ([cell.w_scale for cell in layer], [cell.r_scale for cell in layer])
+        inputs += [ABSENT] * (_SCALES - len(inputs)) + [_weight(node, kind, "scale", each) for each in scales]
+        extra["activation_bits"] = 8
     names = activations * directions
     return build.ops(
         kind,
@@ -160,7 +186,7 @@ def run_layer(
         activations=names,
         activation_alpha=[0.0] * len(names),
         activation_beta=[0.0] * len(names),
-        **_EXTRA[kind],
+        **extra,
     )
 
 

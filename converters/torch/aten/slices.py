@@ -135,6 +135,7 @@ def unfold(node: Node) -> None:
     if length is None:
         node.refuse("the size of the axis is free. Fix it with dynamic_shapes.")
     starts = range(0, length - size + 1, step)
+    node.check_count(len(starts) * size)
     at = build.constant([[start + i for i in range(size)] for start in starts], "windows", "int64")
     windows = build.op("Gather", node.tensor("self"), at, axis=axis)  # the window stands behind its axis
     rank = node.meta("self").rank
