@@ -509,7 +509,7 @@ def test_sums_too_long_for_integers_are_refused() -> None:
 
 def test_a_converted_file_is_not_quantised(tmp_path: pathlib.Path) -> None:
     lstm_rt.convert(two_layers(), tmp_path / "m.gguf", selftest=False)
-    with pytest.raises(lstm_rt.ArgumentError, match="quantize are for models that are converted"):
+    with pytest.raises(lstm_rt.ArgumentError, match="quantize: for models that are converted"):
         lstm_rt.load(tmp_path / "m.gguf", quantize="int8")
 
 
