@@ -107,7 +107,7 @@ def _script(path: str | os.PathLike[str]) -> Any:
             f"{Path(path).name} is TorchScript, a program that only torch can read. Install torch, or save the weights "
             "alone: torch.save(module.state_dict(), path)."
         ) from error
-    return torch.jit.load(os.fspath(path), map_location="cpu")  # type: ignore[no-untyped-call]
+    return torch.jit.load(os.fspath(path), map_location="cpu")
 
 
 def _kind_of(source: object) -> str:

@@ -226,9 +226,9 @@ def _close(wanted: Any, given: Any) -> bool:
     if given.dim() != wanted.dim():
         return False
     part = given[tuple(slice(dim) for dim in wanted.shape)]  # what torch unpacks ends with the longest row
-    return part.shape == wanted.shape and torch.allclose(
-        part.float(), wanted.float(), rtol=_CLOSE, atol=_CLOSE, equal_nan=True
-    )
+    if part.shape != wanted.shape:
+        return False
+    return bool(torch.allclose(part.float(), wanted.float(), rtol=_CLOSE, atol=_CLOSE, equal_nan=True))
 
 
 def _mixed(module: Any) -> UnsupportedModelError:

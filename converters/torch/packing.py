@@ -52,7 +52,7 @@ def _unpack(x: Any, lengths: Any, padding_value: float) -> Any:
 @functools.lru_cache(maxsize=1)
 def operators() -> Any:
     """Register the operators, once."""
-    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")
     for kind in KINDS:
         state, more = ("Tensor[] hx", ", Tensor)") if kind == "lstm" else ("Tensor hx", ")")
         name = f"packed_{kind}"

@@ -68,7 +68,7 @@ def _integers(weight: Any) -> tuple[Any, Any]:
     return weight.int_repr().clone(), scales.clone()
 
 
-class Linear(torch.nn.Module):
+class Linear(torch.nn.Module):  # type: ignore[misc]
     """For a quantised Linear."""
 
     def __init__(self, layer: Any) -> None:
@@ -84,7 +84,7 @@ class Linear(torch.nn.Module):
         return torch.ops.lstm_rt.quantized_linear(x, self.weight, self.scales, self.bias)
 
 
-class Recurrent(torch.nn.Module):
+class Recurrent(torch.nn.Module):  # type: ignore[misc]
     """For a quantised LSTM or GRU."""
 
     def __init__(self, layer: Any) -> None:
@@ -122,7 +122,7 @@ def _order(name: str) -> tuple[int, bool, bool]:
 @functools.lru_cache(maxsize=1)
 def operators() -> Any:
     """Register the operators, once."""
-    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")  # type: ignore[no-untyped-call]
+    library: Any = torch.library.Library("lstm_rt", "FRAGMENT")
     library.define("quantized_linear(Tensor input, Tensor weight, Tensor scales, Tensor? bias) -> Tensor")
     library.define(f"quantized_lstm(Tensor input, Tensor[] hx, {_LAYER}) -> (Tensor, Tensor, Tensor)")
     library.define(f"quantized_gru(Tensor input, Tensor hx, {_LAYER}) -> (Tensor, Tensor)")
