@@ -303,7 +303,7 @@ std::pair<int64_t, int64_t> met_places(const ConvCase& c, int axis) {
   return met.second < 0 ? std::pair<int64_t, int64_t>{0, 0} : met;
 }
 
-// In the order the op sums: over the kernel's places, then the channels; depthwise multiplies, then adds.
+// In the order the op sums: over the kernel's places, then the channels; depthwise in one chain.
 Tensor conv(const ConvCase& c, const Tensor& x, const Tensor& w, const Tensor& bias) {
   const bool depthwise = c.channels == 1 && c.filters <= 4;
   const auto rows = met_places(c, 0), columns = met_places(c, 1);
@@ -320,7 +320,7 @@ Tensor conv(const ConvCase& c, const Tensor& x, const Tensor& w, const Tensor& b
       const float a = inside ? value_at(x, (channel * c.in[0] + h) * c.in[1] + v) : 0.0f;
       const float b = value_at(w, ((at[1] * c.channels + k[2]) * c.kernel[0] + k[0]) * c.kernel[1] + k[1]);
       product.add(a, b);
-      sum += a * b;
+      sum = kernels->has_fma ? std::fma(a, b, sum) : sum + a * b;
     });
     out.set(flat, depthwise ? sum : product.sum());
   });
