@@ -99,6 +99,7 @@ LAYERS = [
     Layer(dtype=np.uint8, zero=117, per_channel=True, direction="bidirectional"),
     Layer(dtype=np.uint8),
     Layer(per_channel=True, inputs=1, hidden=1),
+    Layer(inputs=32, hidden=8),  # W is square: its shape does not say which way round it is
     Layer(lengths=True),
     Layer(lengths=True, direction="reverse", dtype=np.uint8, zero=131),
     Layer(lengths=True, direction="bidirectional", hidden=40),

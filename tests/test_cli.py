@@ -20,6 +20,7 @@ import fetch
 import models
 import numpy as np
 import pytest
+import torch_files
 from close import assert_same_bytes
 from models import Recurrent
 from typer.testing import CliRunner
@@ -37,6 +38,22 @@ EXAMPLES = [
     *((example, module.NAME) for module in program._MODULES for example, _ in module.EXAMPLES),
 ]
 RATE = 16000
+TAGGER = """
+[inputs]
+x = { shape = ["batch", "time", 3] }
+
+[[layers]]
+kind = "LSTM"
+name = "lstm"
+batch_first = true
+
+[[layers]]
+kind = "Linear"
+name = "tags"
+
+[outputs]
+tags = "tags"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +73,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     (folder / "bad.gguf").write_text("no model\n")
     (folder / "bad.npy").write_text("no array\n")
     write_wav(folder / "speech.wav")
+    write_tagger(folder)
     return folder
 
 
@@ -72,6 +90,21 @@ def write_wav(path: pathlib.Path, *, rate: int = RATE, channels: int = 1) -> Non
         file.setsampwidth(2)
         file.setframerate(rate)
         file.writeframes(noise.tobytes())
+
+
+def write_tagger(folder: pathlib.Path) -> None:
+    shapes = {
+        "lstm.weight_ih_l0": (16, 3),
+        "lstm.weight_hh_l0": (16, 4),
+        "lstm.bias_ih_l0": (16,),
+        "lstm.bias_hh_l0": (16,),
+        "tags.weight": (2, 4),
+        "tags.bias": (2,),
+    }
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
+    torch_files.save(folder / "tagger.pth", arrays)
+    (folder / "tagger.toml").write_text(TAGGER)
 
 
 def run(*arguments: str, exit_code: int = 0, stdin: bytes | None = None) -> str:

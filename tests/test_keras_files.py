@@ -100,6 +100,23 @@ def test_hard_sigmoid_by_version(version: str, tmp_path: pathlib.Path) -> None:
     assert_within(converted(path, x), expected, 1e-6, version)
 
 
+@pytest.mark.parametrize("version", ["2.2.4", "2.9.0", "3.4.1"])
+def test_gates_that_are_not_said(version: str, tmp_path: pathlib.Path) -> None:
+    kernel, recurrent, bias, x = 4 * floats(3, 16), floats(4, 16), floats(16), sequence(0, 2, 6, 3)
+    one = layer("LSTM", units=4, batch_input_shape=[None, None, 3])
+    path = legacy(tmp_path / "m.h5", [one], {"the_layer": {"k": kernel, "r": recurrent, "b": bias}}, version)
+    gate = of_version(version) if version < "2.3" else sigmoid
+    assert_within(converted(path, x), lstm(x, kernel, recurrent, bias, gate), 1e-6, version)
+
+
+@pytest.mark.parametrize("version", ["2.0.8", "2.9.0", "3.4.1"])
+def test_hard_sigmoid_of_other_layers(version: str, tmp_path: pathlib.Path) -> None:
+    kernel, bias, x = 4 * floats(3, 5), floats(5), sequence(0, 2, 6, 3)
+    one = layer("Dense", units=5, activation="hard_sigmoid", batch_input_shape=[None, 6, 3])
+    path = legacy(tmp_path / "m.h5", [one], {"the_layer": {"k": kernel, "b": bias}}, version)
+    assert_within(converted(path, x), of_version(version)(x @ kernel + bias), 1e-6, version)
+
+
 def to_cudnn(kernel: Array, recurrent: Array, gates: int) -> tuple[Array, Array]:
     """As Keras turns weights of a layer to those of one laid out for cuDNN."""
     turned = np.hstack([part.T.reshape(part.shape, order="C") for part in np.split(kernel, gates, 1)])
@@ -115,6 +132,25 @@ def test_cudnn_lstm(kind: str, tmp_path: pathlib.Path) -> None:
     one = layer(kind, units=4, batch_input_shape=[None, None, 3], **own)
     path = legacy(tmp_path / "m.h5", [one], {"the_layer": {"k": turned[0], "r": turned[1], "b": bias}}, "2.2.4")
     assert_within(converted(path, x), lstm(x, kernel, recurrent, bias[:16] + bias[16:], sigmoid), 1e-6)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("kind", ["CuDNNLSTM", "LSTM"])
+def test_cudnn_in_bidirectional(kind: str, backwards: bool, tmp_path: pathlib.Path) -> None:
+    # A layer that goes backwards has a twin that goes forwards.
+    x, arrays, expected = sequence(0, 2, 6, 3), {}, []
+    for side in ("forward", "backward"):
+        kernel, recurrent, bias = floats(3, 16), floats(4, 16), floats(32)
+        turned = to_cudnn(kernel, recurrent, 4)
+        arrays.update({f"{side}/k": turned[0], f"{side}/r": turned[1], f"{side}/b": bias})
+        steps = x[:, ::-1] if backwards != (side == "backward") else x
+        expected.append(lstm(steps, kernel, recurrent, bias[:16] + bias[16:], sigmoid))
+    inner = layer(kind, units=4, go_backwards=backwards)
+    if kind == "LSTM":
+        inner["config"]["recurrent_activation"] = "sigmoid"
+    both = layer("Bidirectional", layer=inner, merge_mode="concat", batch_input_shape=[None, None, 3])
+    path = legacy(tmp_path / "m.h5", [both], {"the_layer": arrays}, "2.2.4")
+    assert_within(converted(path, x), np.concatenate(expected, -1), 1e-6)
 
 
 @pytest.mark.parametrize("kind", ["CuDNNGRU", "GRU"])

@@ -36,8 +36,13 @@ def masked(make: Callable[[Any, Any], Any]) -> Build:
     return build
 
 
-SEQUENCE, FREE, IMAGE = (STEPS, 5), (None, 5), (6, 8, 3)
+def backwards_first(L: Any, kind: str, merge_mode: str = "concat", **options: Any) -> Any:
+    """A Bidirectional whose first layer is the one that goes backwards."""
+    first, second = (getattr(L, kind)(4, go_backwards=backwards, **options) for backwards in (True, False))
+    return L.Bidirectional(first, merge_mode=merge_mode, backward_layer=second)
 
+
+SEQUENCE, FREE, IMAGE = (STEPS, 5), (None, 5), (6, 8, 3)
 RECURRENT: dict[str, Callable[[Any], Any]] = {
     "lstm": lambda L: L.LSTM(4),
     "lstm_sequences": lambda L: L.LSTM(4, return_sequences=True),
@@ -67,6 +72,10 @@ RECURRENT: dict[str, Callable[[Any], Any]] = {
         L.LSTM(4, return_sequences=True), backward_layer=L.GRU(4, return_sequences=True, go_backwards=True)
     ),
     "bidirectional_cells": lambda L: L.Bidirectional(L.RNN([L.LSTMCell(4), L.GRUCell(3)], return_sequences=True)),
+    "bidirectional_backwards": lambda L: backwards_first(L, "LSTM", return_sequences=True),
+    "bidirectional_backwards_states": lambda L: backwards_first(L, "GRU", return_state=True),
+    "bidirectional_backwards_sum": lambda L: backwards_first(L, "SimpleRNN", "sum", return_sequences=True),
+    "bidirectional_before": lambda L: L.Bidirectional(L.GRU(4, reset_after=False, return_sequences=True)),
     "bidirectional_two": lambda L: L.Bidirectional(L.LSTM(4, activation="relu", return_sequences=True)),
 }
 # Written out step by step: the number of steps is known.
@@ -194,6 +203,9 @@ MASKED: dict[str, Callable[[Any, Any], Any]] = {
     "unrolled_gru": lambda L, y: L.GRU(3, activation="swish", go_backwards=True)(y),
     "bidirectional": lambda L, y: L.Bidirectional(L.LSTM(4, return_sequences=True))(y),
     "bidirectional_last": lambda L, y: L.Bidirectional(L.GRU(4))(y),
+    "bidirectional_backwards": lambda L, y: backwards_first(L, "LSTM", return_sequences=True)(y),
+    "bidirectional_backwards_last": lambda L, y: backwards_first(L, "GRU", return_state=True)(y),
+    "bidirectional_zero": lambda L, y: backwards_first(L, "LSTM", return_sequences=True, zero_output_for_mask=True)(y),
     "bidirectional_twice": lambda L, y: L.Bidirectional(L.GRU(4))(L.Bidirectional(L.LSTM(3, return_sequences=True))(y)),
     "states_between": lambda L, y: L.LSTM(4, return_sequences=True)(
         y, initial_state=L.LSTM(4, return_state=True)(y)[1:]

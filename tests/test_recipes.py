@@ -88,6 +88,15 @@ def test_toml(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
         np.testing.assert_allclose(seen, wanted, atol=2e-6)
 
 
+def test_prefix_of_a_wrapper(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "tagger.toml").write_text(TAGGER)
+    wrapped = {f"module.{name}": array for name, array in weights().items()}
+    model = lstm_rt.load(tf.save(tmp_path / "wrapped.pt", wrapped), recipe=tmp_path / "tagger.toml")
+    ids = np.array([[1, 2, 3, 4], [6, 5, 0, 0]])
+    for seen, wanted in zip(model(ids), expected(ids)):
+        np.testing.assert_allclose(seen, wanted, atol=2e-6)
+
+
 def test_every_form_is_the_same(file: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "tagger.toml"
     path.write_text(TAGGER)
