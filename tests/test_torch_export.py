@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import pathlib
 import subprocess
@@ -197,6 +198,24 @@ def test_torch_is_as_it_was_after_an_export() -> None:
     before = (PACK.__code__, UNPACK.__code__, nn.LSTM.forward, dict(torch.ops.aten.lstm.input.py_kernels))
     converted(nn.LSTM(8, 6).eval(), X)
     assert before == (PACK.__code__, UNPACK.__code__, nn.LSTM.forward, dict(torch.ops.aten.lstm.input.py_kernels))
+
+
+@pytest.mark.parametrize("lacks", ["module", "attribute", "setting", "quantisation"])
+def test_a_torch_that_lacks_what_is_private_to_it(lacks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if lacks == "module":
+        monkeypatch.setitem(sys.modules, "torch.fx.experimental._config", None)
+    elif lacks == "attribute":
+        monkeypatch.delattr(torch.ops.aten.lstm.input, "py_kernels")
+    elif lacks == "setting":
+        settings = importlib.import_module("torch.fx.experimental._config")
+        monkeypatch.delitem(settings._config, "backed_size_oblivious")
+    else:
+        monkeypatch.delitem(sys.modules, "lstm_rt.converters.torch.quantized", raising=False)
+        monkeypatch.setitem(sys.modules, "torch.ao.nn.quantized", None)
+    with pytest.raises(lstm_rt.MissingPackageError, match=r"Known to work is torch 2\.13\. Install it"):
+        converted(nn.LSTM(8, 6).eval(), X)
+    monkeypatch.undo()
+    converted(nn.LSTM(8, 6).eval(), X)
 
 
 # ---- Quantised modules ----

@@ -127,7 +127,7 @@ class Archive:
         if any(member.rpartition("/")[2] == _OLD for member in self._members):
             raise self._damaged(
                 "written by an old version of torch. Load it with torch.export.load of that version, and save it "
-                "with torch.export.save of torch 2.10 or newer"
+                "with torch.export.save of torch 2.13"
             )
         if len(found) != 1:
             raise self._damaged(

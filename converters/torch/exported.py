@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Callable
+from typing import Any, Callable, TypeVar
 
 from lstm_rt.errors import Error
 
@@ -23,6 +23,7 @@ from .naming import input_names, output_names
 from .node import Handler, Node, Sym, find_handler
 from .schema import Meta, Tree
 
+_T = TypeVar("_T")
 _TENSORS = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
 
 
@@ -79,7 +80,7 @@ class Importer:
         self._symbols: dict[str, Sym] = {}
         self._lost: set[str] = set()  # what could not be made, so that what uses it is not reported too
         self.memory = Memory()
-        self._made: dict[tuple[object, ...], Value] = {}
+        self._made: dict[tuple[object, ...], Any] = {}
         self._fed: list[str] = []
 
     # ---- What handlers ask for ----
@@ -117,11 +118,12 @@ class Importer:
         """Give a number its value."""
         self._symbols[name] = symbol
 
-    def once(self, key: tuple[object, ...], make: Callable[[], Value]) -> Value:
+    def once(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
         """What was made for the same key before, or is made now."""
         if key not in self._made:
             self._made[key] = make()
-        return self._made[key]
+        made: _T = self._made[key]
+        return made
 
     def _check_lost(self, name: str) -> None:
         if name in self._lost:

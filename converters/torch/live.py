@@ -10,13 +10,13 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from lstm_rt.errors import ArgumentError, UnsupportedModelError
+from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
 
 from ..graph import Graph
 from ..registry import missing_package
 from .exported import from_exported
 from .node import find_handler
-from .shims import exporting
+from .shims import exporting, private_to_torch
 
 _SHOWN = 600
 _CLOSE = 1e-4
@@ -96,8 +96,8 @@ def _said(error: Exception) -> str:
 def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
     import torch
 
-    from .quantized import with_stand_ins
-
+    with private_to_torch():
+        from .quantized import with_stand_ins
     if not isinstance(module, torch.nn.Module):
         raise ArgumentError(f"{type(module).__qualname__} is neither a torch.nn.Module nor an exported program.")
     if example_inputs is None:
@@ -114,6 +114,8 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
     for free_ones, strict in ((True, False), (False, False), (False, True)):
         try:
             program, packed = _export(module, inputs, dynamic_shapes, free_ones, strict)
+        except MissingPackageError:
+            raise
         except Exception as error:  # torch raises errors of a hundred types here, some of them bare
             failures.append(_said(error))
             continue
@@ -215,8 +217,10 @@ def _same(module: Any, program: Any, inputs: tuple[Any, ...]) -> bool:
     import torch
     from torch.utils._pytree import tree_leaves
 
+    with private_to_torch():
+        exported = program.module(check_guards=False)
     with torch.no_grad():
-        pairs = list(zip(tree_leaves(module(*inputs)), tree_leaves(program.module(check_guards=False)(*inputs))))
+        pairs = list(zip(tree_leaves(module(*inputs)), tree_leaves(exported(*inputs))))
     return all(_close(wanted, given) for wanted, given in pairs if isinstance(wanted, torch.Tensor))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Handler = Callable[["Node"], None]
 _H = TypeVar("_H", bound=Handler)
+_T = TypeVar("_T")
 
 handlers: dict[str, Handler] = {}
 
@@ -155,7 +156,7 @@ class Node:
         """The elements of a value that is a weight, else None."""
         return self.build.graph.weights.get(value)
 
-    def once(self, key: tuple[object, ...], make: Callable[[], Value]) -> Value:
+    def once(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
         """What was made of the same things before, or is made now: layers that share weights go on sharing them."""
         return self._importer.once(key, make)
 

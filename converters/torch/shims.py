@@ -12,6 +12,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from lstm_rt.errors import MissingPackageError
+
+TRIED = "2.13"  # the versions of torch that this was tried with
+
 _lock = threading.RLock()
 _KINDS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
@@ -24,14 +28,37 @@ def exporting(free_ones: bool = True) -> Iterator[list[Any]]:
     """
     import torch
 
-    from .packing import packing
-
     with _lock, contextlib.ExitStack() as stack:
-        settings: Any = importlib.import_module("torch.fx.experimental._config")
-        stack.enter_context(settings.patch(backed_size_oblivious=free_ones))
-        for kind in _KINDS:
-            stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
-        yield stack.enter_context(packing())
+        with private_to_torch():
+            from .packing import packing
+
+            settings: Any = importlib.import_module("torch.fx.experimental._config")
+            stack.enter_context(settings.patch(backed_size_oblivious=free_ones))
+            for kind in _KINDS:
+                stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
+            packed = stack.enter_context(packing())
+        yield packed
+
+
+@contextlib.contextmanager
+def private_to_torch() -> Iterator[None]:
+    """Work with what torch may change in any version: say which one has it, where the installed one has not.
+
+    Raises
+    ------
+    MissingPackageError
+        In place of what Python says of a name, module or argument that is not there.
+    """
+    import torch
+
+    try:
+        yield
+    except (AttributeError, ImportError, KeyError, TypeError) as error:
+        raise MissingPackageError(
+            f"Torch {torch.__version__} has not all that exporting a module needs ({type(error).__name__}: {error}). "
+            f"Known to work is torch {TRIED}. Install it (pip install 'torch=={TRIED}.*'), or save a .pt2 or the "
+            "weights, which are read without torch."
+        ) from error
 
 
 @contextlib.contextmanager

@@ -8,10 +8,10 @@ from typing import ClassVar, Optional
 
 import numpy as np
 
-from lstm_rt.converters import ABSENT, Refusal, Value
+from lstm_rt.converters import Refusal, Value
 from lstm_rt.converters.gates import GATES
 from lstm_rt.converters.torch.packed import packed_cell
-from lstm_rt.converters.torch.recurrent import Cell, Outputs, stack
+from lstm_rt.converters.torch.recurrent import Cell, layer_of, stack, step
 
 from .layer import Place, Results, Weighted, agree, layer
 
@@ -44,18 +44,10 @@ class _Recurrent(Weighted):
         agree(self.num_layers, len(layers), "num_layers")
         agree(self.bidirectional, len(layers[0]) == 2, "bidirectional")
         x, *states = inputs
-        h, c = (*states, ABSENT, ABSENT)[:2]
-        outputs = stack(
-            at.build,
-            self.kind,
-            x,
-            layers,
-            batch_first=self.batch_first,
-            nonlinearity=getattr(self, "nonlinearity", "tanh"),
-            h=h,
-            c=c,
-        )
-        return results(outputs)
+        made = [layer_of(at.build, self.kind, cells) for cells in layers]
+        nonlinearity = getattr(self, "nonlinearity", "tanh")
+        outputs = stack(at.build, x, made, states, nonlinearity=nonlinearity, batch_first=self.batch_first)
+        return dict(zip(("", "h", "c"), outputs))
 
     def _layers(self, at: Place) -> Iterator[list[Cell]]:
         suffixes = ["", "_reverse"] if at.has("weight_hh_l0_reverse") else [""]
@@ -132,14 +124,10 @@ class _OneStep(Weighted):
 
     def build(self, at: Place, *inputs: Value) -> Results:
         """Add a sequence of one step."""
-        cell = read_cell(at, self.kind, "", None)
-        x, h, c = (
-            at.build.unsqueeze(value, 0) if value != ABSENT else ABSENT for value in (*inputs, ABSENT, ABSENT)[:3]
-        )
-        nonlinearity = getattr(self, "nonlinearity", "tanh")
-        outputs = stack(at.build, self.kind, x, [[cell]], nonlinearity=nonlinearity, h=h, c=c)
-        last = {name: at.build.squeeze(value, 0) for name, value in results(outputs).items()}
-        return {"": last["h"], **last}
+        x, *states = inputs
+        made = layer_of(at.build, self.kind, [read_cell(at, self.kind, "", None)])
+        h, *c = step(at.build, x, made, states, nonlinearity=getattr(self, "nonlinearity", "tanh"))
+        return dict(zip(("", "h", "c"), (h, h, *c)))
 
 
 @layer
@@ -169,12 +157,6 @@ class RNNCell(_OneStep):
 
     kind = "RNN"
     most = 2
-
-
-def results(outputs: Outputs) -> dict[str, Value]:
-    """Name what a stack of layers gives."""
-    named = {"": outputs.y, "h": outputs.h}
-    return named if outputs.c == ABSENT else {**named, "c": outputs.c}
 
 
 def outputs_of(cell: Cell) -> int:
