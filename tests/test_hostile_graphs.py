@@ -248,3 +248,24 @@ def test_carried_values_of_long_loops_keep_their_shape(tmp_path: pathlib.Path) -
     graph.add_output(graph.add_op(graph.main, "Loop", "loop", [count, go, x], ["y"], {"body": body})[0])
     with pytest.raises(lstm_rt.UnsupportedModelError, match="which only short loops may do"):
         load(graph, tmp_path)(np.zeros(4, np.float32))
+
+
+def test_a_border_whose_size_overflows(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (1, 1, 1, 1))
+    w = graph.add_weight("w", np.ones((1, 1, 1, 1), np.float32))
+    far = {"strides": [2**31 - 1, 2**30], "pads": [2**30, 1, 2**30, 2**30 - 1]}
+    (y,) = graph.add_op(graph.main, "Conv", "the_op", [x, w], ["y"], far)
+    graph.add_output(y)
+    with pytest.raises(lstm_rt.Error, match="more elements than a tensor may hold"):
+        load(graph, tmp_path)(np.ones((1, 1, 1, 1), np.float32))
+
+
+def test_a_block_whose_size_overflows(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (1, 4, 1))
+    sizes = [graph.add_weight(name, np.full(3, 2**30)) for name in ("image", "block")]
+    (y,) = graph.add_op(graph.main, "Col2Im", "the_op", [x, *sizes], ["y"], {})
+    graph.add_output(y)
+    with pytest.raises(lstm_rt.Error, match="the_op"):
+        load(graph, tmp_path)(np.ones((1, 4, 1), np.float32))

@@ -72,8 +72,8 @@ void plan_col2im(OpPlan& p) {
     axis.dilation = dilations[i];
     axis.pad = pads[i];
     fit_output(p, axis, pads[count + i], "NOTSET");
-    places = std::min(places * axis.kernel, kMaxElements);
-    blocks = std::min(blocks * axis.out, kMaxElements);
+    places = axis.kernel > kMaxElements / places ? kMaxElements : places * axis.kernel;
+    blocks = axis.out > kMaxElements / std::max<int64_t>(blocks, 1) ? kMaxElements : blocks * axis.out;
     shape.push_back(axis.in);
   }
   if (in.shape[1] % places != 0 || in.shape[2] != blocks) {

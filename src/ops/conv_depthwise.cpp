@@ -85,7 +85,8 @@ void plan_depthwise(OpPlan& p, ConvShape s, BufferId bias, BufferId out) {
   } else {
     call.phases = s.w.stride;
     call.part = (s.w.span() - 1) / call.phases + 1;
-    call.bordered = p.scratch(static_cast<size_t>(s.h.span() * call.phases * call.part) * sizeof(float));
+    const Shape bordered{s.h.span(), call.phases, call.part};  // refuses what is too large
+    call.bordered = p.scratch(static_cast<size_t>(bordered.elements()) * sizeof(float));
   }
   for (int64_t y = 0; y < s.h.kernel; ++y) {
     for (int64_t x = 0; x < s.w.kernel; ++x) {

@@ -72,6 +72,9 @@ PoolShape read_pool(OpPlan& p) {
       axis.dilation = dilations[at];
       axis.pad = pads[at];
       fit_output(p, axis, pads[count + at], auto_pad, ceil);
+      if (axis.out > kMostPlaces) {  // they are planned one by one
+        p.refuse(Status::shape, "an axis of " + std::to_string(axis.out) + " outputs; at most 2^24 can be made");
+      }
       pad_end = auto_pad == "NOTSET" ? pads[count + at] : std::max<int64_t>(axis.span() - axis.pad - axis.in, 0);
       s.out.push_back(axis.out);
     }

@@ -214,8 +214,8 @@ void plan_weights(OpPlan& p, SequenceCall& call, const CellType& type, const Mat
 }
 
 // One state, h or c: where it begins, where it ends. `input` is its initial value, `output` the op's output for it.
-void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char* name, bool keeps, BufferId* initial,
-                std::vector<BufferId>* final) {
+void plan_state(OpPlan& p, const Shape& shape, int time, int input, int output, const char* name, bool keeps,
+                BufferId* initial, std::vector<BufferId>* final) {
   BufferId kept = -1;
   if (keeps && p.keep_state(input, name, shape, initial, &kept)) {
     final->push_back(kept);
@@ -225,7 +225,7 @@ void plan_state(OpPlan& p, const Shape& shape, int input, int output, const char
   }
   if (p.wants(output)) {
     final->push_back(p.out(output, DType::f32, shape));
-    p.time_axis(output, -1);  // the state after the last step so far
+    p.time_axis(output, time);
   }
 }
 
@@ -270,8 +270,10 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   const auto state = [&](int64_t columns) {
     return s.batch_first ? Shape{s.batch, directions, columns} : Shape{directions, s.batch, columns};
   };
-  plan_state(p, state(s.outputs), kH, 1, "h", keeps, &call.h_initial, &call.h_final);
-  if (type.cell_state) plan_state(p, state(s.hidden), kC, 2, "c", keeps, &call.c_initial, &call.c_final);
+  // Along the steps there is but the state after the last so far; along the batch every row has its own.
+  const int batch_axis = s.batch_first ? 0 : 1, time = p.in(kX).time_axis == batch_axis ? batch_axis : -1;
+  plan_state(p, state(s.outputs), time, kH, 1, "h", keeps, &call.h_initial, &call.h_final);
+  if (type.cell_state) plan_state(p, state(s.hidden), time, kC, 2, "c", keeps, &call.c_initial, &call.c_final);
 
   call.x = p.in(kX).buffer;
   if (p.has(kMask)) call.mask = p.in(kMask).buffer;

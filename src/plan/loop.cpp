@@ -197,6 +197,7 @@ void LoopPlanner::stack_unrolled(size_t output, std::vector<ValueState> items) {
   bool known = true;
   for (ValueState& item : items) {
     known = known && item.known;
+    stacked.from_time = stacked.from_time || item.from_time;
     stack.from = planner_.buffer_of(item);
     stacks.push_back(stack);
     call.reads.push_back(stack.from);
@@ -240,6 +241,7 @@ void LoopPlanner::run_body(int64_t count) {
 void LoopPlanner::plan_body(LoopCall* loop) {
   std::vector<ValueState> initial = initial_states(), states = initial;
   for (ValueState& state : states) {
+    if (state.from_time) planner_.problem(op_, "carries a value made from the number of steps");
     state.known = nullptr;
     state.buffer = new_arena(state.bytes());
   }

@@ -263,12 +263,15 @@ class OpPlanner final : public OpPlan {
     }
   }
 
+  // Whether its control input says no more than the dims of its output, of which time may be one.
+  bool shapes_only() const { return op_.type == "Reshape" || op_.type == "ConstantOfShape"; }
+
   // Collects what keeps this op, with time running through it, from giving the same frame by frame as whole.
   void prove() {
     for (int i = 0; i < inputs(); ++i) {
-      if (!has(i) || (i < 32 && (entry_.control_inputs >> i & 1))) continue;
+      if (!has(i)) continue;
       const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(i)]);
-      const bool exempt = std::find(exempt_.begin(), exempt_.end(), i) != exempt_.end();
+      const bool exempt = shapes_only() || std::find(exempt_.begin(), exempt_.end(), i) != exempt_.end();
       if (state.known && state.from_time && !exempt) not_streamable("uses a value made from the number of steps");
     }
     if (!has_time_) return;

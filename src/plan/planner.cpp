@@ -225,11 +225,14 @@ void Planner::plan_if(const Op& op) {
   if (condition.dtype != DType::boolean || condition.shape.elements() != 1) {
     fail("its condition is " + std::string(name_of(condition.dtype)) + condition.shape.text() + ", wanted one bool");
   }
-  const bool chosen = *static_cast<const uint8_t*>(condition.known.get()) != 0;
+  if (condition.from_time) problem(op, "takes the branch that the number of steps decides");
+  const bool is_static = condition.is_static, chosen = *static_cast<const uint8_t*>(condition.known.get()) != 0;
   const Block& block = graph_.blocks[static_cast<size_t>(op.block(chosen ? "then_branch" : "else_branch"))];
   plan_block(block);
   for (size_t i = 0; i < op.outputs.size(); ++i) {
-    if (op.outputs[i] != kAbsent) value(op.outputs[i]) = value(block.outputs[i]);
+    if (op.outputs[i] == kAbsent) continue;
+    ValueState& output = value(op.outputs[i]) = value(block.outputs[i]);
+    output.is_static = output.is_static && is_static;  // another plan may take the other branch
   }
 }
 
