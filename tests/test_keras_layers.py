@@ -238,6 +238,7 @@ ATTENTION: dict[str, Callable[[Any, Any, Any], Any]] = {
     "heads_key": lambda L, a, b: L.MultiHeadAttention(2, 3, value_dim=4, output_shape=6)(a, b, key=L.Dense(4)(b)),
     "heads_causal": lambda L, a, b: L.MultiHeadAttention(2, 3, dropout=0.1)(a, b, use_causal_mask=True),
     "heads_no_bias": lambda L, a, b: L.MultiHeadAttention(2, 3, use_bias=False)(a, b),
+    "heads_dropout": lambda L, a, b: L.MultiHeadAttention(2, 3, dropout=0.5)(a, b),
     "heads_scores": lambda L, a, b: L.MultiHeadAttention(2, 3)(a, b, return_attention_scores=True),
 }
 
@@ -289,7 +290,7 @@ def test_attention(name: str, mask: bool, tmp_path: pathlib.Path) -> None:
     a, b = module.Input((4, 5)), module.Input((6,))
     keys = L.Embedding(9, 5, mask_zero=mask)(b)
     model = module.Model([a, b], ATTENTION[name](L, a, keys))
-    check(model, [sequence(0, 3, 4, 5), tokens(1, 3, 6, 9)], tmp_path)
+    check(model, [sequence(0, 4, 4, 5), tokens(1, 4, 6, 9)], tmp_path)
 
 
 def test_attention_of_masked_queries(tmp_path: pathlib.Path) -> None:

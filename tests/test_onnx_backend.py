@@ -32,7 +32,6 @@ REASONS = {
     "random numbers": r"other numbers at every run",
     "other domains": r"no such operation of domain|opset none",
     "other operations": r"no such operation\b",
-    "arithmetic on narrow integers": r"is u?int8, wanted",
     "three spatial axes": r"wanted \[N, C, W\] or \[N, C, H, W\]",
     "strings": r"Strings and sparse tensors are not supported",
     "invalid": r"onnx\.checker finds the model invalid|The file is damaged",

@@ -12,7 +12,7 @@ import torch_files as tf
 
 import lstm_rt
 from lstm_rt import recipes
-from lstm_rt.recipes import GRU, LSTM, Concat, Embedding, Input, Linear, Recipe, ReLU, Select
+from lstm_rt.recipes import GRU, LSTM, Concat, Embedding, GroupNorm, Input, Linear, PReLU, Recipe, ReLU, Select
 
 needs_torch = pytest.mark.skipif(
     importlib.util.find_spec("torch") is None, reason="torch is not installed: nothing to compare recipes with"
@@ -313,6 +313,12 @@ MISFITS: dict[str, tuple[dict[str, Any], list[Any], str]] = {
     ),
     "twice": ({}, [Embedding("embed"), ReLU("embed")], r"the name 'embed' is taken"),
     "inputs": ({}, [Embedding("embed"), ReLU(inputs=("embed", "embed"))], r"it takes 1 to 1 inputs, not 2"),
+    "no groups": (
+        {"norm.weight": np.ones(4, np.float32), "norm.bias": np.ones(4, np.float32)},
+        [Embedding("embed"), GroupNorm("norm")],
+        r"num_groups is missing",
+    ),
+    "no rank": ({"act.weight": np.ones(4, np.float32)}, [Embedding("embed"), PReLU("act")], r"rank is missing"),
     "two at once": ({}, [Embedding("a"), GRU("b"), Linear("c")], r"3 parts of"),
 }
 

@@ -220,13 +220,15 @@ class LayerNorm(Weighted):
 @layer
 @dataclass(frozen=True)
 class GroupNorm(Weighted):
-    """torch.nn.GroupNorm: channels are axis 1, cut into groups."""
+    """torch.nn.GroupNorm: channels are axis 1, cut into groups; `num_groups` must be given."""
 
-    num_groups: int = 1
+    num_groups: Optional[int] = None
     eps: float = 1e-5
 
     def build(self, at: Place, *inputs: Value) -> Results:
         """Add the normalisation."""
+        if self.num_groups is None:
+            raise Refusal("num_groups is missing. The weights do not tell it: give that of the module.")
         weight = at.get("weight", None)
         bias = at.get("bias", weight.shape[0])
         constants = [at.build.constant(weight, "weight"), at.build.constant(bias, "bias")]
@@ -236,14 +238,16 @@ class GroupNorm(Weighted):
 @layer
 @dataclass(frozen=True)
 class PReLU(Weighted):
-    """torch.nn.PReLU: one slope, or one for each channel, which are axis 1; `rank` is that of its input."""
+    """torch.nn.PReLU: one slope, or one for each channel, which are axis 1; these need the `rank` of its input."""
 
-    rank: int = 3
+    rank: Optional[int] = None
 
     def build(self, at: Place, *inputs: Value) -> Results:
         """Add the activation."""
         slope = at.get("weight", None)
         if slope.size > 1:
+            if self.rank is None:
+                raise Refusal("rank is missing: with more than one slope, give the number of dims of its input.")
             if self.rank < 2:
                 raise Refusal(f"rank is {self.rank}; an input with channels has 2 or more dims.")
             slope = slope.reshape(-1, *[1] * (self.rank - 2))

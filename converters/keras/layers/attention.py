@@ -118,7 +118,9 @@ def multi_head_attention(layer: Layer) -> list[Tensor]:
     v = _projected(layer, value, "value", heads, use_bias)
     scale = number(build, 1 / float(np.sqrt(key_dim)))
     scores = build.op("MatMul", build.op("Mul", q, scale), build.transpose(k, 0, 1, 3, 2))
-    weights = _softmax(layer, scores, _counts(layer, scores, query, value, key))
+    returns_scores = bool(layer.argument(-1, "return_attention_scores", False))
+    explicit = returns_scores or config.number("dropout", 0.0) > 0  # Keras computes the others by a fused operation
+    weights = _softmax(layer, scores, _counts(layer, scores, query, value, key), explicit)
     result = build.transpose(build.op("MatMul", weights, v), 0, 2, 1, 3)
     kernel, *bias = layer.weights.at("output_dense", "_output_dense").take(["kernel", *["bias"] * use_bias])
     flat = kernel.reshape(kernel.shape[0] * kernel.shape[1], -1)
@@ -128,7 +130,7 @@ def multi_head_attention(layer: Layer) -> list[Tensor]:
     if kernel.ndim != 3:
         layer.refuse("output_shape of several dims is not supported.")
     outputs = [Tensor(merged, (*query.shape[:2], int(flat.shape[1])), DType.FLOAT32, query.mask)]
-    if layer.argument(-1, "return_attention_scores", False):
+    if returns_scores:
         outputs.append(Tensor(weights, (query.shape[0], heads, query.shape[1], value.shape[1])))
     return outputs
 
@@ -174,10 +176,11 @@ def _counts(layer: Layer, scores: Value, query: Tensor, value: Tensor, key: Tens
     return counts
 
 
-def _softmax(layer: Layer, scores: Value, counts: Value) -> Value:
-    """Normalised scores; a row of which none counts is zero, as Keras 3 has it."""
+def _softmax(layer: Layer, scores: Value, counts: Value, zero: bool) -> Value:
+    """Normalised scores; a row of which none counts is zero or, as in Keras's fused operation, uniform."""
     build = layer.build
     if counts == ABSENT:
         return build.op("Softmax", scores, axis=-1)
     low = where(build, counts, scores, number(build, -1e9))
-    return where(build, counts, build.op("Softmax", low, axis=-1), number(build, 0.0))
+    weights = build.op("Softmax", low, axis=-1)
+    return where(build, counts, weights, number(build, 0.0)) if zero else weights

@@ -14,14 +14,6 @@ def sizes(node: Node, name: str) -> list[Dim]:
     ]
 
 
-def result_sizes(node: Node) -> list[Dim]:
-    """The dims of the result, at most one of which may be free: then it is -1."""
-    dims = node.result().shape
-    if dims.count(None) > 1:
-        node.refuse("more than one of its sizes is free. Fix some with dynamic_shapes.")
-    return [-1 if dim is None else dim for dim in dims]
-
-
 @handler("aten.view", "aten.reshape", "aten._unsafe_view", "aten._reshape_alias")
 def reshape(node: Node) -> None:
     if node.target == "aten.view.dtype":
