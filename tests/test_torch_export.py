@@ -54,6 +54,25 @@ def test_operations(name: str, function: Any, inputs: Any) -> None:
     assert_equal(converted(module, *inputs, **options), module, inputs)
 
 
+@pytest.mark.parametrize("length", [2, 4, 7])
+def test_turning_at_other_lengths(length: int) -> None:
+    model = converted(Of(lambda x: (x.roll((6, -5), (1, 0)), x.roll(9))), X)
+    other = torch.randn(2, length, 8)
+    assert_equal(model, Of(lambda x: (x.roll((6, -5), (1, 0)), x.roll(9))), (other,))
+
+
+def test_even_parts_of_a_free_axis_are_refused() -> None:
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=r"tensor_split.*size of the axis is free"):
+        converted(Of(lambda x: x.tensor_split(3, 1)), X)
+
+
+@pytest.mark.parametrize("function", [torch.expm1, torch.log1p])
+def test_small_numbers_do_not_cancel(function: Any) -> None:
+    x = torch.cat([torch.logspace(-30, 1.9, 300), -torch.logspace(-30, -0.01, 300), torch.tensor([0.0, float("inf")])])
+    given = outputs_of(converted(Of(function), x), x)[0]
+    np.testing.assert_allclose(given, function(x.double()).float().numpy(), rtol=1e-5)
+
+
 # ---- Recurrent layers ----
 
 X = torch.randn(3, 5, 8, generator=torch.Generator().manual_seed(3))
@@ -315,12 +334,22 @@ def test_changes_in_place_of_a_saved_program(tmp_path: pathlib.Path) -> None:
     assert_equal(lstm_rt.load(path), module, (X,))
 
 
-def test_changes_in_place_of_what_is_seen_elsewhere_are_refused(tmp_path: pathlib.Path) -> None:
+VIEWS: dict[str, Any] = {
+    "select": lambda y: y[:, 0],
+    "swapdims": lambda y: y.swapdims(0, 1),
+    "moveaxis": lambda y: y.moveaxis(0, 1),
+    "reshape_as": lambda y: y.reshape_as(y),
+    "broadcast_to": lambda y: y.broadcast_to(3, 5, 8),
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_changes_in_place_of_what_is_seen_elsewhere_are_refused(view: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "model.pt2"
 
     def function(x: Any) -> Any:
         y = x * 2
-        y[:, 0].mul_(3)
+        VIEWS[view](y).mul_(3)
         return y
 
     torch.export.save(torch.export.export(Of(function), (X,)), path)

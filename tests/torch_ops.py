@@ -40,7 +40,7 @@ class Of(nn.Module):
 
 
 # What needs sizes that are known.
-FIXED = {"unfold", "adaptive_max_pool2d", "adaptive_avg_pool1d many"}
+FIXED = {"unfold", "tensor_split", "adaptive_max_pool2d", "adaptive_avg_pool1d many"}
 
 
 def cases() -> Iterator[Case]:
@@ -186,6 +186,9 @@ _SHAPES: dict[str, Callable[..., Any]] = {
     "roll": lambda x: x.roll(2, -1),
     "roll free": lambda x: x.roll(1, 1),
     "roll flat": lambda x: x.roll(-4),
+    "roll around": lambda x: x.roll((-7, 9), (1, 0)),
+    "roll around flat": lambda x: x.roll(1000),
+    "tensor_split": lambda x: x.tensor_split(3, 1),
     "unfold": lambda x: x.unfold(2, 3, 2),
     "tril": lambda x: x.tril(),
     "triu": lambda x: x.triu(1),

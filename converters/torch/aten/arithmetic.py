@@ -49,11 +49,28 @@ def _float(node: Node, number: float) -> Value:
 
 _composed("aten.rsqrt", lambda node, x: node.build.op("Reciprocal", node.build.op("Sqrt", x)))
 _composed("aten.square", lambda node, x: node.build.op("Mul", x, x))
-_composed("aten.expm1", lambda node, x: node.build.op("Sub", node.build.op("Exp", x), _float(node, 1.0)))
-_composed("aten.log1p", lambda node, x: node.build.op("Log", node.build.op("Add", x, _float(node, 1.0))))
+_composed("aten.expm1", lambda node, x: _expm1(node, x))
+_composed("aten.log1p", lambda node, x: _log1p(node, x))
 _composed("aten.log2", lambda node, x: node.build.op("Mul", node.build.op("Log", x), _float(node, 1.4426950408889634)))
 _composed("aten.log10", lambda node, x: node.build.op("Mul", node.build.op("Log", x), _float(node, 0.4342944819032518)))
 _composed("aten.exp2", lambda node, x: node.build.op("Exp", node.build.op("Mul", x, _float(node, 0.6931471805599453))))
+
+
+def _expm1(node: Node, x: Value) -> Value:
+    """By Elu, which is expm1 below 0: exp(x) - 1 cancels near 0. Above 0, expm1(x) is -expm1(-x) exp(x)."""
+    build = node.build
+    below = build.op("Elu", x, alpha=1.0)
+    above = build.op("Mul", build.op("Neg", build.op("Elu", build.op("Neg", x), alpha=1.0)), build.op("Exp", x))
+    return build.op("Where", build.op("Less", x, _float(node, 0.0)), below, above)
+
+
+def _log1p(node: Node, x: Value) -> Value:
+    """Near 0, where 1 + x loses the digits of x, by 2 atanh(x / (x + 2))."""
+    build = node.build
+    ratio = build.op("Div", x, build.op("Add", x, _float(node, 2.0)))
+    near = build.op("Mul", build.op("Atanh", ratio), _float(node, 2.0))
+    far = build.op("Log", build.op("Add", x, _float(node, 1.0)))
+    return build.op("Where", build.op("Less", build.op("Abs", x), _float(node, 0.5)), near, far)
 
 
 @handler("aten.round")

@@ -93,6 +93,8 @@ def split(node: Node) -> None:
         size, x = node.integer("split_size"), node.tensor("self")
         node.give(*(_sliced(node, x, axis, i * size, (i + 1) * size) for i in range(count)))
         return
+    if "tensor_split" in node.target:  # its parts differ by 1 at most; those of Split are equal but for the last
+        node.refuse("the size of the axis is free. Fix it with dynamic_shapes.")
     node.give(*node.build.ops("Split", [node.tensor("self")], count, axis=axis, num_outputs=count))
 
 
@@ -119,12 +121,22 @@ def roll(node: Node) -> None:
     if flat:
         x = build.reshape(x, [-1])
     for shift, axis in zip(shifts, [0] if axes is None else axes):
-        dim = None if flat else node.meta("self").shape[axis]
-        if dim is not None:
-            shift %= dim
-        if shift:
-            x = build.op("Concat", build.slice(x, axis, -shift), build.slice(x, axis, 0, -shift), axis=axis)
+        x = _rolled(node, x, axis, shift, None if flat else node.meta("self").shape[axis])
     node.give(build.op("Reshape", x, node.vector(sizes(node, "self"))) if flat else x)
+
+
+def _rolled(node: Node, x: Value, axis: int, shift: int, size: int | None) -> Value:
+    """Turned round once or more often: what comes first stood at -shift modulo the size."""
+    first: Dim
+    if size is None:
+        length = node.build.op("Shape", x, start=axis, end=axis + 1)
+        first = Sym(node.build.op("Mod", node.vector([-shift]), length, fmod=0))
+    else:
+        first = -shift % size if size else 0
+    if shift == 0 or first == 0:
+        return x
+    parts = [_sliced(node, x, axis, first, _END), _sliced(node, x, axis, 0, first)]
+    return node.build.op("Concat", *parts, axis=axis)
 
 
 @handler("aten.unfold")
