@@ -278,9 +278,9 @@ inline const std::vector<Attack>& graph_attacks() {
       {"a condition from its own branch", [](Image& m) { set(m, "lstm_rt.op.inputs", 2, 7); },
        "node 'choice' (If): it uses value 't', which is not defined before"},
       {"a branch's value seen outside", [](Image& m) { set(m, "lstm_rt.op.inputs", 3, 7); },
-       "node 'state' (Gemm): it uses value 't', which is defined inside a branch"},
+       "node 'state' (Gemm): it uses value 't', which is defined inside a block"},
       {"a branch's value seen in the other", [](Image& m) { set(m, "lstm_rt.op.inputs", 8, 7); },
-       "node 5 (Add): it uses value 't', which is defined inside a branch"},
+       "node 5 (Add): it uses value 't', which is defined inside a block"},
       {"an If's output seen in its branch", [](Image& m) { set(m, "lstm_rt.op.inputs", 6, 4); },
        "node 'then/tanh' (Tanh): it uses value 'y'"},
       {"a branch's value as output", [](Image& m) { set(m, "lstm_rt.block.outputs", 0, 7); },
@@ -334,11 +334,11 @@ inline const std::vector<Attack>& graph_attacks() {
          auto& outputs = m.at("lstm_rt.block.outputs").ints;
          outputs.erase(outputs.begin() + 2);
        },
-       "block 1 gives 0 values, the op 1"},
+       "block 1 gives 0 values, wanted 1"},
       {"an attribute twice", [](Image& m) { m.at("lstm_rt.attr.names").strings[3] = "alpha"; },
        "node 'state' (Gemm): it has two attributes 'alpha'"},
-      {"Ifs 65 deep", [](Image& m) { nest(m, 65); }, "Ifs are nested more than 64 deep"},
-      {"Ifs 1000 deep", [](Image& m) { nest(m, 1000); }, "Ifs are nested more than 64 deep"},
+      {"Ifs 65 deep", [](Image& m) { nest(m, 65); }, "blocks are nested more than 64 deep"},
+      {"Ifs 1000 deep", [](Image& m) { nest(m, 1000); }, "blocks are nested more than 64 deep"},
   };
   return attacks;
 }
