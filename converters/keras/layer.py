@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, Union
@@ -92,6 +93,12 @@ class Layer:
     def build(self) -> Builder:
         """Where ops are added."""
         return self.importer.build
+
+    @property
+    def spatial(self) -> int:
+        """How many axes of places a layer has whose class is named for them: 2 of MaxPooling2D."""
+        named = re.search("([123])D", self.kind)
+        return int(named[1]) if named else 0
 
     @property
     def version(self) -> tuple[int, ...]:

@@ -13,21 +13,21 @@ def _slope(layer: Layer, name: str, default: float) -> float:
     return layer.config.number(name if name in layer.config else "alpha", default)
 
 
-@handler("LeakyReLU", note="", passes_mask=True, pointwise=True)
+@handler("LeakyReLU", passes_mask=True, pointwise=True)
 def leaky_relu(layer: Layer) -> Tensor:
     """Scale what is negative."""
     x = layer.input
     return x.to(layer.build.op("LeakyRelu", x.value, alpha=_slope(layer, "negative_slope", 0.3)))
 
 
-@handler("ELU", note="", passes_mask=True, pointwise=True)
+@handler("ELU", passes_mask=True, pointwise=True)
 def elu(layer: Layer) -> Tensor:
     """Bend what is negative."""
     x = layer.input
     return x.to(layer.build.op("Elu", x.value, alpha=layer.config.number("alpha", 1.0)))
 
 
-@handler("ThresholdedReLU", note="", passes_mask=True, pointwise=True)
+@handler("ThresholdedReLU", passes_mask=True, pointwise=True)
 def thresholded_relu(layer: Layer) -> Tensor:
     """Drop what is not above theta."""
     x = layer.input

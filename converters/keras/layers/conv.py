@@ -18,7 +18,11 @@ def _result(layer: Layer, x: Tensor, value: Value, spatial: Dims, channels: int,
     return apply(layer, y, activation_name(layer.config.raw("activation", None)))
 
 
-def _conv(layer: Layer, spatial: int) -> Tensor:
+@handler("Conv1D", note="padding valid, same and causal; groups; dilation")
+@handler("Conv2D", note="padding valid and same; groups; dilation")
+def conv(layer: Layer) -> Tensor:
+    """Convolve."""
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     w = read_window(layer, spatial)
     group = layer.config.integer("groups", 1)
@@ -46,18 +50,6 @@ def _old_kernel(layer: Layer, kernel: Array, spatial: int) -> Array:
     return kernel
 
 
-@handler("Conv1D", note="padding valid, same and causal; groups; dilation")
-def conv1d(layer: Layer) -> Tensor:
-    """Convolve along one axis."""
-    return _conv(layer, 1)
-
-
-@handler("Conv2D", note="padding valid and same; groups; dilation")
-def conv2d(layer: Layer) -> Tensor:
-    """Convolve along two axes."""
-    return _conv(layer, 2)
-
-
 def _depthwise(layer: Layer, x: Value, kernel: Array, bias: Array | None, w: Window) -> tuple[Value, int]:
     """Convolve each channel by itself; the kernel is [places, in, multiplier]."""
     channels, multiplier = kernel.shape[-2:]
@@ -65,7 +57,10 @@ def _depthwise(layer: Layer, x: Value, kernel: Array, bias: Array | None, w: Win
     return convolve(layer, x, np.ascontiguousarray(each), bias, channels, w, "kernel"), int(channels * multiplier)
 
 
-def _depthwise_conv(layer: Layer, spatial: int) -> Tensor:
+@handler("DepthwiseConv1D", "DepthwiseConv2D")
+def depthwise_conv(layer: Layer) -> Tensor:
+    """Convolve each channel by itself."""
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     w = read_window(layer, spatial)
     layer.config.skip("depth_multiplier", "filters", "groups")
@@ -76,19 +71,11 @@ def _depthwise_conv(layer: Layer, spatial: int) -> Tensor:
     return _result(layer, x, value, dims, channels, w)
 
 
-@handler("DepthwiseConv1D", note="")
-def depthwise_conv1d(layer: Layer) -> Tensor:
-    """Convolve each channel by itself, along one axis."""
-    return _depthwise_conv(layer, 1)
-
-
-@handler("DepthwiseConv2D", note="")
-def depthwise_conv2d(layer: Layer) -> Tensor:
-    """Convolve each channel by itself, along two axes."""
-    return _depthwise_conv(layer, 2)
-
-
-def _separable_conv(layer: Layer, spatial: int) -> Tensor:
+@handler("SeparableConv1D", note="padding valid, same and causal")
+@handler("SeparableConv2D")
+def separable_conv(layer: Layer) -> Tensor:
+    """Convolve each channel by itself, then mix them."""
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     w = read_window(layer, spatial)
     layer.config.skip("depth_multiplier", "filters", "groups")
@@ -101,19 +88,10 @@ def _separable_conv(layer: Layer, spatial: int) -> Tensor:
     return _result(layer, x, value, dims, int(pointwise.shape[-1]), w)
 
 
-@handler("SeparableConv1D", note="padding valid, same and causal")
-def separable_conv1d(layer: Layer) -> Tensor:
-    """Convolve each channel by itself, then mix them."""
-    return _separable_conv(layer, 1)
-
-
-@handler("SeparableConv2D", note="")
-def separable_conv2d(layer: Layer) -> Tensor:
-    """Convolve each channel by itself, then mix them."""
-    return _separable_conv(layer, 2)
-
-
-def _transposed(layer: Layer, spatial: int) -> Tensor:
+@handler("Conv1DTranspose", "Conv2DTranspose")
+def conv_transpose(layer: Layer) -> Tensor:
+    """Spread what a convolution would gather."""
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     w = read_window(layer, spatial)
     layer.config.skip("filters")
@@ -158,15 +136,3 @@ def _transposed_pads(w: Window, given: Any) -> tuple[list[int], list[int], list[
         after.append(max(cut, 0))
         extra.append(max(-cut, 0))
     return before, after, extra
-
-
-@handler("Conv1DTranspose", note="")
-def conv1d_transpose(layer: Layer) -> Tensor:
-    """Spread along one axis."""
-    return _transposed(layer, 1)
-
-
-@handler("Conv2DTranspose", note="")
-def conv2d_transpose(layer: Layer) -> Tensor:
-    """Spread along two axes."""
-    return _transposed(layer, 2)

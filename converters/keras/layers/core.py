@@ -90,7 +90,7 @@ def flatten(layer: Layer) -> Tensor:
     )
 
 
-@handler("Reshape", note="")
+@handler("Reshape")
 def reshape(layer: Layer) -> Tensor:
     """Give the elements another shape."""
     x = layer.input
@@ -108,7 +108,7 @@ def reshape(layer: Layer) -> Tensor:
     return replace(x, value=layer.build.reshape(x.value, [0, *dims]), shape=shape, mask=ABSENT)
 
 
-@handler("Permute", note="")
+@handler("Permute")
 def permute(layer: Layer) -> Tensor:
     """Put axes in another order."""
     x = layer.input
@@ -120,7 +120,7 @@ def permute(layer: Layer) -> Tensor:
     return replace(x, value=layer.build.transpose(x.value, *order), shape=shape, mask=ABSENT)
 
 
-@handler("RepeatVector", note="")
+@handler("RepeatVector")
 def repeat_vector(layer: Layer) -> Tensor:
     """Repeat each row as so many steps."""
     x = layer.ranked(2)

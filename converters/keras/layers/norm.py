@@ -126,7 +126,7 @@ def unit_normalization(layer: Layer) -> Tensor:
     return x.to(unit(layer, as_float(layer.build, x), axis))
 
 
-@handler("Rescaling", note="", passes_mask=True)
+@handler("Rescaling", passes_mask=True)
 def rescaling(layer: Layer) -> Tensor:
     """Scale and shift by numbers of the config."""
     x = layer.input

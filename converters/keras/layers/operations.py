@@ -97,10 +97,10 @@ def _logical(layer: Layer) -> Tensor:
 
 
 for _name in _LOGICAL:
-    handler(f"ops.{_name}", note="")(_logical)
+    handler(f"ops.{_name}")(_logical)
 
 
-@handler("ops.LogicalNot", note="")
+@handler("ops.LogicalNot")
 def logical_not(layer: Layer) -> Tensor:
     """Negate."""
     x = _as_tensor(layer, layer.argument(0, "x"), DType.BOOL)
@@ -120,10 +120,10 @@ def _unary(layer: Layer) -> Tensor:
 
 
 for _name in _UNARY:
-    handler(f"ops.{_name}", note="")(_unary)
+    handler(f"ops.{_name}")(_unary)
 
 
-@handler("ops.Square", note="")
+@handler("ops.Square")
 def square(layer: Layer) -> Tensor:
     """Multiply by itself."""
     x = _x(layer)
@@ -145,7 +145,7 @@ def _reduce(layer: Layer) -> Tensor:
 
 
 for _name in _REDUCED:
-    handler(f"ops.{_name}", note="")(_reduce)
+    handler(f"ops.{_name}")(_reduce)
 
 
 def _any_or_all(layer: Layer) -> Tensor:
@@ -158,7 +158,7 @@ def _any_or_all(layer: Layer) -> Tensor:
 
 
 for _name in ("Any", "All"):
-    handler(f"ops.{_name}", note="")(_any_or_all)
+    handler(f"ops.{_name}")(_any_or_all)
 
 
 def _reduced(layer: Layer, x: Tensor) -> tuple[list[int], Dims, bool]:
@@ -172,7 +172,7 @@ def _reduced(layer: Layer, x: Tensor) -> tuple[list[int], Dims, bool]:
     return axes, tuple(d for i, d in enumerate(x.shape) if i not in axes), keep
 
 
-@handler("ops.ConvertToTensor", note="")
+@handler("ops.ConvertToTensor")
 def convert_to_tensor(layer: Layer) -> Tensor:
     """Give what is a tensor already."""
     layer.argument(1, "dtype")
@@ -181,7 +181,7 @@ def convert_to_tensor(layer: Layer) -> Tensor:
     return _x(layer)
 
 
-@handler("ops.ExpandDims", note="")
+@handler("ops.ExpandDims")
 def expand_dims(layer: Layer) -> Tensor:
     """Put in an axis of size 1."""
     x = _x(layer)
@@ -202,7 +202,7 @@ def squeeze(layer: Layer) -> Tensor:
     )
 
 
-@handler("ops.Transpose", note="")
+@handler("ops.Transpose")
 def transpose(layer: Layer) -> Tensor:
     """Put axes in another order."""
     x = _x(layer)
@@ -227,7 +227,7 @@ def reshape(layer: Layer) -> Tensor:
     return Tensor(layer.build.reshape(x.value, dims), tuple(free if d == -1 else d for d in dims), x.dtype)
 
 
-@handler("ops.Concatenate", note="")
+@handler("ops.Concatenate")
 def concatenate(layer: Layer) -> Tensor:
     """Put one after the other."""
     inputs = layer.inputs
@@ -239,7 +239,7 @@ def concatenate(layer: Layer) -> Tensor:
     return Tensor(value, shape, inputs[0].dtype)
 
 
-@handler("ops.Cast", note="")
+@handler("ops.Cast")
 def cast(layer: Layer) -> Tensor:
     """Convert to another dtype."""
     x = _x(layer)
@@ -263,7 +263,7 @@ def _like(layer: Layer) -> Tensor:
 
 
 for _name in ("OnesLike", "ZerosLike"):
-    handler(f"ops.{_name}", note="")(_like)
+    handler(f"ops.{_name}")(_like)
 
 
 @handler("ops.GetItem", note="slices and numbers")

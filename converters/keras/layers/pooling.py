@@ -8,7 +8,8 @@ from ..layer import Dims, Layer, Tensor, handler
 from ..window import back, channels_first, channels_last, window
 
 
-def _pool(layer: Layer, spatial: int, op: str, **attributes: int) -> Tensor:
+def _pool(layer: Layer, op: str, **attributes: int) -> Tensor:
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     config = layer.config
     size = config.integers("pool_size", spatial, 2)
@@ -22,31 +23,20 @@ def _pool(layer: Layer, spatial: int, op: str, **attributes: int) -> Tensor:
     return back(layer, x, value, places, x.shape[-1 if last else 1], last)
 
 
-@handler("MaxPooling1D", "MaxPool1D", note="")
-def max_pooling1d(layer: Layer) -> Tensor:
+@handler("MaxPooling1D", "MaxPool1D", "MaxPooling2D", "MaxPool2D")
+def max_pooling(layer: Layer) -> Tensor:
     """Take the largest of each window."""
-    return _pool(layer, 1, "MaxPool")
+    return _pool(layer, "MaxPool")
 
 
-@handler("MaxPooling2D", "MaxPool2D", note="")
-def max_pooling2d(layer: Layer) -> Tensor:
-    """Take the largest of each window."""
-    return _pool(layer, 2, "MaxPool")
-
-
-@handler("AveragePooling1D", "AvgPool1D", note="")
-def average_pooling1d(layer: Layer) -> Tensor:
+@handler("AveragePooling1D", "AvgPool1D", "AveragePooling2D", "AvgPool2D")
+def average_pooling(layer: Layer) -> Tensor:
     """Take the mean of each window; what is padded does not count."""
-    return _pool(layer, 1, "AveragePool", count_include_pad=0)
+    return _pool(layer, "AveragePool", count_include_pad=0)
 
 
-@handler("AveragePooling2D", "AvgPool2D", note="")
-def average_pooling2d(layer: Layer) -> Tensor:
-    """Take the mean of each window; what is padded does not count."""
-    return _pool(layer, 2, "AveragePool", count_include_pad=0)
-
-
-def _global(layer: Layer, spatial: int, op: str) -> Tensor:
+def _global(layer: Layer, op: str) -> Tensor:
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     last = channels_last(layer)
     keep = layer.config.flag("keepdims", False)
@@ -75,25 +65,14 @@ def _reduced(shape: Dims, axes: list[int], keep: bool) -> Dims:
     return tuple(dim for axis, dim in enumerate(shape) if axis not in axes)
 
 
-@handler("GlobalMaxPooling1D", "GlobalMaxPool1D", note="")
-def global_max_pooling1d(layer: Layer) -> Tensor:
+@handler("GlobalMaxPooling1D", "GlobalMaxPool1D", "GlobalMaxPooling2D", "GlobalMaxPool2D")
+def global_max_pooling(layer: Layer) -> Tensor:
     """Take the largest of all places."""
-    return _global(layer, 1, "ReduceMax")
-
-
-@handler("GlobalMaxPooling2D", "GlobalMaxPool2D", note="")
-def global_max_pooling2d(layer: Layer) -> Tensor:
-    """Take the largest of all places."""
-    return _global(layer, 2, "ReduceMax")
+    return _global(layer, "ReduceMax")
 
 
 @handler("GlobalAveragePooling1D", "GlobalAvgPool1D", note="masked steps do not count")
-def global_average_pooling1d(layer: Layer) -> Tensor:
+@handler("GlobalAveragePooling2D", "GlobalAvgPool2D")
+def global_average_pooling(layer: Layer) -> Tensor:
     """Take the mean of all places."""
-    return _global(layer, 1, "ReduceMean")
-
-
-@handler("GlobalAveragePooling2D", "GlobalAvgPool2D", note="")
-def global_average_pooling2d(layer: Layer) -> Tensor:
-    """Take the mean of all places."""
-    return _global(layer, 2, "ReduceMean")
+    return _global(layer, "ReduceMean")

@@ -25,7 +25,10 @@ def _spatial_first_axis(layer: Layer) -> int:
     return 1 if channels_last(layer) else 2
 
 
-def _zero_padding(layer: Layer, spatial: int) -> Tensor:
+@handler("ZeroPadding1D", "ZeroPadding2D")
+def zero_padding(layer: Layer) -> Tensor:
+    """Put zeros around."""
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     pairs = _pairs(layer, "padding", spatial, 1)
     first = _spatial_first_axis(layer)
@@ -39,19 +42,10 @@ def _zero_padding(layer: Layer, spatial: int) -> Tensor:
     return Tensor(value, tuple(shape), x.dtype)
 
 
-@handler("ZeroPadding1D", note="")
-def zero_padding1d(layer: Layer) -> Tensor:
-    """Put zeros around."""
-    return _zero_padding(layer, 1)
-
-
-@handler("ZeroPadding2D", note="")
-def zero_padding2d(layer: Layer) -> Tensor:
-    """Put zeros around."""
-    return _zero_padding(layer, 2)
-
-
-def _cropping(layer: Layer, spatial: int) -> Tensor:
+@handler("Cropping1D", "Cropping2D")
+def cropping(layer: Layer) -> Tensor:
+    """Cut off what is around."""
+    spatial = layer.spatial
     x = layer.ranked(spatial + 2)
     pairs = _pairs(layer, "cropping", spatial, 1 if spatial == 1 else 0)
     first = _spatial_first_axis(layer)
@@ -63,19 +57,7 @@ def _cropping(layer: Layer, spatial: int) -> Tensor:
     return Tensor(value, tuple(shape), x.dtype)
 
 
-@handler("Cropping1D", note="")
-def cropping1d(layer: Layer) -> Tensor:
-    """Cut off what is around."""
-    return _cropping(layer, 1)
-
-
-@handler("Cropping2D", note="")
-def cropping2d(layer: Layer) -> Tensor:
-    """Cut off what is around."""
-    return _cropping(layer, 2)
-
-
-@handler("UpSampling1D", note="")
+@handler("UpSampling1D")
 def upsampling1d(layer: Layer) -> Tensor:
     """Repeat each step."""
     x = layer.ranked(3)
