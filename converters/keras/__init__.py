@@ -64,14 +64,15 @@ def from_keras(
     from .model import import_model
 
     if isinstance(source, (str, os.PathLike)):
-        return import_model(read_file(Path(source), _config_text(config)), custom_layers or {})
+        return import_model(read_file(Path(source), config_text(config)), custom_layers or {})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"{getattr(source, 'name', 'model')}.keras".replace("/", "_"))
         source.save(path)  # type: ignore[attr-defined]
-        return import_model(read_file(path, _config_text(config)), custom_layers or {})
+        return import_model(read_file(path, config_text(config)), custom_layers or {})
 
 
-def _config_text(config: str | os.PathLike[str] | Mapping[str, Any] | None) -> str | None:
+def config_text(config: str | os.PathLike[str] | Mapping[str, Any] | None) -> str | None:
+    """Return a model's description as JSON: given as a mapping, as text, or as the path of a file."""
     if config is None:
         return None
     if isinstance(config, Mapping):

@@ -55,9 +55,9 @@ def run(
 def _load(keras: Any, path: Path, config: Any) -> Any:
     if config is None:
         return keras.saving.load_model(path, compile=False)
-    from . import _config_text
+    from . import config_text
 
-    model = keras.models.model_from_json(_config_text(config))
+    model = keras.models.model_from_json(config_text(config))
     model.load_weights(path)
     return model
 

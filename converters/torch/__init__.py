@@ -83,7 +83,7 @@ def from_torch(
     """
     of_module = {"example_inputs": example_inputs, "dynamic_shapes": dynamic_shapes}
     of_weights = {"recipe": recipe, "key": key, "batch_first": batch_first, "nonlinearity": nonlinearity}
-    kind = _kind_of(source)
+    kind = kind_of(source)
     if kind == "weights":
         _refuse_options(of_module, "a file of weights")
         return _from_weights(source, recipe, key, batch_first, nonlinearity)
@@ -110,7 +110,8 @@ def _script(path: str | os.PathLike[str]) -> Any:
     return torch.jit.load(os.fspath(path), map_location="cpu")
 
 
-def _kind_of(source: object) -> str:
+def kind_of(source: object) -> str:
+    """Say what a source is: ``"module"``, ``"exported program"``, ``"TorchScript file"`` or ``"weights"``."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "exported program"
     if not isinstance(source, (str, os.PathLike)):

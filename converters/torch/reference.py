@@ -54,13 +54,13 @@ def _module(torch: Any, source: Any) -> Any:
     import io
     import os
 
-    from . import _kind_of
+    from . import kind_of
 
     if isinstance(source, torch.nn.Module):
         return source.eval()
     if hasattr(source, "graph_signature"):
         return source.module()
-    kind = _kind_of(source)
+    kind = kind_of(source)
     if kind == "weights":
         raise Refusal("weights alone do not say what computes them: there is nothing to compare with.")
     if kind == "TorchScript file":

@@ -75,8 +75,4 @@ void Cell::project_and_step(const float* packed, const float* x, const CellStep&
   step_turned(packed, x, terms, behind);
 }
 
-void Cell::step_turned(const float* packed, const float*, const Terms&, const CellStep& step) const {
-  this->step(packed, step);
-}
-
 }  // namespace lrt

@@ -80,8 +80,8 @@ class Cell {
   void project_and_step(const float* packed, const float* x, const CellStep& step) const;
 
  protected:
-  // The step that follows on the terms of R h; only where turns_.
-  virtual void step_turned(const float* packed, const float* x, const Terms& terms, const CellStep& step) const;
+  // The step that follows on the terms of R h; never called of a cell that does not set turns_.
+  virtual void step_turned(const float* /*packed*/, const float* /*x*/, const Terms&, const CellStep&) const {}
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
   PanelPlace reserve_panels(int64_t k, int64_t vectors, int unit);  // `unit` vectors belong together

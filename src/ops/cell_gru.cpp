@@ -23,10 +23,7 @@ class FusedGruCell final : public Cell {
 
   void pack(float* memory, const CellWeights& weights) const override {
     const int64_t hidden = options_.hidden;
-    const auto order = [hidden](int64_t c) {
-      const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
-      return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
-    };
+    const GateOrder order{kGates, hidden};
     pack_matrix(memory, w_, weights.w.view(options_.inputs, kGates * hidden), order);
     pack_matrix(memory, r_, weights.r.view(hidden, kGates * hidden), order);
     for (int64_t c = 0; c < gate_row(); ++c) {
@@ -79,10 +76,7 @@ class GeneralGruCell final : public Cell {
 
   void pack(float* memory, const CellWeights& weights) const override {
     const int64_t hidden = options_.hidden, behind = 2 * width();
-    const auto zr_order = [hidden](int64_t c) {
-      const int64_t unit = c / (2 * LRT_LANES) * LRT_LANES + c % LRT_LANES;
-      return unit < hidden ? c / LRT_LANES % 2 * hidden + unit : -1;
-    };
+    const GateOrder zr_order{2, hidden};
     const auto n_order = [hidden](int64_t unit) { return unit < hidden ? 2 * hidden + unit : -1; };
     const auto order = [&](int64_t c) { return c < behind ? zr_order(c) : n_order(c - behind); };
     const WeightView r = weights.r.view(hidden, kGates * hidden);

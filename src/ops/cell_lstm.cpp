@@ -32,10 +32,7 @@ class LstmCell final : public Cell {
 
   void pack(float* memory, const CellWeights& weights) const override {
     const int64_t hidden = options_.hidden;
-    const auto order = [hidden](int64_t c) {
-      const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
-      return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
-    };
+    const GateOrder order{kGates, hidden};
     pack_matrix(memory, w_, weights.w.view(options_.inputs, kGates * hidden), order);
     pack_matrix(memory, r_, weights.r.view(outputs(), kGates * hidden), order);
     for (int64_t c = 0; c < gate_row(); ++c) {

@@ -19,15 +19,6 @@ constexpr int64_t kChunkBytes = 512 * 1024;  // of gate sums that are projected 
 
 enum Input { kX, kW, kR, kB, kLengths, kH, kC, kPeephole, kWScale, kWZero, kRScale, kRZero };
 
-// Gate sums lie as kernels.h has cells want them: the source's column of each, or -1.
-struct GateOrder {
-  int64_t hidden;
-  int64_t operator()(int64_t c) const {
-    const int64_t unit = c / (kGates * LRT_LANES) * LRT_LANES + c % LRT_LANES;
-    return unit < hidden ? c / LRT_LANES % kGates * hidden + unit : -1;
-  }
-};
-
 // One matrix of one direction, its scales in it, and zero points in the order of its columns (empty where all are 0).
 struct ByteMatrix {
   std::shared_ptr<const PackedPanels> packed;
@@ -59,7 +50,7 @@ ByteMatrix pack_matrix(OpPlan& p, int weights, int scale, int zero, int64_t dire
   view.n = columns;
   view.k_stride = columns;
   view.n_stride = 1;
-  const GateOrder order{hidden};
+  const GateOrder order{kGates, hidden};
   const WeightFormat format = byte_format(view);
   const int64_t vectors = panel_columns / LRT_LANES;
   ByteMatrix matrix{pack_panels(format, view, vectors, group_for(p.kernels(), format, k, vectors), order), {}};
@@ -78,7 +69,7 @@ ByteMatrix pack_matrix(OpPlan& p, int weights, int scale, int zero, int64_t dire
 PackedLayer pack_layer(OpPlan& p, const SequenceShape& s) {
   PackedLayer layer;
   const int64_t columns = kGates * s.hidden, width = vectors_for(s.hidden) * LRT_LANES;
-  const GateOrder order{s.hidden};
+  const GateOrder order{kGates, s.hidden};
   for (int64_t d = 0; d < s.directions; ++d) {
     PackedDirection direction{pack_matrix(p, kW, kWScale, kWZero, d, s.inputs, s.hidden),
                               pack_matrix(p, kR, kRScale, kRZero, d, s.hidden, s.hidden),

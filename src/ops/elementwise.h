@@ -75,13 +75,7 @@ Run map_run(BufferId from, BufferId out, int64_t n, const F& f) {
   };
 }
 
-// f(Type<T>{}) with the T of a dtype, of numbers or of integers only. The op has refused the others.
-template <class F>
-void with_number(DType dtype, const F& f) {
-  visit_dtype(dtype, [&](auto type) {
-    if constexpr (!std::is_same_v<typename decltype(type)::type, Bool>) f(type);
-  });
-}
+// f(Type<T>{}) with the T of a dtype of integers. The op has refused the others.
 template <class F>
 void with_integer(DType dtype, const F& f) {
   visit_dtype(dtype, [&](auto type) {

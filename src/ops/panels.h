@@ -37,6 +37,15 @@ class ColumnOrder {
   int64_t (*call_)(const void*, int64_t);
 };
 
+// The order that fused cells read: the gates of 16 units side by side, where the source has all units of a gate together.
+struct GateOrder {
+  int64_t gates, hidden;
+  int64_t operator()(int64_t column) const {
+    const int64_t unit = column / (gates * LRT_LANES) * LRT_LANES + column % LRT_LANES;
+    return unit < hidden ? column / LRT_LANES % gates * hidden + unit : -1;
+  }
+};
+
 // Allocates nothing, so that weights known only at run time can be packed into scratch.
 void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_t vectors, int group,
                       const ColumnOrder& order);
