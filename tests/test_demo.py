@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 from close import assert_same_bytes
 from typer.testing import CliRunner
+from voice import babble
 
 import lstm_rt
 from lstm_rt.cli.app import app
+from lstm_rt.cli.segments import Change, Detector, Segment, segments
 from lstm_rt.demo import HEARTBEAT_ONNX
-from lstm_rt.demo.detect import Finding, Segment, findings, match, segments
+from lstm_rt.demo.detect import Finding, findings, match
 from lstm_rt.demo.signal import FRAME, KINDS, RATE, TEST_SEEDS, Event, heart_trace
 
 EXACT = lstm_rt.exact_isas()
@@ -80,6 +82,33 @@ def test_segments_have_two_thresholds() -> None:
     assert segments(scores, shortest=2) == [Segment(2, 5, 0.6)]
     assert segments(scores, widest_gap=2) == [Segment(2, 8, 0.9)]
     assert segments(np.zeros(0, np.float32)) == []
+
+
+def test_segments_are_those_that_are_seen_from_the_end() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(500):
+        scores = rng.choice(np.array([0.1, 0.4, 0.6], np.float32), rng.integers(1, 30))
+        shortest, gap = int(rng.integers(1, 5)), int(rng.integers(0, 4))
+        high, runs = False, []
+        for step, score in enumerate(scores):
+            high = score >= 0.5 or (high and score >= 0.35)
+            runs += [step] if high else []
+        spans: list[list[int]] = []
+        for step in runs:
+            joins = spans and step - spans[-1][1] - 1 <= gap
+            spans[-1:] = [[spans[-1][0], step]] if joins else [*spans[-1:], [step, step]]
+        expected = [(first, last + 1) for first, last in spans if last + 1 - first >= shortest]
+        assert [(s.first, s.last) for s in segments(scores, shortest=shortest, widest_gap=gap)] == expected
+
+
+def test_a_detector_reports_as_soon_as_it_can() -> None:
+    detector = Detector(shortest=2, widest_gap=1)
+    said = [detector.push(score) for score in (0.6, 0.2, 0.6, 0.6, 0.2, 0.2, 0.2)]
+    assert said == [None, None, Change("start", 0), None, None, Change("end", 4), None]
+    assert detector.finish() is None
+    assert [detector.push(score) for score in (0.9, 0.9)] == [None, Change("start", 7)]
+    assert detector.push(float("nan")) is None
+    assert detector.finish() == Change("end", 9)
 
 
 def test_match_pairs_each_once() -> None:
@@ -185,21 +214,6 @@ def test_silero_finds_speech() -> None:
     assert speech
     assert 0.8 < speech[0]["start"] < 2.0
     assert speech[-1]["end"] < 3.5
-
-
-def babble(seconds: float) -> Any:
-    """Something like vowels: a gliding voice through moving formants."""
-    rate = 16000
-    time = np.arange(int(seconds * rate)) / rate
-    pitch = 130 + 25 * np.sin(2 * np.pi * 0.7 * time)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    syllables = 0.15 + 0.85 * np.clip(np.sin(2 * np.pi * 3.5 * time), 0, 1)
-    formants = (600 + 200 * np.sin(2 * np.pi * 1.3 * time), 1400 + 500 * np.sin(2 * np.pi * 0.9 * time), 2600)
-    voice = np.zeros_like(time)
-    for harmonic in range(1, 28):
-        gain = sum(np.exp(-(((harmonic * pitch - formant) / 160) ** 2)) for formant in formants)
-        voice += (gain + 0.02) / np.sqrt(harmonic) * np.sin(harmonic * phase)
-    return 9000 * voice / np.abs(voice).max() * syllables
 
 
 @pytest.mark.usefixtures("silero")

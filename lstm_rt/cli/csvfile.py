@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import sys
+from collections.abc import Callable, Iterator
 from typing import TextIO
 
 import numpy as np
 
 from lstm_rt.cli.options import Array
+from lstm_rt.cli.signals import Framing
+from lstm_rt.cli.stepping import Step
+
+Sink = Callable[[Step], None]
 
 
 class StepCsv:
@@ -32,3 +39,19 @@ class StepCsv:
 def columns(name: str, width: int) -> list[str]:
     """Name the columns of an output: ``scores``, or ``scores_0``, ``scores_1``."""
     return [name] if width == 1 else [f"{name}_{i}" for i in range(width)]
+
+
+@contextlib.contextmanager
+def csv_rows(out: str | None, framing: Framing, rate: float | None) -> Iterator[Sink | None]:
+    """Give what writes each step to the .csv file, if one is wanted."""
+    if out is None or out.endswith(".npz"):
+        yield None
+        return
+    with contextlib.nullcontext(sys.stdout) if out == "-" else open(out, "w", newline="") as file:
+        table = StepCsv(file)
+
+        def write(step: Step) -> None:
+            time = {"seconds": framing.seconds(step.number, rate)} if rate else {}
+            table.write({"step": step.number, **time}, step.outputs)
+
+        yield write

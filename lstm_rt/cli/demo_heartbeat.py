@@ -14,9 +14,10 @@ import lstm_rt
 from lstm_rt.cli import stepping, ui
 from lstm_rt.cli.options import Array
 from lstm_rt.cli.picture import Mark, Picture, write_demo_picture
+from lstm_rt.cli.segments import segments
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.demo import HEARTBEAT_ONNX
-from lstm_rt.demo.detect import Match, findings, match, segments
+from lstm_rt.demo.detect import Match, findings, match
 from lstm_rt.demo.signal import FRAME, KINDS, RATE, STEP_SECONDS, TEST_SEEDS, Trace, heart_trace
 
 _COLOURS = dict(zip(KINDS, ("blue", "red", "green")))

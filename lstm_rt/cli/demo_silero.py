@@ -12,8 +12,8 @@ import lstm_rt
 from lstm_rt.cli import signals, stepping, ui
 from lstm_rt.cli.options import Array
 from lstm_rt.cli.picture import Mark, Picture, write_demo_picture
+from lstm_rt.cli.segments import Segment, segments
 from lstm_rt.cli.signals import Framing
-from lstm_rt.demo.detect import Segment, segments
 from lstm_rt.errors import MissingPackageError
 
 _RATE = 16000

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import sys
 import wave
 from collections.abc import Iterable, Iterator
-from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,8 +15,6 @@ from lstm_rt.cli.options import Array, load_npy
 from lstm_rt.model import TensorInfo
 
 _BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize)(_|$)", re.IGNORECASE)
-_PCM_BYTES = 2
-_PIPE_BYTES = 1 << 16
 
 
 class Signal(NamedTuple):
@@ -57,6 +53,10 @@ class Framing(NamedTuple):
     def end(self, step: int) -> int:
         """Give the row behind a step's last: when its answer is known."""
         return step * self.hop + self.frame
+
+    def seconds(self, step: int, rate: float) -> float:
+        """Give the time when a step's answer is known, to the microsecond."""
+        return round(self.end(step) / rate, 6)
 
 
 def read_signal(path: str, rate: float | None = None) -> Signal:
@@ -112,20 +112,6 @@ def _pcm(data: bytes, width: int) -> Array:
     wide = np.zeros((len(data) // width, 4), np.uint8)
     wide[:, 4 - width :] = np.frombuffer(data, np.uint8).reshape(-1, width)
     return (wide.view("<i4")[:, 0] / 2147483648).astype(np.float32)
-
-
-def live_signal(rate: float | None) -> Signal:
-    """Take raw signed 16-bit little-endian samples from standard input, as they come, until its end."""
-    return Signal(_live_blocks(cast(BufferedReader, sys.stdin.buffer)), rate)
-
-
-def _live_blocks(pipe: BufferedReader) -> Iterator[Array]:
-    rest = b""
-    while data := pipe.read1(_PIPE_BYTES):
-        data = rest + data
-        whole = len(data) // _PCM_BYTES * _PCM_BYTES
-        rest = data[whole:]
-        yield _pcm(data[:whole], _PCM_BYTES)
 
 
 def frames(signal: Signal, framing: Framing) -> Iterator[Array]:

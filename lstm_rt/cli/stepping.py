@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from lstm_rt.cli.options import Array
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.errors import ArgumentError, ModelFileError
 
+EMPTY = "The signal is empty: there was nothing to step through."
 _TICK = 256  # steps between two moves of the progress bar
 
 
@@ -36,6 +37,14 @@ class Latency(NamedTuple):
             "latency_us": {"median": self.median, "p99": self.p99},
             "times_real_time": self.times_real_time,
         }
+
+
+class Step(NamedTuple):
+    """The number of a step, its outputs without their leading dims of one, and how long it took."""
+
+    number: int
+    outputs: dict[str, Array]
+    nanoseconds: int
 
 
 class Results(NamedTuple):
@@ -90,11 +99,38 @@ def open_stream(model: Model, bind: dict[str, str] | None, freeze: dict[str, Arr
     return stream
 
 
+def steps(stream: Stream, signal: Signal, framing: Framing) -> Iterator[Step]:
+    """Step a stream through a signal as it comes.
+
+    Parameters
+    ----------
+    stream : Stream
+        With one input.
+    signal : Signal
+        What it steps through.
+    framing : Framing
+        How the signal is cut.
+
+    Yields
+    ------
+    Step
+        One per frame.
+    """
+    port, axis = signals.input_port(stream.model, stream.inputs[0]), stream.time_axes[0]
+    for number, rows in enumerate(signals.frames(signal, framing)):
+        frame = signals.arrange(rows, port, axis)
+        start = time.perf_counter_ns()
+        result = stream.step(frame)
+        nanoseconds = time.perf_counter_ns() - start
+        given = zip(stream.outputs, result if isinstance(result, tuple) else (result,))
+        yield Step(number, {name: _without_leading_ones(array) for name, array in given}, nanoseconds)
+
+
 def run_steps(
     stream: Stream,
     signal: Signal,
     framing: Framing,
-    each_step: Callable[[int, dict[str, Array]], None] | None = None,
+    each_step: Callable[[Step], None] | None = None,
 ) -> Results:
     """Step a stream through a signal, with a progress bar where somebody may be waiting.
 
@@ -107,33 +143,28 @@ def run_steps(
     framing : Framing
         How the signal is cut.
     each_step : callable, optional
-        Called with the number of each step and its outputs.
+        Called with each step.
 
     Returns
     -------
     Results
         Outputs without their leading dims of one.
     """
-    port, axis = signals.input_port(stream.model, stream.inputs[0]), stream.time_axes[0]
     total = None if signal.length is None else framing.count(signal.length)
     given: list[dict[str, Array]] = []
     nanoseconds: list[int] = []
     hidden = not ui.messages.is_terminal or total is None
     with Progress(console=ui.messages, transient=True, disable=hidden) as progress:
         task = progress.add_task("Streaming", total=total)
-        for step, rows in enumerate(signals.frames(signal, framing)):
-            frame = signals.arrange(rows, port, axis)
-            start = time.perf_counter_ns()
-            result = stream.step(frame)
-            nanoseconds.append(time.perf_counter_ns() - start)
-            outputs = dict(zip(stream.outputs, result if isinstance(result, tuple) else (result,)))
-            given.append({name: _without_leading_ones(array) for name, array in outputs.items()})
+        for step in steps(stream, signal, framing):
+            given.append(step.outputs)
+            nanoseconds.append(step.nanoseconds)
             if each_step:
-                each_step(step, given[-1])
-            if step % _TICK == 0:
-                progress.update(task, completed=step)
+                each_step(step)
+            if step.number % _TICK == 0:
+                progress.update(task, completed=step.number)
     if not given:
-        raise ModelFileError("The signal is empty: there was nothing to step through.")
+        raise ModelFileError(EMPTY)
     stacked = {name: np.stack([outputs[name] for outputs in given]) for name in stream.outputs}
     return Results(stacked, np.array(nanoseconds))
 

@@ -1,8 +1,6 @@
 """``lstm-rt stream``."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -11,8 +9,10 @@ import typer
 
 import lstm_rt
 from lstm_rt.cli import options, signals, stepping, ui
-from lstm_rt.cli.csvfile import StepCsv, columns
-from lstm_rt.cli.options import Array, BindOption, FreezeOption, IsaOption, JsonOption, PlotOption
+from lstm_rt.cli.csvfile import columns, csv_rows
+from lstm_rt.cli.live import events_wanted, print_lines
+from lstm_rt.cli.options import BindOption, FreezeOption, IsaOption, JsonOption, PlotOption
+from lstm_rt.cli.pcm import FORMATS, Pcm
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.cli.stepping import Results
 from lstm_rt.model import TensorInfo
@@ -25,9 +25,14 @@ EXAMPLES = (
         "Silero VAD: 512 new samples a step, and again the 64 before them",
     ),
     (
-        "arecord -t raw -f S16_LE -r 16000 | lstm-rt stream silero_vad.onnx - --frame 512 --context 64 "
-        "--freeze sr=16000 --out -",
+        "arecord -q -t raw -f S16_LE -r 16000 -c 1 | lstm-rt stream silero_vad.onnx - --rate 16000 --frame 512 "
+        "--context 64 --freeze sr=16000",
         "Live from a microphone, a line of .csv as each step is done",
+    ),
+    (
+        "ffmpeg -loglevel error -i speech.mp3 -f f32le -ar 16000 -ac 1 - | lstm-rt stream silero_vad.onnx - "
+        "--pcm f32le --rate 16000 --frame 512 --context 64 --freeze sr=16000 --threshold 0.5",
+        "Where speech starts and ends, from any recorder",
     ),
 )
 _LINES = 4  # sparklines shown at most
@@ -39,7 +44,7 @@ def command(
         str,
         typer.Argument(
             metavar="SIGNAL",
-            help=".wav (mono PCM), .npy of samples (N,) or features (T, F), or - for raw 16-bit samples (s16le).",
+            help=".wav (mono PCM), .npy of samples (N,) or features (T, F), or - for raw samples from a pipe.",
             show_default=False,
         ),
     ],
@@ -54,8 +59,31 @@ def command(
     rate: Annotated[
         Optional[float], typer.Option(min=0.001, help="Samples (rows) a second, where the source does not say.")
     ] = None,
+    pcm: Annotated[
+        Optional[str],
+        typer.Option(metavar="FORMAT", help=f"Raw samples: {', '.join(FORMATS)}.", show_default="s16le"),
+    ] = None,
+    channels: Annotated[
+        Optional[int], typer.Option(min=1, max=64, help="Of raw samples; their mean is taken.", show_default="1")
+    ] = None,
     bind: BindOption = None,
     freeze: FreezeOption = None,
+    threshold: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            metavar="[COLUMN=]VALUE",
+            help="Print where an output reaches this and where it falls back, not every step. Repeatable.",
+        ),
+    ] = None,
+    offset: Annotated[
+        Optional[float], typer.Option(help="An event ends below this.", show_default="0.15 below the threshold")
+    ] = None,
+    min_on: Annotated[
+        Optional[float], typer.Option(min=0, help="Seconds; shorter events are left out.", show_default="0.25")
+    ] = None,
+    min_off: Annotated[
+        Optional[float], typer.Option(min=0, help="Seconds; shorter gaps are closed.", show_default="0.1")
+    ] = None,
     out: Annotated[
         Optional[str],
         typer.Option("--out", "-o", metavar="FILE", help=".csv or .npz to write; - for .csv as it comes."),
@@ -68,14 +96,22 @@ def command(
 
     A step gets the samples from its context to the end of its frame; what lies outside the signal is zero. Latency is
     that of a call from Python, clock included; the first step, which plans, is not counted.
+
+    Raw samples from a pipe are stepped through as they come, until its end or Ctrl-C, and each step is a line on
+    standard output: .csv, or with --json one JSON object. With --threshold only the starts and ends of events are.
     """
-    _check_usage(source, out, plot, json)
+    _check_usage(source, out, plot, json, threshold)
+    pipe = _pipe(source, pcm, channels)
+    wanted = events_wanted(threshold, offset, min_on, min_off)
     loaded = lstm_rt.load(model, isa=isa)
     stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), options.values(freeze, "--freeze"))
-    signal = signals.live_signal(rate) if source == "-" else signals.read_signal(source, rate)
+    signal = Signal(pipe, rate) if pipe else signals.read_signal(source, rate)
     framing = _framing(signals.input_port(loaded, stream.inputs[0]), signal, frame, hop, context)
+    if pipe or wanted:
+        print_lines(stream, signal, framing, wanted, out, json)
+        return
     seconds = framing.hop / signal.rate if signal.rate else None
-    with _csv_rows(out, framing, signal.rate) as each_step:
+    with csv_rows(out, framing, signal.rate) as each_step:
         results = stepping.run_steps(stream, signal, framing, each_step)
     latency = results.latency(seconds)
     if out and out.endswith(".npz"):
@@ -100,13 +136,31 @@ def command(
         _show(summary, results, latency.text())
 
 
-def _check_usage(source: str, out: Optional[str], plot: Optional[Path], json: bool) -> None:
+def _check_usage(
+    source: str, out: Optional[str], plot: Optional[Path], json: bool, threshold: Optional[list[str]]
+) -> None:
     if out and out != "-" and Path(out).suffix.lower() not in (".csv", ".npz"):
         raise typer.BadParameter(f"{out!r}: the file is a .csv or a .npz", param_hint="--out")
     if out == "-" and json:
         raise typer.BadParameter("--out - and --json both want standard output")
-    if plot and source == "-":
-        raise typer.BadParameter("a live signal is not plotted: keep it in a file first", param_hint="--plot")
+    if out == "-" and threshold:
+        raise typer.BadParameter("--out - and --threshold both want standard output")
+    if plot and (source == "-" or threshold):
+        raise typer.BadParameter("what is printed as it comes is not plotted: keep it in a file", param_hint="--plot")
+    if out and out.endswith(".npz") and (source == "-" or threshold):
+        raise typer.BadParameter("what is printed as it comes is written as .csv", param_hint="--out")
+
+
+def _pipe(source: str, pcm: Optional[str], channels: Optional[int]) -> Optional[Pcm]:
+    if source != "-":
+        if pcm or channels:
+            raise typer.BadParameter("--pcm and --channels are of raw samples from a pipe: give - as the signal")
+        return None
+    if pcm is not None and pcm not in FORMATS:
+        raise typer.BadParameter(f"{pcm!r}: known are {', '.join(FORMATS)}", param_hint="--pcm")
+    if sys.stdin.isatty():
+        raise typer.BadParameter("standard input is a terminal: pipe a recorder into it", param_hint="SIGNAL")
+    return Pcm(pcm or "s16le", channels or 1)
 
 
 def _framing(port: TensorInfo, signal: Signal, frame: Optional[int], hop: Optional[int], context: int) -> Framing:
@@ -123,24 +177,6 @@ def _framing(port: TensorInfo, signal: Signal, frame: Optional[int], hop: Option
     if hop > frame:
         raise typer.BadParameter(f"{hop} would leave out samples between frames of {frame}", param_hint="--hop")
     return Framing(frame, hop, context)
-
-
-@contextlib.contextmanager
-def _csv_rows(
-    out: Optional[str], framing: Framing, rate: Optional[float]
-) -> Iterator[Optional[Callable[[int, dict[str, Array]], None]]]:
-    """Give what writes each step to the .csv file, if one is wanted."""
-    if out is None or out.endswith(".npz"):
-        yield None
-        return
-    with contextlib.nullcontext(sys.stdout) if out == "-" else open(out, "w", newline="") as file:
-        table = StepCsv(file)
-
-        def write(step: int, outputs: dict[str, Array]) -> None:
-            time = {"seconds": f"{framing.end(step) / rate:.6g}"} if rate else {}
-            table.write({"step": step, **time}, outputs)
-
-        yield write
 
 
 def _plot(path: Path, signal: Signal, results: Results, framing: Framing, title: str, latency: str) -> None:

@@ -7,17 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lstm_rt.cli.segments import segments
 from lstm_rt.demo.signal import KINDS, STEP_SECONDS, Event
 
 _TOLERANCE = (-0.1, 0.7)  # seconds from an event to the step that reports it
-
-
-class Segment(NamedTuple):
-    """Steps ``first`` to ``last - 1``, and the highest score among them."""
-
-    first: int
-    last: int
-    peak: float
 
 
 class Finding(NamedTuple):
@@ -33,48 +26,6 @@ class Match(NamedTuple):
 
     finding: Finding | None
     event: Event | None
-
-
-def segments(
-    scores: NDArray[np.float32], on: float = 0.5, off: float = 0.35, shortest: int = 1, widest_gap: int = 0
-) -> list[Segment]:
-    """Find where a score is high: from reaching `on` until it falls below `off`.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (T,)
-        One score per step.
-    on, off : float
-        The two thresholds.
-    shortest : int
-        Segments of fewer steps are left out.
-    widest_gap : int
-        Gaps of up to this many steps are closed.
-
-    Returns
-    -------
-    list of Segment
-        In order of time.
-
-    Examples
-    --------
-    >>> segments(np.array([0.1, 0.7, 0.4, 0.9, 0.2], np.float32))
-    [Segment(first=1, last=4, peak=0.9)]
-    """
-    spans: list[tuple[int, int]] = []
-    start = None
-    for step, score in enumerate(np.append(scores, -np.inf)):
-        if start is None and score >= on:
-            start = step
-        elif start is not None and score < off:
-            joins = spans and start - spans[-1][1] <= widest_gap
-            spans.append((spans.pop()[0] if joins else start, step))
-            start = None
-    return [
-        Segment(first, last, round(float(scores[first:last].max()), 6))
-        for first, last in spans
-        if last - first >= shortest
-    ]
 
 
 def findings(scores: NDArray[np.float32]) -> list[Finding]:

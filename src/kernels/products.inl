@@ -257,12 +257,13 @@ struct Int4 {
   }
 };
 
-// f(the format as a type), of those whose results are floats.
+// f(the format as a type), of those whose results are floats and whose products are this instruction set's own.
 template <class F>
 LRT_INLINE void with_format(int32_t format, F f) {
   switch (format) {
     case LRT_FORMAT_BF16:
-      return f(Bf16());
+      if constexpr (LRT_OWN_FLOATS) return f(Bf16());
+      return;
     case LRT_FORMAT_INT8:
       return f(Int8<1>());
     case LRT_FORMAT_INT8X16:
@@ -270,7 +271,7 @@ LRT_INLINE void with_format(int32_t format, F f) {
     case LRT_FORMAT_INT4:
       return f(Int4());
     default:
-      return f(F32());
+      if constexpr (LRT_OWN_FLOATS) return f(F32());
   }
 }
 
