@@ -189,6 +189,12 @@ def format_(options, rest):
     run(in_venv("clang-format"), "-i", *cpp_files())
 
 
+def realtime(options, rest):
+    """Ten million steps of each model: no allocation, lock, system call, page fault."""
+    install(["all", "test"], options.werror)
+    run(in_venv("python"), os.path.join(ROOT, "tests", "realtime", "realtime.py"), *rest)
+
+
 def bench(options, rest):
     """Measure against the other runtimes."""
     install(["all", "bench"])
@@ -216,6 +222,7 @@ COMMANDS = {
     "arm": arm,
     "lint": lint,
     "format": format_,
+    "realtime": realtime,
     "bench": bench,
 }
 

@@ -7,10 +7,12 @@ extern void* __libc_malloc(size_t size);
 extern void* __libc_calloc(size_t count, size_t size);
 extern void* __libc_realloc(void* memory, size_t size);
 extern void* __libc_memalign(size_t alignment, size_t size);
+extern void __libc_free(void* memory);
 
-static atomic_ullong calls;
+static atomic_ullong calls, frees;
 
 unsigned long long malloc_count(void) { return calls; }
+unsigned long long free_count(void) { return frees; }
 
 void* malloc(size_t size) {
   ++calls;
@@ -41,4 +43,9 @@ int posix_memalign(void** memory, size_t alignment, size_t size) {
   ++calls;
   *memory = __libc_memalign(alignment, size);
   return *memory ? 0 : ENOMEM;
+}
+
+void free(void* memory) {
+  frees += memory != NULL;
+  __libc_free(memory);
 }

@@ -295,6 +295,7 @@ lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t cou
       if (model->model->is_control(i)) request.inputs.back().known = copied(inputs[i]);
     }
     auto made = model->model->plan(request);
+    made->prepare();
     *plan = new lrt_plan{model->model, std::move(made)};
   });
 }

@@ -134,7 +134,8 @@ LRT_API lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port*
    model keeps its threads: they sleep while there is no work, and in the child of a fork work goes on without them (fork
    while no other thread uses the model). Not while another thread runs this plan. */
 LRT_API lrt_status lrt_plan_set_threads(lrt_plan* plan, int32_t threads, lrt_error* error);
-/* inputs and outputs: one pointer per input and output of the model; an output may be NULL. */
+/* inputs and outputs: one pointer per input and output of the model; an output may be NULL. Takes no lock; allocates only
+   where several threads run the plan at once (docs/real-time.md). */
 LRT_API lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error);
 
 /* What is left to do at run time, call by call, for `inspect`. NULL name past the last. */
@@ -188,7 +189,8 @@ LRT_API lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* input
 LRT_API lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port); /* as prepared */
 LRT_API uint64_t lrt_stream_macs(const lrt_stream* stream); /* of one step, as prepared */
 /* One step of the prepared shapes: reads inputs, writes outputs, moves the state on. An output may be NULL.
-   Allocates nothing and takes no lock. */
+   Allocates nothing, takes no lock, makes no system call and meets no page fault (docs/real-time.md); with threads, wakes
+   them. */
 LRT_API lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs);
 
 /* State. Its shapes are known once prepared; before the first step it is what was set, else zeros. */

@@ -173,7 +173,7 @@ class OpPlanner final : public OpPlan {
     packed_now_ = true;
     for (const int i : reads) {
       const ValueState& plain = planner_.value(op_.inputs[static_cast<size_t>(i)]);
-      planner_.graph_.forget(plain.known.get(), plain.bytes());
+      if (!planner_.packs_.keeps(plain.known.get())) planner_.graph_.forget(plain.known.get(), plain.bytes());
     }
     return found;
   }

@@ -80,9 +80,13 @@ class PackCache {
   // Of all that was ever put: each is made once and stays, so this grows no more once the model has run.
   uint64_t bytes() const { return bytes_; }
   void add_bytes(uint64_t bytes) { bytes_ += bytes; }
+  // Weights that the runs of some plan read as the file has them: they are not to be given back.
+  void keep(const void* plain) { kept_.insert(plain); }
+  bool keeps(const void* plain) const { return kept_.count(plain) > 0; }
 
  private:
   uint64_t bytes_ = 0;
+  std::set<const void*> kept_;
   std::vector<std::pair<Key, std::shared_ptr<const void>>> entries_;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/pages.h"
 #include "plan/loop.h"
 #include "session/flush.h"
 
@@ -324,12 +325,18 @@ void Planner::finish_arena() {
   plan_->arena_bytes = lay_out(std::move(lifetimes), &plan_->arena);
 }
 
-// What was packed, or computed with while planning, is not read again by what was planned.
-void Planner::forget_weights() const {
-  std::set<const void*> read;
-  for (const auto& [id, data] : plan_->constants) read.insert(data);
+// What was packed, or computed with while planning, is not read again by what was planned. What is read comes into memory
+// now, so that no run waits for it.
+void Planner::forget_weights() {
+  if (!request_.proving) {
+    for (const auto& [id, data] : plan_->constants) {
+      packs_.keep(data);
+      touch_pages(data, buffers_[static_cast<size_t>(id)].bytes);
+    }
+    touch_code();
+  }
   for (const Weight& weight : graph_.weights) {
-    if (read.count(weight.data) == 0) graph_.forget(weight.data, weight.bytes());
+    if (!packs_.keeps(weight.data)) graph_.forget(weight.data, weight.bytes());
   }
 }
 

@@ -67,7 +67,7 @@ class Planner {
   void finish_calls();
   void finish_constants();
   void finish_arena();
-  void forget_weights() const;
+  void forget_weights();
 
   // Memory for what is computed now; refuses where a plan asks for too much of it.
   std::shared_ptr<const void> new_known(const Op& op, size_t bytes);

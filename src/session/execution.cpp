@@ -2,6 +2,7 @@
 
 #include <numeric>
 
+#include "model/pages.h"
 #include "session/flush.h"
 
 namespace lrt {
@@ -36,6 +37,7 @@ Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>
     for (const auto& [buffer, data] : plan_->constants) point(buffer, const_cast<void*>(data));  // calls only read them
   }
   spares_.assign(outputs.size(), nullptr);
+  touch_stack();
 }
 
 void Execution::spare_outputs() {

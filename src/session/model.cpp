@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "model/pages.h"
+
 namespace lrt {
 
 namespace {
@@ -59,15 +61,43 @@ std::string describe_difference(const std::string& output, const Constant& wante
 
 }  // namespace
 
-void CachedPlan::run(const void* const* inputs, void* const* outputs, Parallel* parallel) {
-  std::unique_ptr<Execution> execution;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (!idle_.empty()) {
-      execution = std::move(idle_.back());
-      idle_.pop_back();
+CachedPlan::~CachedPlan() {
+  while (take()) {
+  }
+}
+
+std::unique_ptr<Execution> CachedPlan::take() {
+  for (std::atomic<Execution*>& place : idle_) {
+    if (!place.load(std::memory_order_relaxed)) continue;
+    if (Execution* const taken = place.exchange(nullptr, std::memory_order_acquire)) {
+      return std::unique_ptr<Execution>(taken);
     }
   }
+  return nullptr;
+}
+
+// Where more threads than there are places ran at once, what is left over is freed.
+void CachedPlan::give_back(std::unique_ptr<Execution> execution) {
+  for (std::atomic<Execution*>& place : idle_) {
+    Execution* none = nullptr;
+    if (!place.compare_exchange_strong(none, execution.get(), std::memory_order_release, std::memory_order_relaxed)) {
+      continue;
+    }
+    (void)execution.release();
+    return;
+  }
+}
+
+void CachedPlan::prepare() {
+  std::unique_ptr<Execution> execution = take();
+  if (!execution) execution = std::make_unique<Execution>(plan_);
+  execution->spare_outputs();
+  give_back(std::move(execution));
+  touch_stack();  // the memory may have been made by another thread
+}
+
+void CachedPlan::run(const void* const* inputs, void* const* outputs, Parallel* parallel) {
+  std::unique_ptr<Execution> execution = take();
   if (!execution) execution = std::make_unique<Execution>(plan_);
   const auto& planned = plan_->outputs;
   for (size_t i = 0; i < planned.size(); ++i) {
@@ -75,8 +105,7 @@ void CachedPlan::run(const void* const* inputs, void* const* outputs, Parallel* 
   }
   execution->share_with(parallel);
   execution->run(inputs, outputs);
-  const std::lock_guard<std::mutex> lock(mutex_);
-  idle_.push_back(std::move(execution));
+  give_back(std::move(execution));
 }
 
 Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(*choose_kernels(isa)) {

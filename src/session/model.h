@@ -1,6 +1,8 @@
 // A loaded model: its graph, its packed weights, its plans. Immutable to the outside and safe to use from many threads.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <list>
 #include <memory>
 #include <mutex>
@@ -17,13 +19,19 @@ namespace lrt {
 class CachedPlan {
  public:
   explicit CachedPlan(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  ~CachedPlan();
   const std::shared_ptr<const Plan>& plan() const { return plan_; }
+  // Makes memory for one run, after which runs of one thread at a time allocate nothing.
+  void prepare();
+  // Takes no lock.
   void run(const void* const* inputs, void* const* outputs, Parallel* parallel = nullptr);
 
  private:
+  std::unique_ptr<Execution> take();
+  void give_back(std::unique_ptr<Execution> execution);
+
   std::shared_ptr<const Plan> plan_;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Execution>> idle_;
+  std::array<std::atomic<Execution*>, 32> idle_{};  // owned; null where there is none
 };
 
 struct StreamProof {

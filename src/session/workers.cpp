@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "model/error.h"
+#include "model/pages.h"
 #include "session/flush.h"
 
 namespace lrt {
@@ -96,6 +97,7 @@ void Workers::do_part(int part) {
 
 void Workers::work(int own) {
   const FlushDenormals flush;
+  touch_stack();
   uint64_t last = 0;
   while (wait_for_job(last)) {
     last = job_.load(std::memory_order_acquire);
