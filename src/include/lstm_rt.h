@@ -13,12 +13,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef _WIN32
+#if defined(_WIN32) && !defined(LSTM_RT_STATIC)
 #ifdef LSTM_RT_BUILDING
 #define LRT_API __declspec(dllexport)
 #else
 #define LRT_API __declspec(dllimport)
 #endif
+#elif defined(_WIN32)
+#define LRT_API
 #else
 #define LRT_API __attribute__((visibility("default")))
 #endif
