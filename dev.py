@@ -172,7 +172,6 @@ def embed(options, rest):
     install(["all", "test"], options.werror)
     build_cpp(options.werror)
     build_cpp(options.werror, STATIC, "-DBUILD_SHARED_LIBS=OFF")
-    run(in_venv("pip"), "install", "--quiet", "cython>=3.1", "setuptools>=77")
     run(in_venv("pytest"), os.path.join("tests", "test_examples.py"), *rest)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from lstm_rt.demo import HEARTBEAT_ONNX
 from lstm_rt.demo.signal import FRAME, heart_trace
 
 ROOT = pathlib.Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "embedding.md"
 EXAMPLES = ROOT / "examples"
 CC = shutil.which("cc") or shutil.which("gcc") or ""
 CXX = shutil.which("c++") or shutil.which("g++") or ""
@@ -205,6 +207,55 @@ def test_components(tmp_path: pathlib.Path) -> None:
     missing = subprocess.run([*map(str, find), "-Dversion=", "-Dhow=REQUIRED;COMPONENTS;static"], capture_output=True)
     assert missing.returncode
     assert b"no component 'static'" in missing.stderr
+
+
+def blocks(language: str) -> list[str]:
+    """The code of docs/embedding.md in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def build_block(code: str, where: pathlib.Path, *flags: str) -> pathlib.Path:
+    """A program on the installed package."""
+    library = lstm_rt.get_library_dir()
+    link = (f"-I{lstm_rt.get_include()}", f"-L{library}", "-llstm_rt", f"-Wl,-rpath,{library}")
+    where.write_text(code, "utf-8")
+    run(*flags, *WARNINGS, where, "-o", where.with_suffix(""), *link)
+    return where.with_suffix("")
+
+
+def test_page_c(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (whole,) = blocks("c")
+    samples = heart_trace(6, 2.0).samples
+    program = build_block(whole, tmp_path / "whole.c", CC, "-std=c99")
+    printed = run(program, demo, stdin=samples[: 100 * FRAME].astype("<f4").tobytes())
+    assert_same_bytes(parsed(printed).reshape(100, -1), scores_of(demo, samples))
+
+
+def test_page_cpp(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    pool, plain = blocks("cpp")
+    callers = [heart_trace(person, 2.0).samples for person in (7, 8)]
+    wanted = [scores_of(demo, samples) for samples in callers]
+    rows = np.stack([samples.reshape(-1, FRAME) for samples in callers], axis=1)  # (step, caller, sample)
+    program = build_block(pool, tmp_path / "pool.cpp", CXX, "-std=c++17")
+    got = parsed(run(program, demo, stdin=rows.astype("<f4").tobytes())).reshape(len(rows), 2, -1)
+    for row, scores in enumerate(wanted):
+        assert_same_bytes(np.ascontiguousarray(got[:, row]), scores)
+
+    program = build_block(plain, tmp_path / "plain.cpp", CXX, "-std=c++17", "-fno-exceptions")
+    got = parsed(run(program, demo, stdin=callers[0].astype("<f4").tobytes())).reshape(len(rows), -1)
+    assert_same_bytes(got, wanted[0])
+    wrong = subprocess.run([program, __file__], input=b"", capture_output=True)
+    assert wrong.returncode == 1
+    assert b"not a GGUF file" in wrong.stderr
+
+
+def test_page_cython(tmp_path: pathlib.Path) -> None:
+    """What the page quotes is Cython; the whole of it is examples/cython."""
+    pytest.importorskip("Cython")
+    (quoted,) = blocks("cython")
+    (tmp_path / "quoted.pyx").write_text(quoted, "utf-8")
+    package = str(pathlib.Path(lstm_rt.__file__).parents[1])
+    run(sys.executable, "-m", "cython", "-3", "-Werror", f"-I{package}", tmp_path / "quoted.pyx")
 
 
 def test_cython(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
