@@ -16,6 +16,7 @@ ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 WHEELS = os.path.join(ROOT, "build", "wheel")
 CPP = os.path.join(ROOT, "build", "cpp")
+STATIC = os.path.join(ROOT, "build", "static")
 # What the wheel is made of. CMake's own build folder under build/ notices the rest.
 SOURCES = ["src", "lstm_rt", "converters", "CMakeLists.txt", "pyproject.toml", "setup.py", "MANIFEST.in"]
 NEEDS = """lstm_rt cannot be built here yet: {missing}.
@@ -127,15 +128,15 @@ def install(extras, werror=False):
         write(done, " ".join([wanted, *extras]))
 
 
-def build_cpp(werror):
-    """Build tests/cpp, where cmake keeps what did not change."""
+def build_cpp(werror, folder=CPP, kind="-DLSTM_RT_TESTS=ON"):
+    """Build the core, with tests/cpp unless told otherwise, where cmake keeps what did not change."""
     tools = [name for name in ("cmake", "ninja") if not os.path.exists(in_venv(name))]
     if tools:
         run(in_venv("pip"), "install", "--quiet", *tools)
     flag = "-DLSTM_RT_WERROR={}".format("ON" if werror else "OFF")
     ninja = "-DCMAKE_MAKE_PROGRAM=" + in_venv("ninja")
-    run(in_venv("cmake"), "-S", ROOT, "-B", CPP, "-G", "Ninja", ninja, "-DLSTM_RT_TESTS=ON", flag)
-    run(in_venv("cmake"), "--build", CPP)
+    run(in_venv("cmake"), "-S", ROOT, "-B", folder, "-G", "Ninja", ninja, kind, flag)
+    run(in_venv("cmake"), "--build", folder)
 
 
 def demo(options, rest):
@@ -164,6 +165,14 @@ def arm(options, rest):
     build_cpp(options.werror)
     tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja"), *(["--werror"] if options.werror else [])]
     run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "cross.py"), CPP, *tools, *rest)
+
+
+def embed(options, rest):
+    """Build the static library too, and the examples in C, C++ and Cython on everything that is installed."""
+    install(["all", "test"], options.werror)
+    build_cpp(options.werror)
+    build_cpp(options.werror, STATIC, "-DBUILD_SHARED_LIBS=OFF")
+    run(in_venv("pytest"), os.path.join("tests", "test_examples.py"), *rest)
 
 
 def lint(options, rest):
@@ -204,7 +213,7 @@ def bench(options, rest):
 def cpp_files():
     folders = [os.path.join(ROOT, name) for name in ("src", "tests", "bench", "examples")]
     found = [os.path.join(at, name) for folder in folders for at, _, names in os.walk(folder) for name in names]
-    return sorted(name for name in found if name.endswith((".h", ".cpp", ".c")))
+    return sorted(name for name in found if name.endswith((".h", ".hpp", ".cpp", ".c")))
 
 
 def public_modules():
@@ -220,6 +229,7 @@ COMMANDS = {
     "test": test,
     "frameworks": frameworks,
     "arm": arm,
+    "embed": embed,
     "lint": lint,
     "format": format_,
     "realtime": realtime,

@@ -78,6 +78,7 @@ __all__ = [
     "exact_isas",
     "from_keras",
     "from_torch",
+    "get_cmake_dir",
     "get_include",
     "get_library_dir",
     "isa",
@@ -153,7 +154,7 @@ def build_info() -> dict[str, object]:
 
 
 def get_include() -> str:
-    """Return the folder that holds ``lstm_rt.h``, the C API.
+    """Return the folder that holds ``lstm_rt.h``, the C API, and ``lstm_rt.hpp``, the same for C++17.
 
     Returns
     -------
@@ -172,6 +173,18 @@ def get_library_dir() -> str:
         An absolute path. A program that links to the library there also needs it as its run path.
     """
     return os.path.join(_FOLDER, "lib")
+
+
+def get_cmake_dir() -> str:
+    """Return the folder of the CMake package ``lstm_rt``.
+
+    Returns
+    -------
+    str
+        An absolute path, for ``cmake -Dlstm_rt_DIR=...`` and ``find_package(lstm_rt)``. The files of pkg-config are in
+        ``pkgconfig`` within `get_library_dir`.
+    """
+    return os.path.join(_FOLDER, "lib", "cmake", "lstm_rt")
 
 
 def __getattr__(name: str) -> Any:

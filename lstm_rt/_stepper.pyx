@@ -155,6 +155,8 @@ cdef class Options:
         cdef size_t i
         cdef size_t count = 0 if bindings is None else len(bindings)
         cdef size_t frozen = len(freeze)
+        if batch < 1:
+            raise errors.ArgumentError(f"batch is {batch}, wanted at least 1")
         self._pairs = <size_t*>calloc(2 * count + 1, sizeof(size_t))
         self._indices = <size_t*>calloc(frozen + 1, sizeof(size_t))
         self._values = <lrt_array*>calloc(frozen + 1, sizeof(lrt_array))

@@ -43,6 +43,27 @@ cdef extern from "lstm_rt.h" nogil:
         lrt_shape shape
         const void* data
 
+    ctypedef struct lrt_allocator:
+        void* (*allocate)(void* user, size_t size, size_t alignment) noexcept
+        void (*release)(void* user, void* memory, size_t size) noexcept
+        void* user
+
+    ctypedef enum lrt_log_level:
+        LRT_LOG_DEBUG
+        LRT_LOG_INFO
+        LRT_LOG_WARNING
+
+    ctypedef struct lrt_log:
+        void (*write)(void* user, lrt_log_level level, const char* message) noexcept
+        void* user
+
+    ctypedef struct lrt_model_options:
+        const char* isa
+        uint64_t max_memory
+        int32_t borrow
+        lrt_allocator allocator
+        lrt_log log
+
     ctypedef struct lrt_model:
         pass
     ctypedef struct lrt_plan:
@@ -62,9 +83,10 @@ cdef extern from "lstm_rt.h" nogil:
         size_t freeze_count
 
     const char* lrt_version()
-    lrt_status lrt_model_load(const char* path, const char* isa, lrt_model** model, lrt_error* error)
-    lrt_status lrt_model_load_memory(const void* data, size_t size, const char* isa, lrt_model** model,
-                                     lrt_error* error)
+    lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lrt_model** model,
+                              lrt_error* error)
+    lrt_status lrt_model_load_memory(const void* data, size_t size, const lrt_model_options* options,
+                                     lrt_model** model, lrt_error* error)
     void lrt_model_free(lrt_model* model)
     size_t lrt_model_input_count(const lrt_model* model)
     size_t lrt_model_output_count(const lrt_model* model)
@@ -81,6 +103,10 @@ cdef extern from "lstm_rt.h" nogil:
                                  lrt_error* error)
     lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_error* error)
     void lrt_stream_free(lrt_stream* stream)
+    lrt_status lrt_stream_size(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs,
+                               size_t count, size_t* size, size_t* alignment, lrt_error* error)
+    lrt_status lrt_stream_create_in(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs,
+                                    size_t count, void* memory, size_t size, lrt_stream** stream, lrt_error* error)
     size_t lrt_stream_input_count(const lrt_stream* stream)
     size_t lrt_stream_output_count(const lrt_stream* stream)
     size_t lrt_stream_input(const lrt_stream* stream, size_t index)

@@ -147,11 +147,12 @@ std::vector<lrt::PlanInput> frames_of(const lrt_array* inputs, size_t count) {
   return frames;
 }
 
-lrt_status load(lrt_model** model, lrt_error* error, const char* isa, const std::function<lrt::Graph()>& read) {
+lrt_status load(const lrt_model_options* options, lrt_model** model, lrt_error* error,
+                const std::function<lrt::Graph()>& read) {
   return guarded(error, [&] {
     require(model != nullptr, "model is NULL");
     *model = nullptr;
-    *model = new lrt_model{std::make_shared<lrt::Model>(read(), isa)};
+    *model = new lrt_model{std::make_shared<lrt::Model>(read(), options ? options->isa : nullptr)};
   });
 }
 
@@ -164,8 +165,8 @@ lrt::StreamOptions stream_options(const lrt::Model& model, const lrt_stream_opti
   lrt::StreamOptions result;
   if (!options) return result;
   const size_t inputs = model.graph().inputs.size(), outputs = model.graph().outputs.size();
-  require(options->batch >= 1, "batch must be at least 1");
-  result.batch = options->batch;
+  require(options->batch >= 0, "batch must be at least 1");
+  if (options->batch != 0) result.batch = options->batch;
   if (options->threads != 0) result.threads = options->threads;
   result.own_bindings = options->bind == nullptr;
   for (size_t i = 0; options->bind && i < options->bind_count; ++i) {
@@ -211,15 +212,16 @@ lrt_status lrt_default_isa(const char** name, lrt_error* error) {
   });
 }
 
-lrt_status lrt_model_load(const char* path, const char* isa, lrt_model** model, lrt_error* error) {
-  return load(model, error, isa, [path] {
+lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lrt_model** model, lrt_error* error) {
+  return load(options, model, error, [path] {
     require(path != nullptr, "path is NULL");
     return lrt::read_graph_file(path);
   });
 }
 
-lrt_status lrt_model_load_memory(const void* data, size_t size, const char* isa, lrt_model** model, lrt_error* error) {
-  return load(model, error, isa, [data, size] {
+lrt_status lrt_model_load_memory(const void* data, size_t size, const lrt_model_options* options, lrt_model** model,
+                                 lrt_error* error) {
+  return load(options, model, error, [data, size] {
     require(data != nullptr, "data is NULL");
     return lrt::read_graph_memory(data, size);
   });
@@ -411,7 +413,7 @@ lrt_status lrt_pool_create(lrt_model* model, const lrt_stream_options* options, 
   return guarded(error, [&] {
     *pool = nullptr;
     require(capacity >= 1 && capacity <= kMaxPool, "a pool's capacity must be 1 to 1048576");
-    require(!options || options->batch == 1, "a stream of a pool has batch 1");
+    require(!options || options->batch <= 1, "a stream of a pool has batch 1");
     auto made = std::make_unique<lrt::Pool>(model->model, stream_options(*model->model, options), capacity);
     *pool = new lrt_pool{model->model, std::move(made)};
   });

@@ -1,21 +1,26 @@
 /* lstm_rt: run trained recurrent networks. The C API, and the only header an application needs.
 
    Every function that can fail returns an lrt_status and, where `error` is not NULL, fills it with a message of one or
-   two sentences: what, where, why, what to do. Nothing is thrown and nothing global is kept.
+   two sentences: what, where, why, what to do; where it fails, what it was to give is NULL and nothing else has changed.
+   Nothing is thrown and nothing global is kept. NULL may be given where it is said, and to every lrt_..._free.
 
-   Dimension letters: B batch, T steps, I inputs, H hidden units. Arrays are dense and row-major. */
+   Dimension letters: B batch, T steps, I inputs, H hidden units. Arrays are dense and row-major, sizes in bytes, data
+   aligned to its elements. Structs of options are filled with zeros before fields are set: zero means the default. Functions
+   and structs change with LRT_API_VERSION only; lrt_api_version() tells that of the library in use. */
 #ifndef LSTM_RT_H
 #define LSTM_RT_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#ifdef _WIN32
+#if defined(_WIN32) && !defined(LSTM_RT_STATIC)
 #ifdef LSTM_RT_BUILDING
 #define LRT_API __declspec(dllexport)
 #else
 #define LRT_API __declspec(dllimport)
 #endif
+#elif defined(_WIN32)
+#define LRT_API
 #else
 #define LRT_API __attribute__((visibility("default")))
 #endif
@@ -37,7 +42,7 @@ typedef enum lrt_status {
   LRT_ERROR_FILE = 3,        /* the file cannot be read, or is damaged */
   LRT_ERROR_SHAPE = 4,       /* an array's shape or dtype does not fit */
   LRT_ERROR_STATE = 5,       /* a state or stream is used against its rules */
-  LRT_ERROR_MEMORY = 6,
+  LRT_ERROR_MEMORY = 6,      /* there is no more memory, or max_memory does not allow it */
   LRT_ERROR_INTERNAL = 7
 } lrt_status;
 
@@ -87,13 +92,49 @@ LRT_API lrt_status lrt_default_isa(const char** name, lrt_error* error);
 
 /* ---- Models -------------------------------------------------------------------------------------------------- */
 
-/* Immutable, and safe to use from many threads. Streams and plans keep it alive. */
+/* Immutable, and safe to use from many threads. Streams, plans and pools keep it, and what its options point to in use,
+   alive: lrt_model_free may come before theirs. */
 typedef struct lrt_model lrt_model;
 
-/* isa: NULL for the default. */
-LRT_API lrt_status lrt_model_load(const char* path, const char* isa, lrt_model** model, lrt_error* error);
-LRT_API lrt_status lrt_model_load_memory(const void* data, size_t size, const char* isa, lrt_model** model,
-                                         lrt_error* error); /* the bytes are copied */
+/* Where large blocks come from: packed weights, what is computed beforehand, arenas, states, tables, and the copy of
+   lrt_model_load_memory. Small descriptions (names, lists of calls) are C++'s and come from malloc. Called by any thread
+   that uses the model, never inside of lrt_stream_step and lrt_pool_step. Neither function may throw or use the model. */
+typedef struct lrt_allocator {
+  void* (*allocate)(void* user, size_t size,
+                    size_t alignment);                    /* alignment: a power of two; NULL where there is none */
+  void (*release)(void* user, void* memory, size_t size); /* with the size that was asked for */
+  void* user;
+} lrt_allocator;
+
+typedef enum lrt_log_level { LRT_LOG_DEBUG = 0, LRT_LOG_INFO = 1, LRT_LOG_WARNING = 2 } lrt_log_level;
+
+/* Told a line of text (UTF-8, valid during the call) when a model was loaded and with which instruction set (info), when
+   something was planned and what it takes (debug), and where something asked for was not to be had but is not needed (huge
+   pages, threads: warning). Called as an allocator is. */
+typedef struct lrt_log {
+  void (*write)(void* user, lrt_log_level level, const char* message);
+  void* user;
+} lrt_log;
+
+typedef struct lrt_model_options {
+  const char* isa; /* one of lrt_available_isa; NULL: lrt_default_isa */
+  /* The most bytes that one plan may take (what it computes beforehand, all weights packed so far, its arena), and likewise
+     the memory of one stream, and of one pool. What would take more is refused with LRT_ERROR_MEMORY before it is allocated.
+     0: 1 GiB, and 16 for each byte of the file, 1024 for each byte of the inputs and 64 KiB for each stream of a pool. */
+  uint64_t max_memory;
+  int32_t borrow; /* 1: lrt_model_load_memory does not copy; its data stays until all that uses the model is freed */
+  lrt_allocator allocator; /* copied; allocate NULL: the C++ library's */
+  lrt_log log;             /* copied; write NULL: nothing is told */
+} lrt_model_options;
+
+/* path: UTF-8. options: NULL for the defaults. LRT_ERROR_FILE where the file cannot be read or is damaged,
+   LRT_ERROR_UNSUPPORTED where it has operations that are unknown here, isa is not one of this machine's, or the library was
+   built without files. The file stays mapped: it must not be written to or cut short while the model is in use. */
+LRT_API lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lrt_model** model,
+                                  lrt_error* error);
+/* data: what is in such a file, aligned to 64 where it is borrowed; else any, and it may go after the call. */
+LRT_API lrt_status lrt_model_load_memory(const void* data, size_t size, const lrt_model_options* options,
+                                         lrt_model** model, lrt_error* error);
 LRT_API void lrt_model_free(lrt_model* model);
 
 LRT_API const char* lrt_model_isa(const lrt_model* model);
@@ -160,7 +201,7 @@ LRT_API uint64_t lrt_plan_arena_bytes(const lrt_plan* plan);
 typedef struct lrt_stream lrt_stream;
 
 typedef struct lrt_stream_options {
-  int64_t batch;                  /* what a state's free dims become; 1 */
+  int64_t batch;                  /* what a state's free dims become; 0: 1 */
   int32_t threads;                /* cores that share a step, the caller's with them; 0 or 1: the caller's alone */
   const size_t* bind;             /* pairs (input, output) in place of the model's own; NULL: the model's own */
   size_t bind_count;              /* number of pairs */
@@ -175,6 +216,21 @@ LRT_API lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options*
                                      lrt_error* error);
 LRT_API lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_error* error);
 LRT_API void lrt_stream_free(lrt_stream* stream);
+
+/* A stream in the caller's memory, prepared for frames of these shapes. All that a step writes, beside the outputs, lies
+   there: the states (twice: a step reads one copy and writes the other), the arena, the tables of pointers, and room for
+   outputs that are given as NULL; nothing of it is allocated. The handle and what describes the stream are small and come
+   from malloc; the plan and the packed weights are the model's. */
+
+/* How many bytes lrt_stream_create_in needs, and to what it must be aligned (a power of two; NULL: not wanted). Plans and
+   packs weights, which stays with the model. inputs: as for lrt_stream_prepare. */
+LRT_API lrt_status lrt_stream_size(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs,
+                                   size_t count, size_t* size, size_t* alignment, lrt_error* error);
+/* LRT_ERROR_ARGUMENT where the memory is too small or not aligned. It is the stream's alone until lrt_stream_free, which
+   leaves it to the caller. lrt_stream_prepare with frames of other shapes fails with LRT_ERROR_STATE; clones have memory of
+   their own. */
+LRT_API lrt_status lrt_stream_create_in(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs,
+                                        size_t count, void* memory, size_t size, lrt_stream** stream, lrt_error* error);
 
 /* What a step takes and gives: the model's inputs less the bound and frozen, the outputs less the bound. */
 LRT_API size_t lrt_stream_input_count(const lrt_stream* stream);

@@ -193,18 +193,19 @@ class Plan {
 class Model {
  public:
   Model(const py::object& source, const std::optional<std::string>& isa) {
-    const char* name = isa ? isa->c_str() : nullptr;
+    lrt_model_options options{};
+    if (isa) options.isa = isa->c_str();
     lrt_model* model = nullptr;
     if (py::isinstance<py::bytes>(source)) {
       char* data = nullptr;
       Py_ssize_t size = 0;
       PyBytes_AsStringAndSize(source.ptr(), &data, &size);
       check([&](lrt_error* error) {
-        return lrt_model_load_memory(data, static_cast<size_t>(size), name, &model, error);
+        return lrt_model_load_memory(data, static_cast<size_t>(size), &options, &model, error);
       });
     } else {
       const std::string path = py::module_::import("os").attr("fsencode")(source).cast<std::string>();
-      check([&](lrt_error* error) { return lrt_model_load(path.c_str(), name, &model, error); });
+      check([&](lrt_error* error) { return lrt_model_load(path.c_str(), &options, &model, error); });
     }
     model_.reset(model);
   }

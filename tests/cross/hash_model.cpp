@@ -197,7 +197,9 @@ void hash_run(const std::string& folder, const Run& run) {
   for (size_t i = 0; const char* isa = lrt_available_isa(i); ++i) {
     lrt_error error{};
     lrt_model* made = nullptr;
-    check(lrt_model_load((folder + run.file).c_str(), isa, &made, &error), error);
+    lrt_model_options options{};
+    options.isa = isa;
+    check(lrt_model_load((folder + run.file).c_str(), &options, &made, &error), error);
     const std::unique_ptr<lrt_model, void (*)(lrt_model*)> model(made, lrt_model_free);
     const uint64_t hash = run.mode == "verify"   ? verify(made)
                           : run.mode == "stream" ? run_stream(made, run)
