@@ -37,6 +37,7 @@ PoolBatches::PoolBatches(const StreamSetup& setup, const std::vector<PlanInput>&
   try {
     two = plan(setup, frames, 2);
   } catch (const Error& error) {
+    if (error.status == Status::memory) throw;
     throw Error(Status::unsupported,
                 std::string("this model cannot be pooled: it runs with one row, but not with two. ") + error.what());
   }

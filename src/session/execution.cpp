@@ -14,6 +14,8 @@ std::vector<size_t> all(size_t count) {
   return indices;
 }
 
+size_t table_bytes(const Plan& plan) { return 2 * plan.buffers * sizeof(void*); }
+
 size_t spare_bytes(const PlannedValue& output) { return output.buffer >= 0 ? align_up(output.bytes()) : 0; }
 
 }  // namespace
@@ -31,8 +33,8 @@ Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (const BufferId buffer = plan_->outputs[outputs[i]].buffer; buffer >= 0) outputs_.push_back({buffer, i});
   }
+  tables_ = AlignedBuffer(table_bytes(*plan_));
   for (const bool at : {false, true}) {
-    tables_[at] = AlignedBuffer(plan_->buffers * sizeof(void*));
     for (const auto& [buffer, offset] : plan_->arena) set(at, buffer, arena_->as<char>() + offset);
     for (const auto& [buffer, data] : plan_->constants) set(at, buffer, const_cast<void*>(data));  // only read
   }
@@ -40,7 +42,7 @@ Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>
 }
 
 size_t Execution::bytes(const Plan& plan, const std::vector<size_t>& outputs, bool spare) {
-  size_t bytes = align_up(plan.arena_bytes) + 2 * align_up(plan.buffers * sizeof(void*));
+  size_t bytes = align_up(plan.arena_bytes) + align_up(table_bytes(plan));
   if (!spare) return bytes;
   for (const size_t output : outputs) bytes += spare_bytes(plan.outputs[output]);
   return bytes;
@@ -65,14 +67,14 @@ void Execution::spare_outputs() {
 }
 
 void Execution::run(const void* const* inputs, void* const* outputs) {
-  void** const table = tables_[turn_].as<void*>();
-  for (const Port& port : inputs_) table[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
+  void** const buffers = table(turn_);
+  for (const Port& port : inputs_) buffers[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
   for (const Port& port : outputs_) {
     void* const given = outputs[port.index];
-    table[port.buffer] = given ? given : spares_[port.index];
+    buffers[port.buffer] = given ? given : spares_[port.index];
   }
   const FlushDenormals flush;
-  const Frame frame(table, turn_, parallel_);
+  const Frame frame(buffers, turn_, parallel_);
   for (const Run& call : plan_->calls) call(frame);
   turn_ = !turn_;
 }

@@ -33,7 +33,7 @@ class Execution {
   void share_with(Parallel* parallel) { parallel_ = parallel; }
 
   bool turn() const { return turn_; }  // of the next run
-  void set(bool turn, BufferId buffer, void* data) { tables_[turn].as<void*>()[buffer] = data; }
+  void set(bool turn, BufferId buffer, void* data) { table(turn)[buffer] = data; }
 
  private:
   struct Port {
@@ -41,12 +41,14 @@ class Execution {
     size_t index;  // among the caller's
   };
 
+  void** table(bool turn) const { return tables_.as<void*>() + (turn ? plan_->buffers : 0); }
+
   std::shared_ptr<const Plan> plan_;
   std::shared_ptr<const AlignedBuffer> arena_;
   AlignedBuffer spare_;
   std::vector<void*> spares_;           // per output of the caller's
   std::vector<Port> inputs_, outputs_;  // those that are read at run time, those that are written
-  AlignedBuffer tables_[2];             // of pointers, by buffer
+  AlignedBuffer tables_;                // for each turn: a pointer by buffer
   Parallel* parallel_ = nullptr;
   bool turn_ = false;  // also which way weights are walked
 };
