@@ -68,7 +68,8 @@ void Execution::spare_outputs() {
 
 void Execution::run(const void* const* inputs, void* const* outputs) {
   void** const buffers = table(turn_);
-  for (const Port& port : inputs_) buffers[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
+  for (const Port& port : inputs_)
+    buffers[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
   for (const Port& port : outputs_) {
     void* const given = outputs[port.index];
     buffers[port.buffer] = given ? given : spares_[port.index];
