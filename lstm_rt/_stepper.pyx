@@ -22,6 +22,7 @@ _ERRORS = {
     LRT_ERROR_FILE: errors.ModelFileError,
     LRT_ERROR_SHAPE: errors.ShapeError,
     LRT_ERROR_STATE: errors.StateError,
+    LRT_ERROR_MEMORY: errors.OutOfMemoryError,
 }
 
 

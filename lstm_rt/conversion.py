@@ -106,7 +106,7 @@ def convert(
     """
     job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
     checked = job.check() if check else None
-    model = _quantized(job.graph, quantize, path, selftest=selftest, isa=None)
+    model = _quantized(job.graph, quantize, path, selftest=selftest)
     stream_checked = job.check_stream(model) if check_stream else None
     model._conversion = job.report(checked, stream_checked)
     job.close()
@@ -117,6 +117,7 @@ def load(
     source: Source,
     *,
     isa: str | None = None,
+    max_memory: int | None = None,
     bind: Mapping[str, str] | None = None,
     freeze: Mapping[str, npt.ArrayLike] | None = None,
     shapes: Mapping[str, Sequence[int | None]] | None = None,
@@ -131,6 +132,8 @@ def load(
         A ``.gguf`` file or its bytes, or anything that `convert` takes.
     isa : str, optional
         The instruction set to use; the best of this machine when left out.
+    max_memory : int, optional
+        The most bytes that running it may take, as for `Model`.
     bind, freeze, shapes, quantize : optional
         As for `convert`. Not for a ``.gguf`` file, which has them in it.
     **options : Any
@@ -154,7 +157,7 @@ def load(
     """
     if not _is_gguf(source):
         job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
-        model = _quantized(job.graph, quantize, None, selftest=False, isa=isa)
+        model = _quantized(job.graph, quantize, None, selftest=False, isa=isa, max_memory=max_memory)
         model._conversion = job.report()
         job.close()
         return model
@@ -164,7 +167,7 @@ def load(
         raise ArgumentError(
             f"{', '.join(useless)}: for models that are converted; a .gguf file has been. Give this to lstm_rt.convert."
         )
-    return _model(source, isa)
+    return _model(source, isa=isa, max_memory=max_memory)
 
 
 def from_keras(source: Source, path: str | os.PathLike[str] | None = None, **options: Any) -> Model:
@@ -225,10 +228,10 @@ def _is_gguf(source: Source) -> bool:
     return isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() == ".gguf"
 
 
-def _model(source: Any, isa: str | None) -> Model:
+def _model(source: Any, **how: Any) -> Model:
     from lstm_rt.model import Model
 
-    return Model(source, isa=isa)
+    return Model(source, **how)
 
 
 class _Job:
@@ -309,15 +312,15 @@ def _quantized(
     path: str | os.PathLike[str] | None,
     *,
     selftest: bool,
-    isa: str | None,
+    **how: Any,
 ) -> Model:
     """Quantise a graph if that is wanted, and finish it."""
     if quantize is None:
-        return _finish(graph, path, selftest=selftest, isa=isa)
+        return _finish(graph, path, selftest=selftest, **how)
     from lstm_rt.quantize import quantize_graph
 
     report = quantize_graph(graph, quantize)
-    model = _finish(graph, path, selftest=selftest, isa=isa)
+    model = _finish(graph, path, selftest=selftest, **how)
     model._quantization = report
     return model
 
@@ -327,25 +330,25 @@ def _finish(
     path: str | os.PathLike[str] | None,
     *,
     selftest: bool,
-    isa: str | None,
+    **how: Any,
 ) -> Model:
     """Write a graph, with self-tests if wanted, and load it. `path` is not touched before the core has taken it."""
-    model = _in_memory(graph, isa)
+    model = _in_memory(graph, **how)
     if selftest and model.isa in lstm_rt._core.exact_isas():  # bytes that no other machine has are no test
         _add_selftests(graph, model)
     if path is not None:
         _writer()(graph, path)
-        return _model(path, isa)
-    return _in_memory(graph, isa) if graph.selftests else model
+        return _model(path, **how)
+    return _in_memory(graph, **how) if graph.selftests else model
 
 
-def _in_memory(graph: Graph, isa: str | None) -> Model:
+def _in_memory(graph: Graph, **how: Any) -> Model:
     """By a file without a name, which the core maps: what it has packed need not stay in memory a second time."""
     folder = tempfile.mkdtemp()
     try:
         file = Path(folder, "model.gguf")
         _writer()(graph, file)
-        return _model(file, isa)
+        return _model(file, **how)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a network file system may keep what is mapped
 

@@ -75,6 +75,10 @@ class StateError(Error, RuntimeError):
     """A state or a stream is used against its rules."""
 
 
+class OutOfMemoryError(Error, MemoryError):
+    """There is no more memory, or a model needs more than `max_memory` allows."""
+
+
 class QuantizationError(Error, ValueError):
     """A model cannot be quantised as asked, or not within the error allowed."""
 
@@ -84,6 +88,7 @@ __all__ = [
     "Error",
     "MissingPackageError",
     "ModelFileError",
+    "OutOfMemoryError",
     "QuantizationError",
     "ShapeError",
     "StateError",

@@ -53,6 +53,11 @@ class Model:
         A ``.gguf`` file that `lstm_rt.convert` wrote, or its bytes. `lstm_rt.load` takes files of other kinds too.
     isa : str, optional
         The instruction set to use, one of `lstm_rt.available_isas`; that of `lstm_rt.isa` when left out.
+    max_memory : int, optional
+        The most bytes that running it for one set of shapes may take (packed weights, values computed beforehand and
+        the arena), and likewise one stream and one pool. More is refused with `OutOfMemoryError` before it is
+        allocated. When left out 1 GiB, and 16 for each byte of the file, 1024 for each byte of the inputs and 64 KiB
+        for each stream of a pool.
 
     Raises
     ------
@@ -67,8 +72,17 @@ class Model:
     >>> y = model(x)  # doctest: +SKIP
     """
 
-    def __init__(self, source: Union[str, os.PathLike[str], bytes], *, isa: Optional[str] = None) -> None:
-        self._core = _core.Model(bytes(source) if isinstance(source, (bytearray, memoryview)) else source, isa)
+    def __init__(
+        self,
+        source: Union[str, os.PathLike[str], bytes],
+        *,
+        isa: Optional[str] = None,
+        max_memory: Optional[int] = None,
+    ) -> None:
+        if max_memory is not None and max_memory < 1:
+            raise ArgumentError(f"max_memory is {max_memory}, wanted at least 1 byte, or None for the default")
+        data = bytes(source) if isinstance(source, (bytearray, memoryview)) else source
+        self._core = _core.Model(data, isa, max_memory or 0)
         self._inputs = tuple(map(_tensor_info, self._core.inputs()))
         self._outputs = tuple(map(_tensor_info, self._core.outputs()))
         self._conversion: Optional[Conversion] = None

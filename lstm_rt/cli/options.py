@@ -22,6 +22,10 @@ IsaOption = Annotated[
     Optional[str],
     typer.Option("--isa", metavar="NAME", help="Instruction set to use; the best of this machine if left out."),
 ]
+MaxMemoryOption = Annotated[
+    Optional[int],
+    typer.Option("--max-memory", metavar="BYTES", min=1, help="Refuse models and inputs that need more to run."),
+]
 BindOption = Annotated[
     Optional[list[str]],
     typer.Option("--bind", metavar="IN=OUT", help="Input and output that carry state from step to step. Repeatable."),

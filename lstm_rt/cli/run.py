@@ -10,7 +10,7 @@ import typer
 import lstm_rt
 from lstm_rt.cli import options, signals, ui
 from lstm_rt.cli.csvfile import StepCsv
-from lstm_rt.cli.options import Array, IsaOption, JsonOption, SetOption
+from lstm_rt.cli.options import Array, IsaOption, JsonOption, MaxMemoryOption, SetOption
 from lstm_rt.errors import ArgumentError
 
 NAME = "run"
@@ -35,6 +35,7 @@ def command(
         typer.Option("--out", "-o", help=".npz, or .csv with a row per step, to write.", show_default=False),
     ] = None,
     isa: IsaOption = None,
+    max_memory: MaxMemoryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Run a model on whole inputs.
@@ -44,7 +45,7 @@ def command(
     """
     if out and out.suffix.lower() not in (".npz", ".csv"):
         raise typer.BadParameter(f"{out.name!r}: the file is a .npz or a .csv", param_hint="--out")
-    loaded = lstm_rt.load(model, isa=isa)
+    loaded = lstm_rt.load(model, isa=isa, max_memory=max_memory)
     inputs = _inputs(loaded, source, options.values(set_, "--set") or {})
     start = time.perf_counter()
     outputs = loaded.run(inputs)

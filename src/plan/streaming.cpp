@@ -90,6 +90,7 @@ StreamProof prove_stream(Model& model, const std::vector<PlanInput>& frozen, int
       }
       problems = plan->problems;
     } catch (const Error& error) {
+      if (error.status == Status::memory) throw;
       problems = {error.what()};
     }
     if (best.empty()) best = problems;

@@ -40,6 +40,9 @@ constexpr int kDtypeCount = 6;
     case LRT_ERROR_STATE:
       type = "StateError";
       break;
+    case LRT_ERROR_MEMORY:
+      type = "OutOfMemoryError";
+      break;
     default:
       break;
   }
@@ -192,9 +195,10 @@ class Plan {
 
 class Model {
  public:
-  Model(const py::object& source, const std::optional<std::string>& isa) {
+  Model(const py::object& source, const std::optional<std::string>& isa, uint64_t max_memory) {
     lrt_model_options options{};
     if (isa) options.isa = isa->c_str();
+    options.max_memory = max_memory;
     lrt_model* model = nullptr;
     if (py::isinstance<py::bytes>(source)) {
       char* data = nullptr;
@@ -330,8 +334,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("arena_bytes", &Plan::arena_bytes);
 
   py::class_<Model>(m, "Model")
-      .def(py::init<const py::object&, const std::optional<std::string>&>(), py::arg("source"),
-           py::arg("isa") = py::none())
+      .def(py::init<const py::object&, const std::optional<std::string>&, uint64_t>(), py::arg("source"),
+           py::arg("isa") = py::none(), py::arg("max_memory") = 0)
       .def("isa", &Model::isa)
       .def("inputs", &Model::inputs)
       .def("outputs", &Model::outputs)

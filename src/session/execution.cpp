@@ -15,6 +15,10 @@ std::vector<size_t> all(size_t count) {
   return indices;
 }
 
+size_t table_bytes(const Plan& plan) { return 2 * plan.buffers * sizeof(void*); }
+
+size_t spare_bytes(const PlannedValue& output) { return output.buffer >= 0 ? align_up(output.bytes()) : 0; }
+
 }  // namespace
 
 Execution::Execution(std::shared_ptr<const Plan> plan)
@@ -30,21 +34,27 @@ Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (const BufferId buffer = plan_->outputs[outputs[i]].buffer; buffer >= 0) outputs_.push_back({buffer, i});
   }
-  for (auto& table : tables_) {
-    table.assign(plan_->buffers, nullptr);
-    const auto point = [&table](BufferId buffer, void* data) { table[static_cast<size_t>(buffer)] = data; };
-    for (const auto& [buffer, offset] : plan_->arena) point(buffer, arena_->as<char>() + offset);
-    for (const auto& [buffer, data] : plan_->constants) point(buffer, const_cast<void*>(data));  // calls only read them
+  tables_ = AlignedBuffer(table_bytes(*plan_));
+  for (const bool at : {false, true}) {
+    for (const auto& [buffer, offset] : plan_->arena) set(at, buffer, arena_->as<char>() + offset);
+    for (const auto& [buffer, data] : plan_->constants) set(at, buffer, const_cast<void*>(data));  // only read
   }
   spares_.assign(outputs.size(), nullptr);
   touch_stack();
+}
+
+size_t Execution::bytes(const Plan& plan, const std::vector<size_t>& outputs, bool spare) {
+  size_t bytes = align_up(plan.arena_bytes) + align_up(table_bytes(plan));
+  if (!spare) return bytes;
+  for (const size_t output : outputs) bytes += spare_bytes(plan.outputs[output]);
+  return bytes;
 }
 
 void Execution::spare_outputs() {
   if (spare_.size() > 0) return;
   const auto bytes_of = [this](const Port& port) {
     for (const PlannedValue& output : plan_->outputs) {
-      if (output.buffer == port.buffer) return align_up(output.bytes());
+      if (output.buffer == port.buffer) return spare_bytes(output);
     }
     return size_t{0};
   };
@@ -59,14 +69,15 @@ void Execution::spare_outputs() {
 }
 
 void Execution::run(const void* const* inputs, void* const* outputs) {
-  void** const table = tables_[turn_].data();
-  for (const Port& port : inputs_) table[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
+  void** const buffers = table(turn_);
+  for (const Port& port : inputs_)
+    buffers[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
   for (const Port& port : outputs_) {
     void* const given = outputs[port.index];
-    table[port.buffer] = given ? given : spares_[port.index];
+    buffers[port.buffer] = given ? given : spares_[port.index];
   }
   const FlushDenormals flush;
-  const Frame frame(table, turn_, parallel_);
+  const Frame frame(buffers, turn_, parallel_);
   for (const Run& call : plan_->calls) call(frame);
   turn_ = !turn_;
 }

@@ -1,0 +1,38 @@
+"""`max_memory`: what would take more is refused before it is allocated, and by name."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from models import Recurrent
+
+import lstm_rt
+
+MIB = 1 << 20
+
+
+def test_plans_beyond_the_limit_are_refused() -> None:
+    model = lstm_rt.load(Recurrent("LSTM", 4, 64).model(outputs=["Y"]), max_memory=2 * MIB)
+    model(np.zeros((3, 1, 4), np.float32))
+    with pytest.raises(lstm_rt.OutOfMemoryError, match=r"node .*\(LSTM\).*max_memory is 2\.0 MiB"):
+        model(np.zeros((3, 5000, 4), np.float32))
+    assert model(np.zeros((3, 1, 4), np.float32)).shape[-1] == 64
+
+
+def test_weights_beyond_the_limit_are_refused() -> None:
+    model = lstm_rt.load(Recurrent("LSTM", 256, 256).model(outputs=["Y"]), max_memory=MIB)
+    with pytest.raises(MemoryError, match="max_memory"):
+        model(np.zeros((1, 1, 256), np.float32))
+
+
+def test_pools_beyond_the_limit_are_refused() -> None:
+    model = lstm_rt.load(Recurrent("LSTM", 4, 64).model(outputs=["Y"]), max_memory=MIB)
+    model.pool(4)
+    with pytest.raises(lstm_rt.OutOfMemoryError, match="larger max_memory"):
+        model.pool(1 << 16)
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_is_a_number_of_bytes(limit: int) -> None:
+    with pytest.raises(lstm_rt.ArgumentError, match="max_memory"):
+        lstm_rt.load(Recurrent("LSTM", 4, 4).model(outputs=["Y"]), max_memory=limit)
