@@ -38,6 +38,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_nothing_heavy_is_imported(imported: dict[str, Any]) -> None:
     modules = imported["modules"]
     assert "lstm_rt" in modules
+    assert "numpy.typing" not in modules
     assert not HEAVY & {name.split(".")[0] for name in modules}
     unused = ("lstm_rt.conver", "lstm_rt.cli", "lstm_rt.recipes", "lstm_rt.quantize")
     assert not [name for name in modules if name.startswith(unused)]

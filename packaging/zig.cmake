@@ -1,0 +1,17 @@
+# CMake toolchain: zig as the compiler, for the target and in the folder of wrapper scripts that packaging/wheels.py names.
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR "$ENV{LSTM_RT_PROCESSOR}")
+foreach(tool c:cc cxx:c++)
+  string(REPLACE ":" ";" tool "${tool}")
+  list(GET tool 0 language)
+  list(GET tool 1 program)
+  string(TOUPPER "${language}" language)
+  set(CMAKE_${language}_COMPILER "$ENV{LSTM_RT_ZIG}/${program}")
+endforeach()
+set(CMAKE_AR "$ENV{LSTM_RT_ZIG}/ar" CACHE FILEPATH "")
+set(CMAKE_RANLIB "$ENV{LSTM_RT_ZIG}/ranlib" CACHE FILEPATH "")
+set(CMAKE_C_COMPILER_AR "${CMAKE_AR}" CACHE FILEPATH "")
+set(CMAKE_CXX_COMPILER_AR "${CMAKE_AR}" CACHE FILEPATH "")
+set(CMAKE_C_COMPILER_RANLIB "${CMAKE_RANLIB}" CACHE FILEPATH "")
+set(CMAKE_CXX_COMPILER_RANLIB "${CMAKE_RANLIB}" CACHE FILEPATH "")
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY) # nothing built is run here
