@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
-import numpy.typing as npt
 
 from lstm_rt import _core
 from lstm_rt._pool import Pool, open_pool
@@ -15,10 +14,12 @@ from lstm_rt._stream import Stream, open_stream
 from lstm_rt.errors import ArgumentError, ShapeError
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from lstm_rt.quantize import Report
     from lstm_rt.report import Conversion
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[Any, np.dtype[Any]]  # numpy.typing would be imported for its name alone
 
 _MAX_POOL = 1 << 20
 

@@ -1,0 +1,51 @@
+"""What importing lstm_rt costs: no module that is not needed to run, and little memory."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+# Resident memory after numpy alone, and after lstm_rt; then the modules that lstm_rt added.
+PROGRAM = """
+import json, sys
+import numpy
+def resident():
+    with open("/proc/self/statm") as stream:
+        return int(stream.read().split()[1])
+before, had = resident(), set(sys.modules)
+import lstm_rt
+print(json.dumps({"pages": resident() - before, "modules": sorted(set(sys.modules) - had)}))
+"""
+HEAVY = {"gguf", "h5py", "keras", "onnx", "onnxruntime", "rich", "safetensors", "torch", "typer", "matplotlib"}
+LIMIT = 5 * 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    # From another folder: here the source folder would be taken for the package.
+    elsewhere = tmp_path_factory.mktemp("import")
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, cwd=elsewhere, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_nothing_heavy_is_imported(imported: dict[str, Any]) -> None:
+    modules = imported["modules"]
+    assert "lstm_rt" in modules
+    assert "numpy.typing" not in modules
+    assert not HEAVY & {name.split(".")[0] for name in modules}
+    unused = ("lstm_rt.conver", "lstm_rt.cli", "lstm_rt.recipes", "lstm_rt.quantize")
+    assert not [name for name in modules if name.startswith(unused)]
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="no /proc to read memory from")
+def test_resident_memory(imported: dict[str, Any]) -> None:
+    import resource
+
+    assert imported["pages"] * resource.getpagesize() < LIMIT
