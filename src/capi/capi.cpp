@@ -147,12 +147,34 @@ std::vector<lrt::PlanInput> frames_of(const lrt_array* inputs, size_t count) {
   return frames;
 }
 
-lrt_status load(const lrt_model_options* options, lrt_model** model, lrt_error* error,
-                const std::function<lrt::Graph()>& read) {
+lrt::ModelOptions model_options(const lrt_model_options& options) {
+  lrt::ModelOptions result;
+  result.isa = options.isa;
+  result.max_memory = options.max_memory;
+  if (const lrt_log log = options.log; log.write) {
+    result.log = [log](lrt::LogLevel level, const std::string& message) {
+      log.write(log.user, static_cast<lrt_log_level>(level), message.c_str());
+    };
+  }
+  const lrt_allocator& allocator = options.allocator;
+  require(!allocator.allocate == !allocator.release, "an allocator needs both of its functions");
+  if (allocator.allocate) {
+    result.memory = std::make_shared<lrt::HookMemory>(allocator.allocate, allocator.release, allocator.user);
+  } else {
+    result.memory = std::make_shared<lrt::SystemMemory>(result.log);
+  }
+  return result;
+}
+
+lrt_status load(const lrt_model_options* given, lrt_model** model, lrt_error* error,
+                const std::function<lrt::Graph(const lrt_model_options&)>& read) {
   return guarded(error, [&] {
     require(model != nullptr, "model is NULL");
     *model = nullptr;
-    *model = new lrt_model{std::make_shared<lrt::Model>(read(), options ? options->isa : nullptr)};
+    const lrt_model_options options = given ? *given : lrt_model_options{};
+    const lrt::ModelOptions chosen = model_options(options);
+    const lrt::MemoryScope scope(chosen.memory);
+    *model = new lrt_model{std::make_shared<lrt::Model>(read(options), chosen)};
   });
 }
 
@@ -213,7 +235,7 @@ lrt_status lrt_default_isa(const char** name, lrt_error* error) {
 }
 
 lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lrt_model** model, lrt_error* error) {
-  return load(options, model, error, [path] {
+  return load(options, model, error, [path](const lrt_model_options&) {
     require(path != nullptr, "path is NULL");
     return lrt::read_graph_file(path);
   });
@@ -221,9 +243,11 @@ lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lr
 
 lrt_status lrt_model_load_memory(const void* data, size_t size, const lrt_model_options* options, lrt_model** model,
                                  lrt_error* error) {
-  return load(options, model, error, [data, size] {
+  return load(options, model, error, [data, size](const lrt_model_options& how) {
     require(data != nullptr, "data is NULL");
-    return lrt::read_graph_memory(data, size);
+    require(!how.borrow || reinterpret_cast<uintptr_t>(data) % lrt::kAlignment == 0,
+            "data to be borrowed must be aligned to 64 bytes");
+    return lrt::read_graph_memory(data, size, how.borrow != 0);
   });
 }
 
@@ -345,6 +369,26 @@ lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_err
     *copy = nullptr;
     auto made = stream->stream->clone();
     *copy = new lrt_stream{stream->model, std::move(made)};
+  });
+}
+
+lrt_status lrt_stream_size(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs, size_t count,
+                           size_t* size, size_t* alignment, lrt_error* error) {
+  return guarded(error, [&] {
+    require(size != nullptr, "size is NULL");
+    *size = lrt::Stream::bytes(model->model, stream_options(*model->model, options), frames_of(inputs, count));
+    if (alignment) *alignment = lrt::kAlignment;
+  });
+}
+
+lrt_status lrt_stream_create_in(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs,
+                                size_t count, void* memory, size_t size, lrt_stream** stream, lrt_error* error) {
+  return guarded(error, [&] {
+    *stream = nullptr;
+    require(memory != nullptr, "memory is NULL");
+    auto made = std::make_unique<lrt::Stream>(model->model, stream_options(*model->model, options),
+                                              frames_of(inputs, count), memory, size);
+    *stream = new lrt_stream{model->model, std::move(made)};
   });
 }
 

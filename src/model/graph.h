@@ -92,8 +92,8 @@ struct Graph {
   void forget(const void* data, size_t size) const;
 };
 
-// Both throw Error(file) with what is wrong and where. The second copies the bytes.
+// Both throw Error(file) with what is wrong and where. The second copies the bytes, or borrows them for the graph's life.
 Graph read_graph_file(const std::string& path);
-Graph read_graph_memory(const void* data, size_t size);
+Graph read_graph_memory(const void* data, size_t size, bool borrow = false);
 
 }  // namespace lrt

@@ -2,37 +2,37 @@
 // uses it: the system then ends the process, as with any mapped file.
 #include <cerrno>
 #include <cstring>
-#include <new>
 
 #include "model/gguf.h"
+#include "model/memory.h"
 #include "model/text.h"
 
-#if __has_include(<sys/mman.h>) && !defined(LRT_NO_MMAP)
+#if LRT_FILES && __has_include(<sys/mman.h>) && !defined(LRT_NO_MMAP)
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #define LRT_HAS_MMAP 1
-#else
+#elif LRT_FILES
 #include <filesystem>
 #include <fstream>
-#define LRT_HAS_MMAP 0
 #endif
 
 namespace lrt {
 namespace {
 
-constexpr std::align_val_t kCopyAlignment{64};
-
 std::shared_ptr<void> allocate(size_t size) {
-  return {::operator new(size, kCopyAlignment), [](void* data) { ::operator delete(data, kCopyAlignment); }};
+  const auto block = std::make_shared<AlignedBuffer>(size);
+  return {block, block->as<void>()};
 }
 
+#if LRT_FILES
 [[noreturn]] void refuse_file(const std::string& path, const std::string& why) {
   refuse("cannot read the model file '" + path + "': " + why + ". Check the path and its permissions.");
 }
+#endif
 
-#if LRT_HAS_MMAP
+#ifdef LRT_HAS_MMAP
 
 class Descriptor {
  public:
@@ -59,7 +59,7 @@ Bytes copy_bytes(const void* data, size_t size) {
   return {std::move(copy), bytes, size, false};
 }
 
-#if LRT_HAS_MMAP
+#ifdef LRT_HAS_MMAP
 
 Bytes map_file(const std::string& path) {
   // O_NONBLOCK: to open a named pipe would otherwise wait for a writer.
@@ -89,6 +89,8 @@ void drop_pages(const void* data, size_t size) {
 
 void drop_pages(const void*, size_t) {}
 
+#if LRT_FILES
+
 Bytes map_file(const std::string& path) {
   const std::filesystem::path native = std::filesystem::u8path(path);
   std::error_code code;
@@ -109,6 +111,15 @@ Bytes map_file(const std::string& path) {
   return {std::move(data), bytes, size, false};
 }
 
+#else
+
+Bytes map_file(const std::string& path) {
+  throw Error(Status::unsupported, "cannot read '" + path +
+                                       "': this library was built without files "
+                                       "(LSTM_RT_FILES=OFF). Load the model from memory");
+}
+
+#endif
 #endif
 
 }  // namespace lrt

@@ -1,14 +1,15 @@
-// Owned memory aligned to a cache line.
+// Memory aligned to a cache line, and where it comes from: the system, an application's allocator, or one block of the
+// caller's. A model says which while it works (MemoryScope), so that what makes a buffer need not know.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
-#include <cstring>
+#include <cstdint>
 #include <memory>
-#include <new>
+#include <utility>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "model/error.h"
+#include "model/log.h"
 
 namespace lrt {
 
@@ -16,33 +17,84 @@ inline constexpr size_t kAlignment = 64;
 
 inline size_t align_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 
-// Large blocks ask for huge pages: a matrix that just fits a cache then fits it indeed, since its lines do not collide by
-// the chance of where small pages lie.
-inline constexpr size_t kHugePage = size_t{2} << 20;
-inline constexpr size_t kHugeFrom = size_t{1} << 20;
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  // Aligned to kAlignment, of any contents; null where there is none.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* data, size_t bytes) = 0;
+};
 
-struct FreeAligned {
-  size_t alignment;
-  FreeAligned(size_t to = kAlignment) : alignment(to) {}
-  void operator()(void* p) const { ::operator delete(p, std::align_val_t{alignment}); }
+// The C++ library's.
+class SystemMemory final : public Memory {
+ public:
+  explicit SystemMemory(Log log = {}) : log_(std::move(log)) {}
+  void* allocate(size_t bytes) override;
+  void release(void* data, size_t bytes) override;
+
+ private:
+  const Log log_;
+  std::atomic<bool> told_{false};  // that huge pages are not to be had
+};
+
+// An application's functions.
+class HookMemory final : public Memory {
+ public:
+  using Allocate = void* (*)(void* user, size_t size, size_t alignment);
+  using Release = void (*)(void* user, void* data, size_t size);
+  HookMemory(Allocate allocate, Release release, void* user) : allocate_(allocate), release_(release), user_(user) {}
+  void* allocate(size_t bytes) override { return allocate_(user_, bytes, kAlignment); }
+  void release(void* data, size_t bytes) override { release_(user_, data, bytes); }
+
+ private:
+  Allocate allocate_;
+  Release release_;
+  void* user_;
+};
+
+// One block, dealt out from its front and never taken back. `data` is aligned.
+class LentMemory final : public Memory {
+ public:
+  LentMemory(void* data, size_t bytes) : data_(static_cast<char*>(data)), left_(bytes) {}
+  void* allocate(size_t bytes) override;
+  void release(void*, size_t) override {}
+
+ private:
+  char* data_;
+  size_t left_;
+};
+
+// Thrown where a scope's limit does not allow a buffer. The planner adds which op wanted it.
+class OverLimit : public Error {
+ public:
+  explicit OverLimit(const std::string& message) : Error(Status::memory, message) {}
+};
+
+// While it is open, the buffers that its thread makes come from `memory`, and are no more than `limit` bytes in all, of
+// which `used` are gone beforehand. The innermost one counts.
+class MemoryScope {
+ public:
+  explicit MemoryScope(std::shared_ptr<Memory> memory, uint64_t limit = UINT64_MAX, uint64_t used = 0);
+  ~MemoryScope();
+  MemoryScope(const MemoryScope&) = delete;
+  MemoryScope& operator=(const MemoryScope&) = delete;
+
+  // Counts what is to be allocated, now or later. Throws OverLimit.
+  static void take(uint64_t bytes);
+  // Of the thread's innermost scope; the system's without one.
+  static const std::shared_ptr<Memory>& memory();
+
+ private:
+  std::shared_ptr<Memory> memory_;
+  uint64_t limit_, used_;
+  MemoryScope* outer_;
 };
 
 // Zeroed at birth. Moves, does not copy.
 class AlignedBuffer {
  public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(size_t bytes) : size_(bytes) {
-    if (bytes == 0) return;
-    const bool huge = bytes >= kHugeFrom;
-    const size_t alignment = huge ? kHugePage : kAlignment;
-    size_t whole = align_up(bytes);
-    if (huge && whole % kHugePage > kHugePage / 2) whole += kHugePage - whole % kHugePage;
-    data_ = Memory(::operator new(whole, std::align_val_t{alignment}), FreeAligned(alignment));
-#if defined(__linux__)
-    if (huge) madvise(data_.get(), whole, MADV_HUGEPAGE);  // a wish: where it is not granted nothing is lost
-#endif
-    std::memset(data_.get(), 0, bytes);
-  }
+  explicit AlignedBuffer(size_t bytes);  // throws Error(memory)
 
   template <class T = void>
   T* as() const {
@@ -55,9 +107,16 @@ class AlignedBuffer {
   }
 
  private:
-  using Memory = std::unique_ptr<void, FreeAligned>;
-  Memory data_;
+  struct Release {
+    std::shared_ptr<Memory> memory;
+    size_t bytes;
+    void operator()(void* data) const { memory->release(data, bytes); }
+  };
+  std::unique_ptr<void, Release> data_;
   size_t size_ = 0;
 };
+
+// "12.5 MiB", for messages.
+std::string size_text(uint64_t bytes);
 
 }  // namespace lrt

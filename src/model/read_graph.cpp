@@ -412,6 +412,8 @@ Graph read_graph_file(const std::string& path) {
   }
 }
 
-Graph read_graph_memory(const void* data, size_t size) { return read_graph(copy_bytes(data, size)); }
+Graph read_graph_memory(const void* data, size_t size, bool borrow) {
+  return read_graph(borrow ? Bytes{nullptr, static_cast<const uint8_t*>(data), size, false} : copy_bytes(data, size));
+}
 
 }  // namespace lrt

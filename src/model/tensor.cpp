@@ -86,7 +86,8 @@ int64_t Shape::product(int first, int last) const {
     const int64_t dim = (*this)[axis];
     if (dim < 0) throw Error(Status::internal, "a size was asked of " + text() + ", which has a negative dim");
     if (dim > 0 && result > kMaxElements / dim) {
-      throw Error(Status::shape, text() + " has more elements than a tensor may hold (2^40)");
+      throw Error(Status::shape,
+                  text() + " has more elements than a tensor may hold (2^" + std::to_string(kMaxElementsLog2) + ")");
     }
     result *= dim;
   }

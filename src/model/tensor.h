@@ -21,7 +21,8 @@ inline constexpr int64_t kQ4Block = 32;
 inline constexpr int64_t kQ4BlockBytes = 18;
 inline constexpr int kMaxRank = 8;
 // No tensor may hold more elements than this, so that products of dims and byte counts never overflow.
-inline constexpr int64_t kMaxElements = int64_t{1} << 40;
+inline constexpr int kMaxElementsLog2 = sizeof(size_t) > 4 ? 40 : 28;
+inline constexpr int64_t kMaxElements = int64_t{1} << kMaxElementsLog2;
 
 size_t size_of(DType dtype);  // of one element; int4 has none
 const char* name_of(DType dtype);

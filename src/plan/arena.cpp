@@ -10,14 +10,14 @@ namespace {
 
 struct Placed {
   Lifetime life;
-  size_t offset;
+  uint64_t offset;
 };
 
 bool live_together(const Lifetime& a, const Lifetime& b) { return a.first <= b.last && b.first <= a.last; }
 
 // `placed` is sorted by offset.
-size_t lowest_free(const std::vector<Placed>& placed, const Lifetime& life) {
-  size_t offset = 0;
+uint64_t lowest_free(const std::vector<Placed>& placed, const Lifetime& life) {
+  uint64_t offset = 0;
   for (const Placed& other : placed) {
     if (!live_together(other.life, life)) continue;
     if (offset + align_up(life.bytes) <= other.offset) break;
@@ -28,17 +28,17 @@ size_t lowest_free(const std::vector<Placed>& placed, const Lifetime& life) {
 
 }  // namespace
 
-size_t lay_out(std::vector<Lifetime> lifetimes, std::vector<std::pair<BufferId, size_t>>* offsets) {
+uint64_t lay_out(std::vector<Lifetime> lifetimes, std::vector<std::pair<BufferId, size_t>>* offsets) {
   std::stable_sort(lifetimes.begin(), lifetimes.end(),
                    [](const Lifetime& a, const Lifetime& b) { return a.bytes > b.bytes; });
   std::vector<Placed> placed;
-  size_t total = 0;
+  uint64_t total = 0;
   for (const Lifetime& life : lifetimes) {
-    const size_t offset = lowest_free(placed, life);
+    const uint64_t offset = lowest_free(placed, life);
     const auto at = std::upper_bound(placed.begin(), placed.end(), offset,
-                                     [](size_t value, const Placed& other) { return value < other.offset; });
+                                     [](uint64_t value, const Placed& other) { return value < other.offset; });
     placed.insert(at, Placed{life, offset});
-    offsets->emplace_back(life.buffer, offset);
+    offsets->emplace_back(life.buffer, static_cast<size_t>(offset));
     total = std::max(total, offset + align_up(life.bytes));
   }
   return total;

@@ -49,7 +49,11 @@ class OpPlanner final : public OpPlan {
   }
 
   void plan() {
-    entry_.plan(*this);
+    try {
+      entry_.plan(*this);
+    } catch (const OverLimit& error) {
+      refuse(Status::memory, error.what());
+    }
     if (packed_now_) planner_.packs_.add_bytes(info_.weight_bytes);
     if (known_) {
       if (run_) run_(Frame(planner_.table_.data(), false));

@@ -96,7 +96,8 @@ struct Lifetime {
   size_t bytes = 0;
   int first = 0, last = 0;
 };
-// Gives each an offset such that none that live together overlap; returns the size of the whole.
-size_t lay_out(std::vector<Lifetime> lifetimes, std::vector<std::pair<BufferId, size_t>>* offsets);
+// Gives each an offset such that none that live together overlap; returns the size of the whole, which on a small system
+// may be more than there are addresses.
+uint64_t lay_out(std::vector<Lifetime> lifetimes, std::vector<std::pair<BufferId, size_t>>* offsets);
 
 }  // namespace lrt

@@ -321,7 +321,19 @@ void Planner::finish_arena() {
     if (state.kind != BufferState::Kind::arena || state.first < 0) continue;
     lifetimes.push_back({static_cast<BufferId>(id), state.bytes, state.first, state.last});
   }
-  plan_->arena_bytes = lay_out(std::move(lifetimes), &plan_->arena);
+  const auto largest = std::max_element(lifetimes.begin(), lifetimes.end(),
+                                        [](const Lifetime& a, const Lifetime& b) { return a.bytes < b.bytes; });
+  if (largest == lifetimes.end()) return;
+  const Lifetime most = *largest;
+  const uint64_t bytes = lay_out(std::move(lifetimes), &plan_->arena);
+  try {
+    MemoryScope::take(bytes);
+  } catch (const OverLimit& error) {
+    const PlannedCall& call = plan_->infos[static_cast<size_t>(most.first)];
+    throw Error(Status::memory, "node '" + call.name + "' (" + call.type + "): " + size_text(most.bytes) +
+                                    " is the largest part of the arena, which " + error.what());
+  }
+  plan_->arena_bytes = static_cast<size_t>(bytes);
 }
 
 // What was packed, or computed with while planning, is not read again by what was planned.

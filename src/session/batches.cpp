@@ -41,6 +41,10 @@ PoolBatches::PoolBatches(const StreamSetup& setup, const std::vector<PlanInput>&
                 std::string("this model cannot be pooled: it runs with one row, but not with two. ") + error.what());
   }
   find_layouts(setup, frames, *two);
+  uint64_t row_bytes = 0;
+  for (const RowLayout& input : inputs_) row_bytes += input.row_bytes();
+  const Model& model = setup.model();
+  const MemoryScope scope(model.memory(), model.max_memory(row_bytes * kMaxRows, capacity));
   const size_t most = std::max<size_t>(capacity, 2);  // two rows are needed to see that they are independent
   make_batches(setup, frames, most);
   choose_runs(most);

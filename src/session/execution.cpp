@@ -14,6 +14,8 @@ std::vector<size_t> all(size_t count) {
   return indices;
 }
 
+size_t spare_bytes(const PlannedValue& output) { return output.buffer >= 0 ? align_up(output.bytes()) : 0; }
+
 }  // namespace
 
 Execution::Execution(std::shared_ptr<const Plan> plan)
@@ -29,20 +31,26 @@ Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (const BufferId buffer = plan_->outputs[outputs[i]].buffer; buffer >= 0) outputs_.push_back({buffer, i});
   }
-  for (auto& table : tables_) {
-    table.assign(plan_->buffers, nullptr);
-    const auto point = [&table](BufferId buffer, void* data) { table[static_cast<size_t>(buffer)] = data; };
-    for (const auto& [buffer, offset] : plan_->arena) point(buffer, arena_->as<char>() + offset);
-    for (const auto& [buffer, data] : plan_->constants) point(buffer, const_cast<void*>(data));  // calls only read them
+  for (const bool at : {false, true}) {
+    tables_[at] = AlignedBuffer(plan_->buffers * sizeof(void*));
+    for (const auto& [buffer, offset] : plan_->arena) set(at, buffer, arena_->as<char>() + offset);
+    for (const auto& [buffer, data] : plan_->constants) set(at, buffer, const_cast<void*>(data));  // only read
   }
   spares_.assign(outputs.size(), nullptr);
+}
+
+size_t Execution::bytes(const Plan& plan, const std::vector<size_t>& outputs, bool spare) {
+  size_t bytes = align_up(plan.arena_bytes) + 2 * align_up(plan.buffers * sizeof(void*));
+  if (!spare) return bytes;
+  for (const size_t output : outputs) bytes += spare_bytes(plan.outputs[output]);
+  return bytes;
 }
 
 void Execution::spare_outputs() {
   if (spare_.size() > 0) return;
   const auto bytes_of = [this](const Port& port) {
     for (const PlannedValue& output : plan_->outputs) {
-      if (output.buffer == port.buffer) return align_up(output.bytes());
+      if (output.buffer == port.buffer) return spare_bytes(output);
     }
     return size_t{0};
   };
@@ -57,7 +65,7 @@ void Execution::spare_outputs() {
 }
 
 void Execution::run(const void* const* inputs, void* const* outputs) {
-  void** const table = tables_[turn_].data();
+  void** const table = tables_[turn_].as<void*>();
   for (const Port& port : inputs_) table[port.buffer] = const_cast<void*>(inputs[port.index]);  // calls only read them
   for (const Port& port : outputs_) {
     void* const given = outputs[port.index];

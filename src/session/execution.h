@@ -20,6 +20,9 @@ class Execution {
   Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>& inputs, const std::vector<size_t>& outputs,
             bool turn = false, std::shared_ptr<const AlignedBuffer> arena = nullptr);
 
+  // What one takes with an arena of its own; `spare`: and with memory for outputs that the caller may not want.
+  static size_t bytes(const Plan& plan, const std::vector<size_t>& outputs, bool spare);
+
   const Plan& plan() const { return *plan_; }
   // One pointer per input and output of the caller's. An output may be null once spare_outputs() was called.
   void run(const void* const* inputs, void* const* outputs);
@@ -30,7 +33,7 @@ class Execution {
   void share_with(Parallel* parallel) { parallel_ = parallel; }
 
   bool turn() const { return turn_; }  // of the next run
-  void set(bool turn, BufferId buffer, void* data) { tables_[turn][static_cast<size_t>(buffer)] = data; }
+  void set(bool turn, BufferId buffer, void* data) { tables_[turn].as<void*>()[buffer] = data; }
 
  private:
   struct Port {
@@ -43,7 +46,7 @@ class Execution {
   AlignedBuffer spare_;
   std::vector<void*> spares_;           // per output of the caller's
   std::vector<Port> inputs_, outputs_;  // those that are read at run time, those that are written
-  std::vector<void*> tables_[2];
+  AlignedBuffer tables_[2];             // of pointers, by buffer
   Parallel* parallel_ = nullptr;
   bool turn_ = false;  // also which way weights are walked
 };

@@ -27,6 +27,23 @@ bool same_request(const PlanRequest& a, const PlanRequest& b) {
          std::equal(a.inputs.begin(), a.inputs.end(), b.inputs.begin(), b.inputs.end(), same_input);
 }
 
+// Of no more elements than a tensor may have: what is larger, or negative, is refused while planning.
+uint64_t input_bytes(const PlanInput& input) {
+  int64_t elements = 1;
+  for (const int64_t dim : input.shape) {
+    if (dim <= 0) return 0;
+    if (elements > kMaxElements / dim) return 0;
+    elements *= dim;
+  }
+  return static_cast<uint64_t>(elements) * size_of(input.dtype);
+}
+
+std::string shapes_text(const std::vector<PlanInput>& inputs) {
+  std::string text;
+  for (const PlanInput& input : inputs) text += (text.empty() ? "" : ", ") + input.shape.text();
+  return text;
+}
+
 // Kernels without fused multiply-add promise this much of the largest value, not the bits (docs/numerics.md).
 constexpr double kUnfusedTolerance = 1e-4;
 
@@ -62,24 +79,30 @@ std::string describe_difference(const std::string& output, const Constant& wante
 void CachedPlan::run(const void* const* inputs, void* const* outputs, Parallel* parallel) {
   std::unique_ptr<Execution> execution;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const Lock lock(mutex_);
     if (!idle_.empty()) {
       execution = std::move(idle_.back());
       idle_.pop_back();
     }
   }
-  if (!execution) execution = std::make_unique<Execution>(plan_);
-  const auto& planned = plan_->outputs;
-  for (size_t i = 0; i < planned.size(); ++i) {
-    if (!outputs[i]) execution->spare_outputs();
+  const bool spare = std::find(outputs, outputs + plan_->outputs.size(), nullptr) != outputs + plan_->outputs.size();
+  if (!execution || spare) {
+    const MemoryScope scope(memory_);
+    if (!execution) execution = std::make_unique<Execution>(plan_);
+    if (spare) execution->spare_outputs();
   }
   execution->share_with(parallel);
   execution->run(inputs, outputs);
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Lock lock(mutex_);
   idle_.push_back(std::move(execution));
 }
 
-Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(*choose_kernels(isa)) {
+Model::Model(Graph graph, const ModelOptions& options)
+    : graph_(std::move(graph)),
+      kernels_(*choose_kernels(options.isa)),
+      memory_(options.memory),
+      max_memory_(options.max_memory),
+      log_(options.log) {
   std::string unknown;
   int count = 0;
   for (const Block& block : graph_.blocks) {
@@ -93,6 +116,10 @@ Model::Model(Graph graph, const char* isa) : graph_(std::move(graph)), kernels_(
                                          "\nSupported operations: lstm-rt inspect --ops");
   }
   find_control_inputs();
+  if (!log_) return;
+  log_(LogLevel::info, "loaded a model of " + std::to_string(graph_.op_count) + " operations and " +
+                           size_text(weight_bytes()) + " of weights, " + (graph_.mapped ? "mapped" : "in memory") +
+                           ", for " + kernels_.name);
 }
 
 // An input is a control input when its value reaches a place where a value decides a shape or a branch. One of floats, as
@@ -158,19 +185,19 @@ uint64_t Model::weight_bytes() const {
 }
 
 uint64_t Model::packed_bytes() {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Lock lock(mutex_);
   return packs_.bytes();
 }
 
 std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  const Lock lock(mutex_);
   const auto found = std::find_if(cache_.begin(), cache_.end(),
                                   [&](const Entry& entry) { return same_request(entry.request, request); });
   if (found != cache_.end()) {
     cache_.splice(cache_.begin(), cache_, found);
     return found->plan;
   }
-  auto made = std::make_shared<CachedPlan>(make_plan(graph_, kernels_, packs_, request));
+  auto made = std::make_shared<CachedPlan>(make(request), memory_);
   if (!request.proving) {
     cache_.push_front({request, made});
     if (cache_.size() > kCachedPlans) cache_.pop_back();
@@ -179,8 +206,30 @@ std::shared_ptr<CachedPlan> Model::plan(const PlanRequest& request) {
 }
 
 std::shared_ptr<const Plan> Model::plan_once(const PlanRequest& request) {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return make_plan(graph_, kernels_, packs_, request);
+  const Lock lock(mutex_);
+  return make(request);
+}
+
+std::shared_ptr<const Plan> Model::make(const PlanRequest& request) {
+  uint64_t bytes = 0;
+  for (const PlanInput& input : request.inputs) bytes += input_bytes(input);
+  const MemoryScope scope(memory_, max_memory(bytes), packs_.bytes());
+  auto plan = make_plan(graph_, kernels_, packs_, request);
+  if (log_ && !request.proving) {
+    log_(LogLevel::debug, "planned for " + shapes_text(request.inputs) + ": " + std::to_string(plan->calls.size()) +
+                              " calls, an arena of " + size_text(plan->arena_bytes) + ", " + size_text(packs_.bytes()) +
+                              " of packed weights");
+  }
+  return plan;
+}
+
+uint64_t Model::max_memory(uint64_t input_bytes, size_t streams) const {
+  constexpr uint64_t kAlways = uint64_t{1} << 30, kPerFileByte = 16, kPerInputByte = 1024, kPerStream = 64 << 10;
+  uint64_t most = max_memory_;
+  if (most == 0) {
+    most = kAlways + kPerFileByte * graph_.file_size + kPerInputByte * input_bytes + kPerStream * streams;
+  }
+  return std::min<uint64_t>(most, SIZE_MAX / 2);
 }
 
 Parallel* Model::workers(int threads) {
@@ -189,12 +238,20 @@ Parallel* Model::workers(int threads) {
                 "threads is " + std::to_string(threads) + "; wanted 1 to " + std::to_string(kMaxThreads));
   }
   if (threads == 1) return nullptr;
-  const std::lock_guard<std::mutex> lock(mutex_);
+#if LRT_THREADS
+  const Lock lock(mutex_);
   for (const auto& workers : workers_) {
     if (workers->threads() == threads) return workers.get();
   }
   workers_.push_back(std::make_unique<Workers>(threads));
+  if (const int started = workers_.back()->started(); started < threads && log_) {
+    log_(LogLevel::warning, "the system gave " + std::to_string(started) + " of " + std::to_string(threads) +
+                                " threads; these do all of the work");
+  }
   return workers_.back().get();
+#else
+  throw Error(Status::unsupported, "this library was built without threads (LSTM_RT_THREADS=OFF): threads must be 1");
+#endif
 }
 
 size_t Model::verify(size_t* failed, std::string* difference) {

@@ -3,26 +3,30 @@
 
 #include <list>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "plan/plan.h"
 #include "session/execution.h"
+#include "session/mutex.h"
+#if LRT_THREADS
 #include "session/workers.h"
+#endif
 
 namespace lrt {
 
 // A plan kept for later, with memory to run it: one Execution per thread that ran it at the same time.
 class CachedPlan {
  public:
-  explicit CachedPlan(std::shared_ptr<const Plan> plan) : plan_(std::move(plan)) {}
+  CachedPlan(std::shared_ptr<const Plan> plan, std::shared_ptr<Memory> memory)
+      : plan_(std::move(plan)), memory_(std::move(memory)) {}
   const std::shared_ptr<const Plan>& plan() const { return plan_; }
   void run(const void* const* inputs, void* const* outputs, Parallel* parallel = nullptr);
 
  private:
   std::shared_ptr<const Plan> plan_;
-  std::mutex mutex_;
+  std::shared_ptr<Memory> memory_;
+  Mutex mutex_;
   std::vector<std::unique_ptr<Execution>> idle_;
 };
 
@@ -32,10 +36,16 @@ struct StreamProof {
   std::vector<PlannedState> states;
 };
 
+struct ModelOptions {
+  const char* isa = nullptr;  // null: the default
+  uint64_t max_memory = 0;    // of a plan, a stream, a pool; 0: the default
+  std::shared_ptr<Memory> memory = std::make_shared<SystemMemory>();
+  Log log;
+};
+
 class Model {
  public:
-  // Throws Error. isa: null for the default.
-  Model(Graph graph, const char* isa);
+  Model(Graph graph, const ModelOptions& options);  // throws Error
 
   const Graph& graph() const { return graph_; }
   const Kernels& kernels() const { return kernels_; }
@@ -43,6 +53,10 @@ class Model {
   uint64_t parameters() const;
   uint64_t weight_bytes() const;
   uint64_t packed_bytes();
+
+  const std::shared_ptr<Memory>& memory() const { return memory_; }
+  // The most bytes to take for inputs of so many, and for so many streams of a pool.
+  uint64_t max_memory(uint64_t input_bytes, size_t streams = 0) const;
 
   // The plan for these inputs, from the cache or made now.
   std::shared_ptr<CachedPlan> plan(const PlanRequest& request);
@@ -60,14 +74,20 @@ class Model {
   };
 
   void find_control_inputs();
+  std::shared_ptr<const Plan> make(const PlanRequest& request);  // under mutex_
 
   const Graph graph_;
   const Kernels& kernels_;
   std::vector<bool> control_;  // per input
-  std::mutex mutex_;           // over packs_, cache_ and workers_
+  const std::shared_ptr<Memory> memory_;
+  const uint64_t max_memory_;
+  const Log log_;
+  Mutex mutex_;  // over packs_, cache_ and workers_
   PackCache packs_;
   std::list<Entry> cache_;  // used last first
+#if LRT_THREADS
   std::vector<std::unique_ptr<Workers>> workers_;
+#endif
 };
 
 // plan/streaming.cpp. Proves that stepping chunk by chunk gives what the whole gives, and which ops keep state for it.

@@ -105,6 +105,8 @@ void Pool::make_states(const std::vector<PlannedState>& planned) {
     states_.push_back({state.name, state.dtype, state.shape, state.initial, offset});
     offset += align_up(state.bytes());
   }
+  const MemoryScope scope(setup_.model().memory(), setup_.model().max_memory(0, capacity()));
+  if (offset > SIZE_MAX / capacity()) MemoryScope::take(UINT64_MAX);
   memory_ = AlignedBuffer(std::max<size_t>(1, capacity() * offset));
   slot_bytes_ = offset;
   for (size_t slot = 0; slot < capacity(); ++slot) start(slot);

@@ -5,15 +5,51 @@
 
 namespace lrt {
 
+namespace {
+
+size_t state_buffer_bytes(size_t bytes) { return std::max<size_t>(bytes, 1); }
+
+size_t bytes_for(const Plan& plan, const std::vector<size_t>& outputs) {
+  size_t bytes = Execution::bytes(plan, outputs, true);
+  for (const PlannedState& state : plan.states) bytes += 2 * align_up(state_buffer_bytes(state.bytes()));
+  return bytes;
+}
+
+}  // namespace
+
 Stream::Stream(std::shared_ptr<Model> model, const StreamOptions& options)
     : setup_(std::make_shared<StreamSetup>(std::move(model), options)), batch_(options.batch) {
+  const MemoryScope scope(setup_->model().memory(), limit({}));
   make_states(setup_->states());
+}
+
+size_t Stream::bytes(std::shared_ptr<Model> model, const StreamOptions& options, const std::vector<PlanInput>& frames) {
+  const StreamSetup setup(std::move(model), options);
+  return bytes_for(*setup.model().plan(setup.request(frames, options.batch))->plan(), setup.outputs());
+}
+
+Stream::Stream(std::shared_ptr<Model> model, const StreamOptions& options, const std::vector<PlanInput>& frames,
+               void* memory, size_t size)
+    : setup_(std::make_shared<StreamSetup>(std::move(model), options)), batch_(options.batch) {
+  auto plan = plan_for(frames);
+  const size_t needed = bytes_for(*plan, setup_->outputs());
+  const auto past = static_cast<size_t>(reinterpret_cast<uintptr_t>(memory) % kAlignment);
+  if (past != 0 || size < needed) {
+    throw Error(Status::argument, "the memory given to the stream has " + std::to_string(size) + " bytes, " +
+                                      std::to_string(past) + " past a multiple of " + std::to_string(kAlignment) +
+                                      "; wanted " + std::to_string(needed) + " at such a multiple");
+  }
+  lent_ = std::make_shared<LentMemory>(memory, size);
+  const MemoryScope scope(lent_);
+  make_states(plan->states);
+  adopt(std::move(plan), frames);
 }
 
 std::unique_ptr<Stream> Stream::clone() const {
   std::unique_ptr<Stream> copy(new Stream());
   copy->setup_ = setup_;
   copy->batch_ = batch_;
+  const MemoryScope scope(setup_->model().memory());
   for (size_t i = 0; i < states_.size(); ++i) {
     const State& from = states_[i];
     copy->states_.push_back({from.name, from.dtype, from.shape, from.initial, {}});
@@ -28,7 +64,26 @@ std::unique_ptr<Stream> Stream::clone() const {
 
 void Stream::prepare(const std::vector<PlanInput>& frames) {
   if (current_ && same_frames(frames, prepared_)) return;
-  auto plan = setup_->model().plan(setup_->request(frames, batch_))->plan();
+  if (lent_) {
+    throw Error(Status::state,
+                "this stream lives in memory that was given for frames of other shapes. Make another one");
+  }
+  auto plan = plan_for(frames);
+  const MemoryScope scope(setup_->model().memory(), limit(frames));
+  adopt(std::move(plan), frames);
+}
+
+std::shared_ptr<const Plan> Stream::plan_for(const std::vector<PlanInput>& frames) const {
+  return setup_->model().plan(setup_->request(frames, batch_))->plan();
+}
+
+uint64_t Stream::limit(const std::vector<PlanInput>& frames) const {
+  uint64_t bytes = 0;
+  for (const PlanInput& frame : frames) bytes += bytes_of(frame.dtype, frame.shape);
+  return setup_->model().max_memory(bytes);
+}
+
+void Stream::adopt(std::shared_ptr<const Plan> plan, const std::vector<PlanInput>& frames) {
   auto next = std::make_unique<Execution>(std::move(plan), setup_->inputs(), setup_->outputs(), turn());
   next->share_with(setup_->workers());
   next->spare_outputs();
@@ -48,7 +103,7 @@ void Stream::make_states(const std::vector<PlannedState>& planned) {
   std::vector<State> made;
   for (const PlannedState& state : planned) {
     made.push_back({state.name, state.dtype, state.shape, state.initial, {}});
-    const size_t bytes = std::max<size_t>(state.bytes(), 1);
+    const size_t bytes = state_buffer_bytes(state.bytes());
     for (AlignedBuffer& buffer : made.back().buffers) buffer = AlignedBuffer(bytes);
   }
   states_ = std::move(made);

@@ -15,6 +15,11 @@ class Stream {
   Stream(std::shared_ptr<Model> model, const StreamOptions& options);
   std::unique_ptr<Stream> clone() const;
 
+  // One in memory of the caller's: how many bytes it takes, and the stream, prepared for good.
+  static size_t bytes(std::shared_ptr<Model> model, const StreamOptions& options, const std::vector<PlanInput>& frames);
+  Stream(std::shared_ptr<Model> model, const StreamOptions& options, const std::vector<PlanInput>& frames, void* memory,
+         size_t size);
+
   const StreamSetup& setup() const { return *setup_; }
 
   // shapes: one per input of a step, with dtype.
@@ -41,12 +46,16 @@ class Stream {
 
  private:
   Stream() = default;
+  std::shared_ptr<const Plan> plan_for(const std::vector<PlanInput>& frames) const;
+  void adopt(std::shared_ptr<const Plan> plan, const std::vector<PlanInput>& frames);
+  uint64_t limit(const std::vector<PlanInput>& frames) const;
   void make_states(const std::vector<PlannedState>& planned);
   void check_states(const std::vector<PlannedState>& planned);
   bool turn() const { return current_ && current_->turn(); }
 
   std::shared_ptr<const StreamSetup> setup_;
   int64_t batch_ = 1;
+  std::shared_ptr<Memory> lent_;  // the caller's; null: from the model's
   std::vector<State> states_;
   bool fresh_ = true;  // no step was taken and no state set
 

@@ -21,6 +21,7 @@ class Workers final : public Parallel {
   explicit Workers(int threads);  // with the caller's
   ~Workers() override;
   int threads() const override { return static_cast<int>(parts_.size()); }
+  int started() const { return static_cast<int>(sleep_->threads.size()) + 1; }
 
  protected:
   void run_parts(void (*part)(const void*, int), const void* context) override;
