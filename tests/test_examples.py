@@ -249,6 +249,11 @@ def test_page_cpp(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
     assert b"not a GGUF file" in wrong.stderr
 
 
+def test_wrapper(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    source = (ROOT / "tests" / "wrapper.cpp").read_text("utf-8")
+    run(build_block(source, tmp_path / "wrapper.cpp", CXX, "-std=c++17"), demo)
+
+
 def test_page_cython(tmp_path: pathlib.Path) -> None:
     """What the page quotes is Cython; the whole of it is examples/cython."""
     pytest.importorskip("Cython")
