@@ -48,7 +48,7 @@ def tool(name: str) -> str:
     return found
 
 
-def run(*command: object, stdin: bytes = b"", **env: str) -> bytes:
+def run(*command: object, stdin: bytes = b"", **env: Any) -> bytes:
     done = subprocess.run([str(c) for c in command], input=stdin, capture_output=True, env={**os.environ, **env})
     assert done.returncode == 0, f"{command}\n{done.stdout.decode()}\n{done.stderr.decode()}"
     return done.stdout

@@ -43,6 +43,10 @@ constexpr size_t kNotFound = SIZE_MAX;
 // lives to the end of the expression it stands in.
 template <class T>
 class Span {
+  // Const may be added; another type, be it one that T derives from, has another size.
+  template <class Pointer>
+  using fits = std::enable_if_t<std::is_convertible_v<std::remove_pointer_t<Pointer> (*)[], T (*)[]>>;
+
  public:
   constexpr Span() noexcept = default;
   constexpr Span(T* data, size_t size) noexcept : data_(data), size_(size) {}
@@ -51,9 +55,9 @@ class Span {
   constexpr Span(std::initializer_list<std::remove_const_t<T>> list) noexcept : size_(list.size()) {
     data_ = list.begin();
   }
-  template <class C, class = std::enable_if_t<std::is_convertible_v<decltype(std::declval<C&>().data()), T*>>>
+  template <class C, class = fits<decltype(std::declval<C&>().data())>>
   constexpr Span(C& container) noexcept : data_(container.data()), size_(container.size()) {}
-  template <class C, class = std::enable_if_t<std::is_convertible_v<decltype(std::declval<const C&>().data()), T*>>>
+  template <class C, class = fits<decltype(std::declval<const C&>().data())>>
   constexpr Span(const C& container) noexcept : data_(container.data()), size_(container.size()) {}
 
   constexpr T* data() const noexcept { return data_; }
