@@ -48,7 +48,7 @@ def tool(name: str) -> str:
     return found
 
 
-def run(*command: object, stdin: bytes = b"", **env: str) -> bytes:
+def run(*command: object, stdin: bytes = b"", **env: Any) -> bytes:
     done = subprocess.run([str(c) for c in command], input=stdin, capture_output=True, env={**os.environ, **env})
     assert done.returncode == 0, f"{command}\n{done.stdout.decode()}\n{done.stderr.decode()}"
     return done.stdout
@@ -247,6 +247,11 @@ def test_page_cpp(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
     wrong = subprocess.run([program, __file__], input=b"", capture_output=True)
     assert wrong.returncode == 1
     assert b"not a GGUF file" in wrong.stderr
+
+
+def test_wrapper(demo: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    source = (ROOT / "tests" / "wrapper.cpp").read_text("utf-8")
+    run(build_block(source, tmp_path / "wrapper.cpp", CXX, "-std=c++17"), demo)
 
 
 def test_page_cython(tmp_path: pathlib.Path) -> None:

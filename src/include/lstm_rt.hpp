@@ -43,6 +43,10 @@ constexpr size_t kNotFound = SIZE_MAX;
 // lives to the end of the expression it stands in.
 template <class T>
 class Span {
+  // Const may be added; another type, be it one that T derives from, has another size.
+  template <class Pointer>
+  using fits = std::enable_if_t<std::is_convertible_v<std::remove_pointer_t<Pointer> (*)[], T (*)[]>>;
+
  public:
   constexpr Span() noexcept = default;
   constexpr Span(T* data, size_t size) noexcept : data_(data), size_(size) {}
@@ -51,9 +55,9 @@ class Span {
   constexpr Span(std::initializer_list<std::remove_const_t<T>> list) noexcept : size_(list.size()) {
     data_ = list.begin();
   }
-  template <class C, class = std::enable_if_t<std::is_convertible_v<decltype(std::declval<C&>().data()), T*>>>
+  template <class C, class = fits<decltype(std::declval<C&>().data())>>
   constexpr Span(C& container) noexcept : data_(container.data()), size_(container.size()) {}
-  template <class C, class = std::enable_if_t<std::is_convertible_v<decltype(std::declval<const C&>().data()), T*>>>
+  template <class C, class = fits<decltype(std::declval<const C&>().data())>>
   constexpr Span(const C& container) noexcept : data_(container.data()), size_(container.size()) {}
 
   constexpr T* data() const noexcept { return data_; }
@@ -200,7 +204,7 @@ Port port(Function function, const T* handle, size_t index) noexcept {
 
 // ---- Models ----
 
-// What a model is loaded with. What the allocator and the log point to stays until the last that uses the model is gone.
+// What a model is loaded with: isa, max_memory, borrow, allocator, log. What the allocator and the log point to stays until the last that uses the model is gone.
 struct ModelOptions : lrt_model_options {
   ModelOptions() noexcept : lrt_model_options{} {}
 };
@@ -374,6 +378,9 @@ class StreamOptions {
 class Stream {
  public:
   Stream() noexcept = default;
+  struct Memory {
+    size_t size = 0, alignment = 0;
+  };
 
   static Stream create(const Model& model, const StreamOptions& options, lrt_error& error) noexcept {
     detail::clear(error);
@@ -381,6 +388,28 @@ class Stream {
     lrt_stream* made = nullptr;
     lrt_stream_create(model.get(), &wanted, &made, &error);
     return Stream(made);
+  }
+  // A stream in the caller's memory, prepared for frames of these shapes: of the size and alignment that memory() gives. It is
+  // the stream's alone as long as that lives.
+  static Stream create_in(const Model& model, Span<const lrt_array> inputs, Span<unsigned char> memory,
+                          const StreamOptions& options, lrt_error& error) noexcept {
+    detail::clear(error);
+    const lrt_stream_options wanted = options.get();
+    lrt_stream* made = nullptr;
+    lrt_stream_create_in(model.get(), &wanted, inputs.data(), inputs.size(), memory.data(), memory.size(), &made,
+                         &error);
+    Stream stream(made);
+    if (stream) stream.learn(inputs);
+    return stream;
+  }
+  // What create_in needs; a size of 0 where it fails.
+  static Memory memory(const Model& model, Span<const lrt_array> inputs, const StreamOptions& options,
+                       lrt_error& error) noexcept {
+    detail::clear(error);
+    const lrt_stream_options wanted = options.get();
+    Memory need;
+    lrt_stream_size(model.get(), &wanted, inputs.data(), inputs.size(), &need.size, &need.alignment, &error);
+    return need;
   }
   // Another stream, in the state of this one.
   Stream clone(lrt_error& error) const noexcept {
@@ -408,6 +437,13 @@ class Stream {
 #ifdef LSTM_RT_EXCEPTIONS
   static Stream create(const Model& model, const StreamOptions& options = {}) {
     return detail::thrown([&](lrt_error& error) { return create(model, options, error); });
+  }
+  static Stream create_in(const Model& model, Span<const lrt_array> inputs, Span<unsigned char> memory,
+                          const StreamOptions& options = {}) {
+    return detail::thrown([&](lrt_error& error) { return create_in(model, inputs, memory, options, error); });
+  }
+  static Memory memory(const Model& model, Span<const lrt_array> inputs, const StreamOptions& options = {}) {
+    return detail::thrown([&](lrt_error& error) { return memory(model, inputs, options, error); });
   }
   Stream clone() const {
     return detail::thrown([&](lrt_error& error) { return clone(error); });

@@ -2,7 +2,6 @@
 #
 #   lstm_rt::shared, lstm_rt::static   the libraries, of which one or both are installed
 #   lstm_rt::lstm_rt                   the first of the COMPONENTS; without any the shared library, where there is none the static
-include(CMakeFindDependencyMacro)
 
 foreach(kind IN ITEMS shared static)
   set(lstm_rt_${kind}_FOUND FALSE)
@@ -35,7 +34,7 @@ built by -DBUILD_SHARED_LIBS=ON and OFF.")
     continue()
   endif()
   if(kind STREQUAL "static")
-    find_dependency(Threads)
+    find_package(Threads QUIET) # missed below where the library was built with threads
   endif()
   include("${CMAKE_CURRENT_LIST_DIR}/lstm_rt-${kind}.cmake")
   if(NOT TARGET lstm_rt::lstm_rt)
