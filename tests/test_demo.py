@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from close import assert_same_bytes
 from typer.testing import CliRunner
+from voice import babble
 
 import lstm_rt
 from lstm_rt.cli.app import app
@@ -213,21 +214,6 @@ def test_silero_finds_speech() -> None:
     assert speech
     assert 0.8 < speech[0]["start"] < 2.0
     assert speech[-1]["end"] < 3.5
-
-
-def babble(seconds: float) -> Any:
-    """Something like vowels: a gliding voice through moving formants."""
-    rate = 16000
-    time = np.arange(int(seconds * rate)) / rate
-    pitch = 130 + 25 * np.sin(2 * np.pi * 0.7 * time)
-    phase = 2 * np.pi * np.cumsum(pitch) / rate
-    syllables = 0.15 + 0.85 * np.clip(np.sin(2 * np.pi * 3.5 * time), 0, 1)
-    formants = (600 + 200 * np.sin(2 * np.pi * 1.3 * time), 1400 + 500 * np.sin(2 * np.pi * 0.9 * time), 2600)
-    voice = np.zeros_like(time)
-    for harmonic in range(1, 28):
-        gain = sum(np.exp(-(((harmonic * pitch - formant) / 160) ** 2)) for formant in formants)
-        voice += (gain + 0.02) / np.sqrt(harmonic) * np.sin(harmonic * phase)
-    return 9000 * voice / np.abs(voice).max() * syllables
 
 
 @pytest.mark.usefixtures("silero")
