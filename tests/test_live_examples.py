@@ -23,8 +23,6 @@ SILERO = ["--rate", "16000", "--frame", "512", "--context", "64", "--freeze", "s
 NEEDS_A_BOARD = ("sudo ", "/opt/vad/", "pip install", "arecord -l", "journalctl", "vcgencmd")
 PACKAGES = """$(python3 -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"""
 INSTALLED_MODEL = f'"{PACKAGES}/silero_vad/data/silero_vad.onnx"'
-    '"$(python3 -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')/silero_vad/data/silero_vad.onnx"'
-)
 
 
 def commands() -> list[str]:
