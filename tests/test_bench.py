@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import pathlib
 import shutil
 import sys
@@ -16,7 +17,7 @@ from versions import skip_before
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))  # bench/ is not installed
 
-from bench import check, cli, compare, cstep, instructions, limits, measure, overhead, report, roofline, rows
+from bench import check, cli, compare, cstep, instructions, latency, limits, measure, overhead, report, roofline, rows
 from bench.check import Error
 from bench.engines import ENGINES
 from bench.measure import Timing
@@ -224,6 +225,25 @@ def test_markdown_is_two_tables(results: Sequence[Result]) -> None:
 @pytest.mark.parametrize(("us", "said"), [(None, ""), (0.123, "0.12"), (12.34, "12.3"), (1234.5, "1234")])
 def test_microseconds_have_three_digits(us: float | None, said: str) -> None:
     assert report.microseconds(us) == said
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("g++") is None, reason="needs Linux and g++")
+def test_latency_of_a_few_steps(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    allowed = os.sched_getaffinity(0)
+    files = tmp_path / "found.json", tmp_path / "found.png"
+    try:
+        arguments = ["--models", "lstm/16", "--steps", "5000", "--json", str(files[0]), "--plot", str(files[1])]
+        assert latency.main(arguments) == 0
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert "p99.99" in capsys.readouterr().out
+    found = json.loads(files[0].read_text())["latency"]["lstm/16"]
+    assert set(found) == (set(latency.LOADS) if len(allowed) > 1 else {"alone"})
+    for summary in found.values():
+        ordered = [summary[name] for name in latency.PERCENTILES]
+        assert ordered == sorted(ordered)
+        assert ordered[0] > 0
+    assert files[1].stat().st_size > 1000
 
 
 def test_overhead_names_the_worst_call() -> None:
