@@ -265,7 +265,7 @@ class _Job:
         from lstm_rt.checks import check_against_source
 
         frozen = {name: self.graph.weights[port.value] for name, port in self._frozen_ports.items()}
-        model = _in_memory(self.graph, None)
+        model = _in_memory(self.graph)
         return check_against_source(self.graph, model, self._converter, self._source, frozen, self._options)
 
     def check_stream(self, model: Model) -> StreamCheck:

@@ -23,7 +23,9 @@ def said(caught: Any) -> str:
 def test_every_error_is_ours_and_a_builtin(name: str) -> None:
     error = getattr(errors, name)
     assert issubclass(error, lstm_rt.Error)
-    assert any(issubclass(error, b) for b in (ValueError, RuntimeError, OSError, ImportError, NotImplementedError))
+    assert any(
+        issubclass(error, b) for b in (ValueError, RuntimeError, MemoryError, OSError, ImportError, NotImplementedError)
+    )
 
 
 def test_names_are_exported() -> None:
