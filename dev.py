@@ -166,6 +166,14 @@ def arm(options, rest):
     run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "cross.py"), CPP, *tools, *rest)
 
 
+def hashes(options, rest):
+    """SHA-256 of a model's outputs on x86 and, under QEMU, ARM."""
+    install(["all", "test"], options.werror)
+    build_cpp(options.werror)
+    tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja")]
+    run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "hashes.py"), CPP, *rest, *tools)
+
+
 def lint(options, rest):
     """ruff, clang-format, numpydoc on the sources; mypy on the installed package."""
     install(["all", "dev", "test"], options.werror)
@@ -214,6 +222,7 @@ COMMANDS = {
     "test": test,
     "frameworks": frameworks,
     "arm": arm,
+    "hashes": hashes,
     "lint": lint,
     "format": format_,
     "bench": bench,
