@@ -159,9 +159,16 @@ def test(options, rest):
     run(in_venv("pytest"), *rest)
 
 
+def ensure_zig(rest):
+    """Install the compiler that builds for the Pi Zero, where it is asked for."""
+    if "--armv6" in rest:
+        run(in_venv("pip"), "install", "--quiet", "ziglang")
+
+
 def arm(options, rest):
     """Build for ARM, run under QEMU, compare every byte with this machine's."""
     install(["all", "test"], options.werror)
+    ensure_zig(rest)
     build_cpp(options.werror)
     tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja"), *(["--werror"] if options.werror else [])]
     run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "cross.py"), CPP, *tools, *rest)
@@ -173,6 +180,15 @@ def embed(options, rest):
     build_cpp(options.werror)
     build_cpp(options.werror, STATIC, "-DBUILD_SHARED_LIBS=OFF")
     run(in_venv("pytest"), os.path.join("tests", "test_examples.py"), *rest)
+
+
+def hashes(options, rest):
+    """SHA-256 of a model's outputs on x86 and, under QEMU, ARM."""
+    install(["all", "test"], options.werror)
+    ensure_zig(rest)
+    build_cpp(options.werror)
+    tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja")]
+    run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "hashes.py"), CPP, *rest, *tools)
 
 
 def lint(options, rest):
@@ -230,6 +246,7 @@ COMMANDS = {
     "frameworks": frameworks,
     "arm": arm,
     "embed": embed,
+    "hashes": hashes,
     "lint": lint,
     "format": format_,
     "realtime": realtime,

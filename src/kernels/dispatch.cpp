@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kMaxTables = 8;
 
-#if defined(__aarch64__) || defined(__arm__)
+#if defined(__aarch64__) || (defined(__arm__) && !defined(LRT_PORTABLE_ONLY))
 // Bits of AT_HWCAP, which differ between 64 and 32 bits. Of Apple's ARM processors all can do all of what is asked here.
 bool has(unsigned long features) {
 #if defined(__linux__)
@@ -55,7 +55,7 @@ struct Tables {
     constexpr unsigned long kDotProduct = 1ul << 20;
     add(kernels_arm64_dotprod, has(kDotProduct));
     add(kernels_arm64_neon, true);
-#elif defined(__arm__)
+#elif defined(__arm__) && !defined(LRT_PORTABLE_ONLY)
     constexpr unsigned long kNeon = 1ul << 12, kVfpv4 = 1ul << 16;
     add(kernels_armv7_vfpv4, has(kNeon | kVfpv4));
     add(kernels_armv7_neon, has(kNeon));

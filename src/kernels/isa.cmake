@@ -59,6 +59,7 @@ function(lrt_add_kernels target)
     lrt_isa(${target} portable portable.h ".*" -Os)
   else()
     lrt_isa(${target} portable portable.h ".*")
+    target_compile_definitions(${target} PRIVATE LRT_PORTABLE_ONLY) # whatever the compiler says of the processor
   endif()
 
   target_sources(${target} PRIVATE "${LRT_KERNELS_DIR}/dispatch.cpp")

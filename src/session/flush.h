@@ -40,13 +40,17 @@ class FlushDenormals {
     return value;
   }
   static void write(uintptr_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
-#else  // 32 bits: of the VFP only, since NEON always flushes
+#else                   // 32 bits: of the VFP only, since NEON always flushes
   static uintptr_t read() {
     uintptr_t value;
     __asm__ volatile("vmrs %0, fpscr" : "=r"(value));
     return value;
   }
+#if defined(__clang__)  // which has no name for the flags of a comparison
+  static void write(uintptr_t value) { __asm__ volatile("vmsr fpscr, %0" : : "r"(value)); }
+#else
   static void write(uintptr_t value) { __asm__ volatile("vmsr fpscr, %0" : : "r"(value) : "vfpcc"); }
+#endif
 #endif
   uintptr_t saved_;
 #else

@@ -1,8 +1,9 @@
 """Builds the library and the C++ tests for ARM, runs them under QEMU, and compares every byte with this machine's.
 
-``python3 dev.py arm`` calls it. What is compared: the outputs of models in every precision (make_models.py), hashed by
-hash_model on each processor under every instruction set it has, and the hashes that the tests of kernels print. The
-instruction sets found on each processor must be those listed here.
+``python3 dev.py arm`` calls it. What is compared: the outputs of models in every precision (make_models.py), hashed,
+which run_models gives on each processor under every instruction set it has, and the hashes that the tests of kernels
+print. The instruction sets found on each processor must be those that targets.py lists. With ``--armv6`` the processor
+of the Pi Zero too.
 """
 
 from __future__ import annotations
@@ -10,98 +11,17 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import dataclasses
+import hashlib
 import os
 import pathlib
-import platform
-import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "cross"
+from targets import ARMV6, ARMV7, BUILD, ROOT, TARGETS, Target, build_tests, prepare, run
+
 MODELS = BUILD / "models"
-
-
-@dataclasses.dataclass(frozen=True)
-class Target:
-    processor: str  # as CMake calls it
-    triple: str
-    qemu: str
-    isas: dict[str, str]  # QEMU's name of a processor: what the library must find there
-    every_test_on: str
-
-
-TARGETS = (
-    Target(
-        "aarch64",
-        "aarch64-linux-gnu",
-        "qemu-aarch64-static",
-        {
-            "max": "arm64_dotprod arm64_neon portable",
-            "cortex-a76": "arm64_dotprod arm64_neon portable",
-            "cortex-a72": "arm64_neon portable",
-            "cortex-a53": "arm64_neon portable",
-        },
-        "max",
-    ),
-    Target(
-        "armv7l",
-        "arm-linux-gnueabihf",
-        "qemu-arm-static",
-        {
-            "cortex-a7": "armv7_vfpv4 armv7_neon portable",
-            "cortex-a8": "armv7_neon portable",
-            "cortex-a8,neon=off": "portable",
-        },
-        "cortex-a7",
-    ),
-)
-PACKAGES = {"g++-" + target.triple: target.triple + "-g++" for target in TARGETS}
-PACKAGES["qemu-user-static"] = TARGETS[0].qemu
 TESTS = ("test_vec", "test_kernels", "test_integers", "test_functions", "test_ops", "test_ops_moving", "test_model")
-
-
-def run(*command: object) -> str:
-    """The output of a command; where it fails, the end, with all it said."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"FAILED ({done.returncode}): {' '.join(words)}\n{done.stdout[-8000:]}")
-    return done.stdout
-
-
-def missing() -> list[str]:
-    return [package for package, program in PACKAGES.items() if not shutil.which(program)]
-
-
-def install_missing() -> None:
-    """Install Debian's cross compilers where that is possible; else say what is missing, and end well."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        sys.exit(skipped("this compares ARM with x86, and this machine is " + platform.machine()))
-    if missing() and shutil.which("apt-get"):
-        sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
-        apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-        for words in (["update"], ["install", "-y", "--no-install-recommends", *missing()]):
-            if subprocess.call([*apt, *words], stdout=subprocess.DEVNULL) and words[0] == "install":
-                break
-    if missing():
-        sys.exit(skipped("not installed: " + ", ".join(missing())))
-
-
-def skipped(why: str) -> int:
-    print(f"ARM IS NOT TESTED: {why}. On Debian: apt-get install {' '.join(PACKAGES)}", file=sys.stderr)
-    return 0
-
-
-def build(target: Target, cmake: str, ninja: str, werror: bool) -> pathlib.Path:
-    folder = BUILD / target.processor
-    tools = [f"-DCMAKE_{language}_COMPILER={target.triple}-{gcc}" for language, gcc in (("C", "gcc"), ("CXX", "g++"))]
-    options = ["-DLSTM_RT_TESTS=ON", f"-DLSTM_RT_WERROR={'ON' if werror else 'OFF'}", f"-DCMAKE_MAKE_PROGRAM={ninja}"]
-    system = ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={target.processor}"]
-    run(cmake, "-S", ROOT, "-B", folder, "-G", "Ninja", *system, *tools, *options)
-    run(cmake, "--build", folder)
-    return folder
 
 
 def check_armv6(target: Target) -> None:
@@ -109,6 +29,25 @@ def check_armv6(target: Target) -> None:
     table = ["-DLRT_ISA=portable", "-DLRT_TABLE=kernels_portable", '-DLRT_VEC_HEADER="kernels/vec/portable.h"']
     flags = ["-std=c++17", "-march=armv6+fp", "-marm", "-fsyntax-only", f"-I{ROOT / 'src'}"]
     run(target.triple + "-g++", *flags, *table, ROOT / "src/kernels/kernels_impl.cpp")
+
+
+class Given(NamedTuple):
+    """What one run gave under one instruction set."""
+
+    name: str
+    isa: str
+    kind: str  # exact, or rounded: without fused multiply-add
+    sha256: str
+
+
+def outputs(written: bytes) -> Iterator[Given]:
+    """What run_models wrote."""
+    at = 0
+    while at < len(written):
+        end = written.index(b"\n", at)
+        name, isa, kind, count = written[at:end].decode().split("\t")
+        at = end + 1 + int(count)
+        yield Given(name, isa, kind, hashlib.sha256(written[end + 1 : at]).hexdigest())
 
 
 class Hashes:
@@ -127,15 +66,12 @@ class Hashes:
         if wanted != value:
             self.differences.append(f"{name}: {value} by {found}, {wanted} by {by}")
 
-    def add_models(self, output: str, where: str) -> str:
-        """What hash_model printed; the instruction sets in it."""
-        isas: dict[str, None] = {}
-        for line in output.splitlines():
-            name, isa, kind, value = line.split("\t")
-            self.kinds[isa] = kind
-            isas[isa] = None
-            self.add(name, isa, value, where)
-        return " ".join(isas)
+    def add_models(self, found: Sequence[Given], where: str) -> str:
+        """What the models gave; the instruction sets in it."""
+        for given in found:
+            self.kinds[given.isa] = given.kind
+            self.add(given.name, given.isa, given.sha256, where)
+        return " ".join(dict.fromkeys(given.isa for given in found))
 
     def add_tests(self, output: str, where: str) -> None:
         """The lines "table group hash" among what a test printed."""
@@ -155,20 +91,19 @@ class Processor:
     tests: tuple[str, ...] = TESTS
     isas: str | None = None
 
-    def models(self) -> str:
-        return run(*self.emulator, self.folder / "hash_model", MODELS / self.runs)
+    def models(self) -> list[Given]:
+        return list(outputs(run(*self.emulator, self.folder / "run_models", MODELS / self.runs)))
 
     def test(self, name: str) -> str:
-        return run(*self.emulator, self.folder / name)
+        return run(*self.emulator, self.folder / name).decode()
 
 
 def emulated(target: Target, folder: pathlib.Path) -> list[Processor]:
     found = []
     for cpu, isas in target.isas.items():
         every = cpu == target.every_test_on
-        qemu = (target.qemu, "-L", f"/usr/{target.triple}", "-cpu", cpu)
         runs, tests = ("runs.txt", TESTS) if every else ("quick.txt", TESTS[:1])
-        found.append(Processor(cpu, folder, qemu, runs, tests, isas))
+        found.append(Processor(cpu, folder, target.emulator(cpu), runs, tests, isas))
     return found
 
 
@@ -192,21 +127,23 @@ def main() -> None:
     parser.add_argument("--cmake", default="cmake")
     parser.add_argument("--ninja", default="ninja")
     parser.add_argument("--werror", action="store_true")
+    parser.add_argument("--armv6", action="store_true", help="the Pi Zero too; its first build takes minutes")
     options = parser.parse_args()
-    install_missing()
+    targets = (*TARGETS, ARMV6) if options.armv6 else TARGETS
+    prepare(targets)
     run(sys.executable, pathlib.Path(__file__).with_name("make_models.py"), MODELS)
     hashes = Hashes()
     compare([Processor("this machine", options.native, tests=TESTS[1:3])], hashes)
-    for target in TARGETS:
-        print(f"{target.processor}: building, then running", file=sys.stderr, flush=True)
-        folder = build(target, options.cmake, options.ninja, options.werror)
+    for target in targets:
+        folder = build_tests(target, options.cmake, options.ninja, options.werror)
         compare(emulated(target, folder), hashes)
-    check_armv6(TARGETS[1])
+    if not options.armv6:
+        check_armv6(ARMV7)
     for difference in hashes.differences:
         print(difference, file=sys.stderr)
     if hashes.differences:
         sys.exit(f"{len(hashes.differences)} differences between processors")
-    print(f"ARM: {hashes.count} hashes on {1 + sum(len(t.isas) for t in TARGETS)} processors, all as they must be")
+    print(f"ARM: {hashes.count} hashes on {1 + sum(len(t.isas) for t in targets)} processors, all as they must be")
 
 
 if __name__ == "__main__":

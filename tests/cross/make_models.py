@@ -1,4 +1,4 @@
-"""Writes the models that cross.py runs on every processor, and two lists of runs for hash_model: all and quick."""
+"""Writes the models that cross.py runs on every processor, and two lists of runs for run_models: all and quick."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LAYERS = {
     "gru_reset_after": {"kind": "GRU", "linear_before_reset": 1},
     "rnn": {"kind": "RNN"},
 }
-# What is put into the trained models (hash_model.cpp says how to read it).
+# What is put into the trained models (run_models.cpp says how to read it).
 HEARTBEAT = ["whole 1 f2,9,5", "stream 9 f1,1,5"]
 REAL = {
     "silero_vad": ["whole 1 f3,576 f2,3,128 i=16000", "whole 1 f1,288 f2,1,128 i=8000", "stream 6 f1,576 - i=16000"],

@@ -1,9 +1,12 @@
-// Runs models on given shapes with made-up inputs, under every instruction set this machine has, and prints one hash of all
-// output bytes for each: tests/cross/cross.py compares them between processors. Only the C API.
+// Runs models under every instruction set this machine has, and writes all output bytes: tests/cross compares their hashes
+// between processors. Only the C API.
 //
-//   hash_model runs.txt     a line for each run: FILE whole|stream|verify STEPS INPUT…, files beside runs.txt. An input
-//                           is f1,2,3 (floats of shape 1,2,3), - (a state of a stream), or i=7 (the integer 7). verify
-//                           replays the file's own self-tests, and prints how many there are
+//   run_models runs.txt     a line for each run: FILE whole|stream|verify STEPS INPUT…, files beside runs.txt. An input
+//                           is f1,2,3 (floats of shape 1,2,3, made up), - (a state of a stream), i=7 (the integer 7) or
+//                           DTYPE:1,2,3@FILE (read from there; DTYPE is a number of lrt_dtype). verify replays the
+//                           file's own self-tests, and gives how many there are
+//
+// Written for each run and instruction set: "RUN<tab>ISA<tab>exact|rounded<tab>COUNT<newline>", then COUNT bytes.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -45,33 +48,46 @@ size_t byte_count(const lrt_port& port) {
   return bytes;
 }
 
-Input parse_input(const std::string& word) {
+size_t parse_shape(const std::string& text, lrt_shape* shape) {
+  std::istringstream dims(text);
+  size_t count = 1;  // a number without dims is one
+  for (std::string dim; std::getline(dims, dim, ','); count *= std::stoul(dim)) {
+    shape->dims[shape->rank++] = std::stoll(dim);
+  }
+  return count;
+}
+
+void read_array(const std::string& path, Input* input) {
+  std::ifstream file(path, std::ios::binary);
+  file.read(input->bytes.data(), static_cast<std::streamsize>(input->bytes.size()));
+  if (!file) throw std::runtime_error(path + " is shorter than its shape says, or cannot be read");
+}
+
+Input parse_input(const std::string& word, const std::string& folder) {
   Input input;
   input.is_state = word == "-";
   if (input.is_state) return input;
-  input.is_fixed = word[0] == 'i';
-  input.array.dtype = input.is_fixed ? LRT_INT64 : LRT_FLOAT32;
-  lrt_shape& shape = input.array.shape;
-  const size_t equals = word.find('=');
-  std::istringstream dims(word.substr(1, equals == std::string::npos ? equals : equals - 1));
-  size_t count = 1;  // a number without dims is one
-  for (std::string dim; std::getline(dims, dim, ','); count *= std::stoul(dim)) {
-    shape.dims[shape.rank++] = std::stoll(dim);
-  }
+  const bool is_file = word[1] == ':';
+  input.is_fixed = is_file || word[0] == 'i';
+  input.array.dtype = is_file ? word[0] - '0' : input.is_fixed ? LRT_INT64 : LRT_FLOAT32;
+  const size_t begin = is_file ? 2 : 1, end = word.find_first_of("=@");
+  const size_t count = parse_shape(word.substr(begin, end - begin), &input.array.shape);
   input.bytes.resize(count * element_size(input.array.dtype));
-  if (input.is_fixed) {
-    const int64_t value = std::stoll(word.substr(equals + 1));
+  if (is_file) {
+    read_array(folder + word.substr(end + 1), &input);
+  } else if (input.is_fixed) {
+    const int64_t value = std::stoll(word.substr(end + 1));
     for (size_t i = 0; i < count; ++i) std::memcpy(&input.bytes[i * 8], &value, 8);
   }
   return input;
 }
 
-Run parse_run(const std::string& line) {
+Run parse_run(const std::string& line, const std::string& folder) {
   Run run;
   run.line = line;
   std::istringstream words(line);
   words >> run.file >> run.mode >> run.steps;
-  for (std::string word; words >> word;) run.inputs.push_back(parse_input(word));
+  for (std::string word; words >> word;) run.inputs.push_back(parse_input(word, folder));
   return run;
 }
 
@@ -91,21 +107,24 @@ class Random {
   uint64_t state_ = 1;
 };
 
-// FNV-1a. Sign and payload of a NaN are each processor's own.
-class Hash {
+// All that a run gives. Sign and payload of a NaN are each processor's own, so NaNs are written as ones.
+class Outputs {
  public:
   void add(const char* bytes, const lrt_port& port) {
     for (size_t at = 0, size = element_size(port.dtype); at < byte_count(port); at += size) {
       float f = 0;
       if (port.dtype == LRT_FLOAT32) std::memcpy(&f, bytes + at, 4);
-      for (size_t i = 0; i < size; ++i) add(std::isnan(f) ? 0xff : static_cast<uint8_t>(bytes[at + i]));
+      if (std::isnan(f)) {
+        bytes_.append(size, '\xff');
+      } else {
+        bytes_.append(bytes + at, size);
+      }
     }
   }
-  uint64_t value() const { return value_; }
+  const std::string& bytes() const { return bytes_; }
 
  private:
-  void add(uint8_t byte) { value_ = (value_ ^ byte) * 1099511628211u; }
-  uint64_t value_ = 14695981039346656037u;
+  std::string bytes_;
 };
 
 using Buffers = std::vector<std::vector<char>>;
@@ -115,7 +134,7 @@ std::vector<void*> pointers(Buffers* buffers) {
   return all;
 }
 
-uint64_t run_whole(lrt_model* model, Run run) {
+std::string run_whole(lrt_model* model, Run run) {
   lrt_error error{};
   Random random;
   std::vector<lrt_array> arrays;
@@ -135,12 +154,12 @@ uint64_t run_whole(lrt_model* model, Run run) {
     outputs.emplace_back(byte_count(ports[i]) + 1);
   }
   check(lrt_plan_run(made, data.data(), pointers(&outputs).data(), &error), error);
-  Hash hash;
-  for (size_t i = 0; i < ports.size(); ++i) hash.add(outputs[i].data(), ports[i]);
-  return hash.value();
+  Outputs given;
+  for (size_t i = 0; i < ports.size(); ++i) given.add(outputs[i].data(), ports[i]);
+  return given.bytes();
 }
 
-uint64_t run_stream(lrt_model* model, Run run) {
+std::string run_stream(lrt_model* model, Run run) {
   lrt_error error{};
   Random random;
   std::vector<size_t> frozen;
@@ -173,7 +192,7 @@ uint64_t run_stream(lrt_model* model, Run run) {
     check(lrt_stream_output_port(made, i, &ports[i]), error);
     outputs.emplace_back(byte_count(ports[i]) + 1);
   }
-  Hash hash;
+  Outputs given;
   for (int step = 0; step < run.steps; ++step) {
     std::vector<const void*> data;
     for (Input* input : fed) {
@@ -181,19 +200,19 @@ uint64_t run_stream(lrt_model* model, Run run) {
       data.push_back(input->bytes.data());
     }
     check(lrt_stream_step(made, data.data(), pointers(&outputs).data()), error);
-    for (size_t i = 0; i < ports.size(); ++i) hash.add(outputs[i].data(), ports[i]);
+    for (size_t i = 0; i < ports.size(); ++i) given.add(outputs[i].data(), ports[i]);
   }
-  return hash.value();
+  return given.bytes();
 }
 
-uint64_t verify(lrt_model* model) {
+std::string verify(lrt_model* model) {
   lrt_error error{};
   size_t count = 0, failed = 0;
   check(lrt_model_verify(model, &count, &failed, &error), error);
-  return count;
+  return std::to_string(count);
 }
 
-void hash_run(const std::string& folder, const Run& run) {
+void run_everywhere(const std::string& folder, const Run& run) {
   for (size_t i = 0; const char* isa = lrt_available_isa(i); ++i) {
     lrt_error error{};
     lrt_model* made = nullptr;
@@ -201,11 +220,11 @@ void hash_run(const std::string& folder, const Run& run) {
     options.isa = isa;
     check(lrt_model_load((folder + run.file).c_str(), &options, &made, &error), error);
     const std::unique_ptr<lrt_model, void (*)(lrt_model*)> model(made, lrt_model_free);
-    const uint64_t hash = run.mode == "verify"   ? verify(made)
-                          : run.mode == "stream" ? run_stream(made, run)
-                                                 : run_whole(made, run);
-    std::printf("%s\t%s\t%s\t%016llx\n", run.line.c_str(), isa, lrt_isa_is_exact(isa) ? "exact" : "rounded",
-                static_cast<unsigned long long>(hash));
+    const std::string given = run.mode == "verify"   ? verify(made)
+                              : run.mode == "stream" ? run_stream(made, run)
+                                                     : run_whole(made, run);
+    std::printf("%s\t%s\t%s\t%zu\n", run.line.c_str(), isa, lrt_isa_is_exact(isa) ? "exact" : "rounded", given.size());
+    std::fwrite(given.data(), 1, given.size(), stdout);
   }
 }
 
@@ -213,14 +232,14 @@ void hash_run(const std::string& folder, const Run& run) {
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fprintf(stderr, "usage: hash_model runs.txt\n");
+    std::fprintf(stderr, "usage: run_models runs.txt\n");
     return 2;
   }
   const std::string path = argv[1], folder = path.substr(0, path.find_last_of('/') + 1);
   std::ifstream lines(path);
   for (std::string line; std::getline(lines, line);) {
     try {
-      hash_run(folder, parse_run(line));
+      run_everywhere(folder, parse_run(line, folder));
     } catch (const std::exception& error) {
       std::fprintf(stderr, "%s: %s\n", line.c_str(), error.what());
       return 1;
