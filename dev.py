@@ -17,6 +17,8 @@ VENV = os.path.join(ROOT, ".venv")
 WHEELS = os.path.join(ROOT, "build", "wheel")
 CPP = os.path.join(ROOT, "build", "cpp")
 STATIC = os.path.join(ROOT, "build", "static")
+FUZZ = os.path.join(ROOT, "build", "fuzz")
+TESTS_FUZZ = os.path.join(ROOT, "tests", "fuzz")
 # What the wheel is made of. CMake's own build folder under build/ notices the rest.
 SOURCES = ["src", "lstm_rt", "converters", "CMakeLists.txt", "pyproject.toml", "setup.py", "MANIFEST.in"]
 NEEDS = """lstm_rt cannot be built here yet: {missing}.
@@ -128,14 +130,18 @@ def install(extras, werror=False):
         write(done, " ".join([wanted, *extras]))
 
 
-def build_cpp(werror, folder=CPP, kind="-DLSTM_RT_TESTS=ON"):
-    """Build the core, with tests/cpp unless told otherwise, where cmake keeps what did not change."""
+def configure(folder, *flags):
+    """Run cmake, which comes from PyPI where it must."""
     tools = [name for name in ("cmake", "ninja") if not os.path.exists(in_venv(name))]
     if tools:
         run(in_venv("pip"), "install", "--quiet", *tools)
-    flag = "-DLSTM_RT_WERROR={}".format("ON" if werror else "OFF")
     ninja = "-DCMAKE_MAKE_PROGRAM=" + in_venv("ninja")
-    run(in_venv("cmake"), "-S", ROOT, "-B", folder, "-G", "Ninja", ninja, kind, flag)
+    run(in_venv("cmake"), "-S", ROOT, "-B", folder, "-G", "Ninja", ninja, *flags)
+
+
+def build_cpp(werror, folder=CPP, kind="-DLSTM_RT_TESTS=ON"):
+    """Build the core, with tests/cpp unless told otherwise, where cmake keeps what did not change."""
+    configure(folder, kind, "-DLSTM_RT_WERROR={}".format("ON" if werror else "OFF"))
     run(in_venv("cmake"), "--build", folder)
 
 
@@ -220,6 +226,61 @@ def realtime(options, rest):
     run(in_venv("python"), os.path.join(ROOT, "tests", "realtime", "realtime.py"), *rest)
 
 
+def fuzz(options, rest):
+    """Feed made-up files to the core, or with --python to the readers."""
+    parser = argparse.ArgumentParser(prog="dev.py fuzz")
+    parser.add_argument("--python", action="store_true", help="the readers of other formats, by atheris")
+    parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
+    parser.add_argument("--jobs", type=int, default=1, help="processes; 1")
+    chosen, more = parser.parse_known_args(rest)
+    install(["all", "test"], options.werror)
+    seeds = os.path.join(FUZZ, "seeds")
+    if not os.path.exists(seeds):
+        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
+    if chosen.python:
+        run(in_venv("pip"), "install", "--quiet", "atheris")
+        harness = [in_venv("python"), os.path.join(TESTS_FUZZ, "read_sources.py")]
+        run(*harness, "--add", os.path.join(seeds, "read"), os.path.join(seeds, "sources"))
+        name, given = "python", os.path.join(seeds, "read")
+    else:
+        build_with(FUZZ, "fuzzer-no-link,address,undefined", "fuzz_load_plan_run", compiler="clang")
+        harness, name, given = [os.path.join(FUZZ, "fuzz_load_plan_run")], "core", os.path.join(seeds, "gguf")
+    corpus, crashes = os.path.join(FUZZ, "corpus", name), os.path.join(FUZZ, "crashes", name)
+    os.makedirs(corpus, exist_ok=True)
+    os.makedirs(crashes, exist_ok=True)
+    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-rss_limit_mb=1024", "-max_len=65536"]
+    if chosen.jobs > 1:
+        limits += ["-fork={}".format(chosen.jobs)]
+    code = attempt(
+        *harness, corpus, given, "-artifact_prefix=" + crashes + os.sep, "-print_final_stats=1", *limits, *more
+    )
+    for found in sorted(listdir(crashes)):
+        print("found: {} {}".format(" ".join(harness), os.path.join(crashes, found)), file=sys.stderr)
+    sys.exit(code)
+
+
+def build_with(folder, sanitizers, target="all", compiler=None):
+    """Build what tests need with sanitizers; quick to compile rather than to run."""
+    flags = ["-DLSTM_RT_TESTS=ON", "-DLSTM_RT_SANITIZE=" + sanitizers]
+    flags += ["-DCMAKE_BUILD_TYPE=Sanitize", "-DCMAKE_CXX_FLAGS_SANITIZE=-O1"]
+    if compiler:
+        flags += ["-DCMAKE_C_COMPILER=" + compiler, "-DCMAKE_CXX_COMPILER=" + compiler + "++"]
+    configure(folder, *flags)
+    run(in_venv("cmake"), "--build", folder, "--target", target)
+
+
+def sanitize(options, rest):
+    """C++ tests under sanitizers: address (with undefined), or thread."""
+    kind = rest[0] if rest else "address"
+    sanitizers = {"address": "address,undefined", "thread": "thread"}
+    if kind not in sanitizers:
+        sys.exit("dev.py sanitize: {!r} is neither 'address' nor 'thread'".format(kind))
+    ensure_venv()
+    folder = os.path.join(ROOT, "build", "sanitize-" + kind)
+    build_with(folder, sanitizers[kind])
+    run(in_venv("ctest"), "--test-dir", folder, "--output-on-failure", *rest[1:])
+
+
 def bench(options, rest):
     """Measure against the other runtimes."""
     install(["all", "bench"])
@@ -251,6 +312,8 @@ COMMANDS = {
     "format": format_,
     "realtime": realtime,
     "bench": bench,
+    "fuzz": fuzz,
+    "sanitize": sanitize,
 }
 
 

@@ -55,9 +55,22 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         _write(graph, temporary)
+        _sync(temporary)  # before the name is there: after a loss of power the old file or the new one is found, whole
         os.replace(temporary, path)
+        _sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold what was written to a file, or the names in a folder."""
+    if path.is_dir() and os.name == "nt":  # where folders cannot be opened, names are written with the files
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _write(graph: Graph, path: Path) -> None:

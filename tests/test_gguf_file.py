@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import stat
 import struct
+import subprocess
+import sys
 
 import gguf
 import numpy as np
@@ -52,6 +56,56 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
         write(graph, tmp_path / "m.gguf")
     assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
     assert (tmp_path / "m.gguf").read_bytes() == b"before"
+
+
+FULL_DISK = """
+import resource, signal, sys
+from lstm_rt.converters import Options
+from lstm_rt.converters.gguf_file import write
+from lstm_rt.converters.onnx import from_onnx
+
+graph = from_onnx(open(sys.argv[1], "rb").read())
+Options().apply(graph)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit then fails, as on a full disk
+resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+try:
+    write(graph, sys.argv[2])
+except OSError:
+    print("refused")
+"""
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("resource")
+    (tmp_path / "source").write_bytes(build([relu()], [info("x", [2])], [info("y", [2])]).SerializeToString())
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "m.gguf").write_bytes(b"before")
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "source"), str(out / "m.gguf")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.stdout == "refused\n", done.stderr
+    assert [p.name for p in out.iterdir()] == ["m.gguf"]
+    assert (out / "m.gguf").read_bytes() == b"before"
+
+
+def test_the_disk_has_the_file_before_its_name(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    replace, sync = os.replace, os.fsync
+
+    def replaced(old: pathlib.Path, new: pathlib.Path) -> None:
+        events.append("rename")
+        replace(old, new)
+
+    def synced(descriptor: int) -> None:
+        events.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "replace", replaced)
+    monkeypatch.setattr(os, "fsync", synced)
+    graph = from_onnx(one_node("Relu", floats(2)))
+    Options().apply(graph)
+    write(graph, tmp_path / "m.gguf")
+    assert events == ["file", "rename", "folder"]
 
 
 def test_the_same_source_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:

@@ -43,7 +43,7 @@ void zip_row(const A* a, int64_t a_step, const B* b, int64_t b_step, Out* to, in
 
 // out = f(a, b) for any types, element by element.
 template <class A, class B, class Out, class F>
-Run pair_run(const Pair& pair, BufferId out, const F& f) {
+Run pair_run(const Pair& pair, BufferId out, F f) {
   return [pair, out, f](const Frame& frame) {
     const A* a = frame.at<A>(pair.a);
     const B* b = frame.at<B>(pair.b);
