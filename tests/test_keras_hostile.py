@@ -184,6 +184,29 @@ def test_duplicate_member(tmp_path: pathlib.Path) -> None:
     assert "twice" in done.stdout, done.stdout + done.stderr
 
 
+def test_damaged_compression(tmp_path: pathlib.Path) -> None:
+    path = archive(tmp_path / "model.keras")
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        info = file.getinfo("config.json")
+    body = info.header_offset + 30 + len(info.filename)
+    data[body : body + info.compress_size] = b"\xff" * info.compress_size
+    path.write_bytes(data)
+    done = convert(path)
+    assert "a damaged .keras file" in done.stdout, done.stdout + done.stderr
+
+
+def test_other_compression(tmp_path: pathlib.Path) -> None:
+    path = archive(tmp_path / "model.keras")
+    with zipfile.ZipFile(path) as file:
+        held = {name: file.read(name) for name in file.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_LZMA) as file:
+        for name, content in held.items():
+            file.writestr(name, content)
+    done = convert(path)
+    assert "compressed in a way" in done.stdout, done.stdout + done.stderr
+
+
 def test_damaged_bytes_never_crash(tmp_path: pathlib.Path) -> None:
     # Every byte that a small file has, changed in turn by a few patterns: an error of ours, or a model.
     from lstm_rt.converters import converter_for

@@ -72,7 +72,18 @@ def from_keras(
 
 
 def config_text(config: str | os.PathLike[str] | Mapping[str, Any] | None) -> str | None:
-    """Return a model's description as JSON: given as a mapping, as text, or as the path of a file."""
+    """Return a model's description as JSON.
+
+    Parameters
+    ----------
+    config : str, path or mapping, optional
+        JSON, the path of a file of it, or what it describes.
+
+    Returns
+    -------
+    str or None
+        The JSON; None where there is no description.
+    """
     if config is None:
         return None
     if isinstance(config, Mapping):

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,7 @@ def _read_zip(label: str, data: bytes, config: str | None) -> KerasFile:
             if "model.weights.h5" not in members:
                 raise ModelFileError(f"{label}: has no model.weights.h5. Save the model again as one .keras file.")
             weights = _member(label, archive, members, "model.weights.h5", _EXPANSION * len(data) + _SLACK)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ModelFileError(f"{label}: a damaged .keras file: {error}") from error
     version = str(parse_json(about, f"{label}/metadata.json").get("keras_version", "3"))
     model = parse_json(config if config is not None else own, f"{label}/config.json")
@@ -133,6 +134,8 @@ def _member(label: str, archive: zipfile.ZipFile, members: dict[str, zipfile.Zip
     if name not in members:
         raise ModelFileError(f"{label}: has no {name}. It is no .keras file of Keras 2.12 or newer.")
     info = members[name]
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ModelFileError(f"{label}: {name} is compressed in a way that Keras never does. Save the model again.")
     if info.file_size > most:
         raise ModelFileError(f"{label}: {name} claims {info.file_size} bytes, more than the file can hold.")
     with archive.open(info) as stream:

@@ -111,7 +111,18 @@ def _script(path: str | os.PathLike[str]) -> Any:
 
 
 def kind_of(source: object) -> str:
-    """Say what a source is: ``"module"``, ``"exported program"``, ``"TorchScript file"`` or ``"weights"``."""
+    """Say what a source is.
+
+    Parameters
+    ----------
+    source : path, bytes or torch.nn.Module
+        What is to be converted.
+
+    Returns
+    -------
+    str
+        ``"module"``, ``"exported program"``, ``"TorchScript file"`` or ``"weights"``.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "exported program"
     if not isinstance(source, (str, os.PathLike)):
