@@ -197,6 +197,14 @@ def hashes(options, rest):
     run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "hashes.py"), CPP, *rest, *tools)
 
 
+def pi(options, rest):
+    """Go through docs/raspberry-pi.md in an arm64 Debian under QEMU; minutes, --wheel FILE for one that is built."""
+    install(["all", "test"], options.werror)
+    run(in_venv("pip"), "install", "--quiet", "cmake", "ninja", "cython>=3.1", "pybind11>=3.0")
+    tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja")]
+    run(in_venv("python"), os.path.join(ROOT, "tests", "pi", "rootfs.py"), *tools, *rest)
+
+
 def lint(options, rest):
     """ruff, clang-format, numpydoc on the sources; mypy on the installed package."""
     install(["all", "dev", "test"], options.werror)
@@ -308,6 +316,7 @@ COMMANDS = {
     "arm": arm,
     "embed": embed,
     "hashes": hashes,
+    "pi": pi,
     "lint": lint,
     "format": format_,
     "realtime": realtime,
