@@ -21,7 +21,15 @@ import lstm_rt
 
 SECONDS, BYTES = 1.0, 200 << 20
 # The last two are Python's and NumPy's, of a result that does not fit the memory.
-REFUSALS = {"Error", "ModelFileError", "ShapeError", "UnsupportedModelError", "MemoryError", "_ArrayMemoryError"}
+REFUSALS = {
+    "Error",
+    "ModelFileError",
+    "OutOfMemoryError",
+    "ShapeError",
+    "UnsupportedModelError",
+    "MemoryError",
+    "_ArrayMemoryError",
+}
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits memory as Linux does")
 
