@@ -266,7 +266,8 @@ uint64_t count_elements(const Reader& reader, const std::vector<uint64_t>& dims)
   uint64_t bound = 1, elements = 1;
   for (const uint64_t dim : dims) {
     const uint64_t counted = std::max<uint64_t>(dim, 1);
-    if (counted > most / bound) reader.fail("its dims multiply to more than 2^40 elements");
+    if (counted > most / bound)
+      reader.fail("its dims multiply to more than 2^" + std::to_string(kMaxElementsLog2) + " elements");
     bound *= counted;
     elements *= dim;
   }

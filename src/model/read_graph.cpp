@@ -180,7 +180,8 @@ void check_dims(const std::vector<int64_t>& dims, int64_t least, const std::stri
   for (const int64_t dim : dims) {
     if (dim < least) refuse_damaged(place + "a dim of " + std::to_string(dim));
     const int64_t counted = std::max<int64_t>(dim, 1);
-    if (counted > kMaxElements / bound) refuse_damaged(place + "its dims multiply to more than 2^40 elements");
+    if (counted > kMaxElements / bound)
+      refuse_damaged(place + "its dims multiply to more than 2^" + std::to_string(kMaxElementsLog2) + " elements");
     bound *= counted;
   }
 }

@@ -497,7 +497,7 @@ void test_shapes() {
   expect(lrt::Shape().elements() == 1 && lrt::Shape().text() == "[]", "a scalar");
   expect(lrt::Shape::filled(8, 2).elements() == 256, "rank 8");
   expect(lrt::Shape({0, lrt::kMaxElements}).elements() == 0, "an empty tensor");
-  expect_error(lrt::Status::shape, "[1099511627776, 2] has more elements",
+  expect_error(lrt::Status::shape, "has more elements than a tensor may hold",
                [] { lrt::Shape({lrt::kMaxElements, 2}).elements(); });
   expect_error(lrt::Status::shape, "more elements", [] { lrt::Shape({INT64_MAX, INT64_MAX}).elements(); });
   expect(lrt::bytes_of(lrt::DType::q4, {3, 64}) == 108 && lrt::bytes_of(lrt::DType::q4, {0, 32}) == 0, "bytes of int4");
