@@ -135,11 +135,10 @@ void bench_gemm(const Kernels& kernels, WeightFormat format, int64_t size, int64
 
 void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
   Case t(format, size, rows, panels_of(size) * 4, kernels.max_group / 4 * 4);
-  LstmStep step{&t.panels,
+  LstmStep step{{&t.panels, t.h.get(), size, t.quantized.as<void>()},
+                {nullptr, nullptr, 0},
                 t.sums.get(),
                 t.vectors * 16,
-                t.h.get(),
-                size,
                 t.c.get(),
                 size,
                 t.out.get(),
@@ -150,12 +149,11 @@ void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64
                 rows,
                 0,
                 0,
-                group_count(t.panels),
-                t.quantized.as<void>()};
+                group_count(t.panels)};
   const double ns = nanoseconds([&] {
     t.quantize(kernels);
     kernels.lstm_step(&step);
-    std::swap(step.h_out, const_cast<float*&>(step.x));
+    std::swap(step.h_out, const_cast<float*&>(step.recurrent.x));
     if (alternate) step.backwards ^= 1;
   });
   t.print(alternate ? "lstm to and fro" : "lstm", ns);
@@ -163,27 +161,22 @@ void bench_lstm(const Kernels& kernels, WeightFormat format, int64_t size, int64
 
 void bench_gru(const Kernels& kernels, WeightFormat format, int64_t size, int64_t rows, bool alternate) {
   Case t(format, size, rows, panels_of(size) * 3, kernels.max_group / 3 * 3);
-  GruStep step{&t.panels,
+  GruStep step{{&t.panels, t.h.get(), size, t.quantized.as<void>()},
+               {nullptr, nullptr, 0},
                t.sums.get(),
                t.vectors * 16,
                t.c.get(),
-               t.h.get(),
-               size,
-               t.h.get(),
-               size,
                t.out.get(),
                size,
                size,
                rows,
                0,
                0,
-               group_count(t.panels),
-               t.quantized.as<void>()};
+               group_count(t.panels)};
   const double ns = nanoseconds([&] {
     t.quantize(kernels);
     kernels.gru_step(&step);
-    std::swap(step.h_out, const_cast<float*&>(step.h_in));
-    step.x = step.h_in;
+    std::swap(step.h_out, const_cast<float*&>(step.recurrent.x));
     if (alternate) step.backwards ^= 1;
   });
   t.print(alternate ? "gru to and fro" : "gru", ns);

@@ -51,40 +51,44 @@ LRT_INLINE void for_all_units(int64_t rows, int64_t hidden, Body body) {
 // Rows whose gate sums are held between product and cell.
 constexpr int64_t kBlockRows = 24;
 
-// The sums of one vector with the terms of another product added, each behind the one before.
+// Sums of one group: `start` (stride floats a row) plus the product of the block's rows with it.
 template <class F>
-LRT_INLINE V with_terms(const Terms& terms, V sum, int64_t column) {
-  const Panels& w = *terms.w;
-  const ProductRows row = product_rows(w, nullptr, 0, terms.quantized);
-  const V step = broadcast(terms.quantized ? row_scale_at(row.data).step : 0.0f);
-  const float* scales = w.scales ? w.scales + column : nullptr;
-  const float* term = terms.data + column;
-  for (int64_t left = lrt_terms(w.format, w.k); left > 0; --left, term += terms.stride) {
-    sum = F::plus(sum, load(term), scales, step);
-  }
-  return sum;
+LRT_INLINE void add_product(const StepProduct& p, const Group& group, int64_t row, int64_t rows, const float* start,
+                            int64_t stride, float* sums) {
+  const Panels& w = *p.w;
+  const ProductRows x = product_rows(w, p.x, p.x_stride, p.quantized);
+  const Walk walk = walk_group(w, group, x.stride, stride, group.vectors * LRT_LANES);
+  group_product<F>(walk, group, x.data + row * x.stride, start, sums, LRT_LANES, group.vectors, rows);
 }
 
-// The product of one step, group by group, with the cell behind it while the sums are still in L1.
-// start(group, row, rows, sums, &stride) says where the sums of those rows begin; add(format, vector, sum) adds terms that were
-// kept apart to the sums of one vector; cell(sums, units) ends them.
-template <class F, int Gates, class Step, class Start, class Add, class Cell>
-LRT_INLINE void step(const Step& s, Start start, Add add_terms, Cell cell) {
+// Some rows of one group, and where their sums are held: width floats a row.
+struct Block {
+  int64_t row, rows, panel, panels, width;
+  float* sums;
+};
+
+// One step, group by group, with the cell behind its products while the sums are still in L1.
+// begin(block, &stride) says where the sums of R h start; cell(n, sums, units) ends the sums of the block's n-th units.
+template <class F, int Gates, class Step, class Begin, class Cell>
+LRT_INLINE void step(const Step& s, Begin begin, Cell cell) {
   alignas(64) float sums[kBlockRows * kMaxGroup * LRT_LANES];
-  const Panels& w = *s.w;
-  const ProductRows h = product_rows(w, s.x, s.x_stride, s.quantized);
-  for_groups(w, s, [&](const Group& group) {
-    const int64_t width = group.vectors * LRT_LANES, panel = group.first / Gates;
+  for_groups(s, [&](int64_t index) {
+    const Group group = group_at(*s.recurrent.w, index);
+    const int64_t panels = group.vectors / Gates;
     int64_t rows;
     for (int64_t row = 0; row < s.rows; row += rows) {
-      rows = even_part(s.rows - row, kBlockRows);
-      Walk walk = walk_group(w, group, h.stride, 0, width);
-      const float* from = start(group, row, rows, sums, &walk.start_stride);
-      group_product<F>(walk, group, h.data + row * h.stride, from, sums, LRT_LANES, group.vectors, rows);
-      for (int v = 0; s.terms && v < group.vectors; ++v) add_terms(F(), group.first + v, sums + v * LRT_LANES);
+      rows = s.rows == 1 ? 1 : even_part(s.rows - row, kBlockRows);
+      const Block block{row, rows, group.first / Gates, panels, group.vectors * LRT_LANES, sums};
+      if (s.input.w) {
+        add_product<F>(s.input, group_at(*s.input.w, index), row, rows, s.gates + group.first * LRT_LANES, 0, sums);
+      }
+      int64_t stride = block.width;
+      const float* from = begin(block, &stride);
+      add_product<F>(s.recurrent, group, row, rows, from, stride, sums);
       for (int64_t r = 0; r < rows; ++r) {
-        for (int p = 0; p < group.vectors / Gates; ++p) {
-          cell(sums + r * width + p * Gates * LRT_LANES, units_at(row + r, panel + p, s.hidden));
+        for (int64_t p = 0; p < panels; ++p) {
+          cell(r * panels + p, sums + r * block.width + p * Gates * LRT_LANES,
+               units_at(row + r, block.panel + p, s.hidden));
         }
       }
     }
@@ -92,54 +96,45 @@ LRT_INLINE void step(const Step& s, Start start, Add add_terms, Cell cell) {
 }
 
 void lstm_step(const LstmStep* s) {
-  const auto start = [s](const Group& group, int64_t row, int64_t, float*, int64_t* stride) {
+  const auto begin = [s](const Block& block, int64_t* stride) -> const float* {
+    if (s->input.w) return block.sums;
     *stride = s->gate_stride;
-    return s->gates + row * s->gate_stride + group.first * LRT_LANES;
+    return s->gates + block.row * s->gate_stride + block.panel * 4 * LRT_LANES;
   };
-  const auto add_terms = [s](auto format, int64_t vector, float* sum) {
-    store(sum, with_terms<decltype(format)>(*s->terms, load(sum), vector * LRT_LANES));
-  };
-  const auto cell = [s](const float* sum, Units u) {
+  const auto cell = [s](int64_t, const float* sum, Units u) {
     V c = load_lanes(s->c_in + u.row * s->c_in_stride + u.unit, u.lanes);
     const V h = lstm_unit(load(sum), load(sum + 16), load(sum + 32), load(sum + 48), c, &c);
     store_lanes(s->c_out + u.row * s->c_out_stride + u.unit, c, u.lanes);
     store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h, u.lanes);
   };
-  with_format(s->w->format, [&](auto format) { step<decltype(format), 4>(*s, start, add_terms, cell); });
+  with_format(s->recurrent.w->format, [&](auto format) { step<decltype(format), 4>(*s, begin, cell); });
 }
 
 void gru_step(const GruStep* s) {
-  // The recurrent sum of n stays apart from its input sum: it starts at its own bias. Where the walk is over W, it is kept
-  // in place of its first term.
-  const auto start = [s](const Group& group, int64_t row, int64_t rows, float* sums, int64_t* stride) -> const float* {
-    *stride = group.vectors * LRT_LANES;
-    if (s->terms) return s->gates + group.first * LRT_LANES;
-    float* sum = sums;
-    for (int64_t r = 0; r < rows; ++r) {
-      const float* gates = s->gates + (row + r) * s->gate_stride + group.first * LRT_LANES;
-      const float* bias = s->rbias_n + group.first / 3 * LRT_LANES;
-      for (int v = 0; v < group.vectors; v += 3, gates += 48, bias += 16, sum += 48) {
+  // The recurrent sum of n starts at its own bias, and its input sum stays apart.
+  alignas(64) float apart[kBlockRows * (kMaxGroup / 3) * LRT_LANES];
+  const auto begin = [s, &apart](const Block& block, int64_t*) -> const float* {
+    const float* bias = s->rbias_n + block.panel * LRT_LANES;
+    float* to = apart;
+    for (int64_t r = 0; r < block.rows; ++r) {
+      float* sum = block.sums + r * block.width;
+      const float* gates = s->input.w ? sum : s->gates + (block.row + r) * s->gate_stride + block.panel * 3 * LRT_LANES;
+      for (int64_t p = 0; p < block.panels; ++p, gates += 48, sum += 48, to += LRT_LANES) {
+        store(to, load(gates + 32));
+        store(sum + 32, load(bias + p * LRT_LANES));
+        if (gates == sum) continue;
         store(sum, load(gates));
         store(sum + 16, load(gates + 16));
-        store(sum + 32, load(bias));
       }
     }
-    return sums;
+    return block.sums;
   };
-  const auto add_terms = [s](auto format, int64_t vector, float* sum) {
-    const int64_t column = vector * LRT_LANES;
-    const bool apart = vector % 3 == 2;
-    const V from = load(apart ? s->rbias_n + vector / 3 * LRT_LANES : sum);
-    store(apart ? s->terms->data + column : sum, with_terms<decltype(format)>(*s->terms, from, column));
-  };
-  const auto cell = [s](const float* sum, Units u) {
-    const float* apart = (s->terms ? s->terms->data : s->gates + u.row * s->gate_stride) + u.panel * 48 + 32;
-    const V x_n = load(s->terms ? sum + 32 : apart), h_n = load(s->terms ? apart : sum + 32);
-    const V h = load_lanes(s->h_in + u.row * s->h_in_stride + u.unit, u.lanes);
-    const V h_new = gru_unit(load(sum), load(sum + 16), x_n, h_n, h);
+  const auto cell = [s, &apart](int64_t at, const float* sum, Units u) {
+    const V h = load_lanes(s->recurrent.x + u.row * s->recurrent.x_stride + u.unit, u.lanes);
+    const V h_new = gru_unit(load(sum), load(sum + 16), load(apart + at * LRT_LANES), load(sum + 32), h);
     store_lanes(s->h_out + u.row * s->h_out_stride + u.unit, h_new, u.lanes);
   };
-  with_format(s->w->format, [&](auto format) { step<decltype(format), 3>(*s, start, add_terms, cell); });
+  with_format(s->recurrent.w->format, [&](auto format) { step<decltype(format), 3>(*s, begin, cell); });
 }
 
 // The general cells: each equation as the standard writes it (ONNX LSTM-22, GRU-22, RNN-22).

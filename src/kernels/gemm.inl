@@ -48,7 +48,7 @@ LRT_INLINE Group group_at(const Panels& w, int64_t index) {
   const int64_t first = index * w.group, left = w.vectors - first;
   const int vectors = static_cast<int>(left < w.group ? left : w.group);
   const bool blocks = w.format == LRT_FORMAT_INT4;
-  return {static_cast<const char*>(w.data) + first * lrt_vector_bytes(w.format, w.k), first, blocks ? 4 * 64 : 64,
+  return {static_cast<const char*>(w.data) + first * w.pitch + vectors * w.lead, first, blocks ? 4 * 64 : 64,
           vectors * (blocks ? 4 * 64 + 32 : 64), vectors};
 }
 LRT_INLINE Walk walk_group(const Panels& w, const Group& group, int64_t x_stride, int64_t start_stride,
@@ -60,8 +60,7 @@ LRT_INLINE Walk walk_group(const Panels& w, const Group& group, int64_t x_stride
           start_stride,
           out_stride,
           w.scales ? w.scales + column : nullptr,
-          w.sums ? w.sums + column : nullptr,
-          0};
+          w.sums ? w.sums + column : nullptr};
 }
 
 // Tiles as wide as the rows leave registers for.
@@ -87,26 +86,19 @@ LRT_NOINLINE void run_tiles(const Walk& s, const Group& group, const char* x, co
 // end to end; else in narrower tiles, each through all rows before the next. (Walking a block of k through all rows, to
 // stay in the first-level cache, was measured slower: the second-level cache keeps up.)
 template <class F>
-LRT_INLINE void group_product(const Walk& s, const Group& group, const char* x, const float* start, float* out,
-                              int last, int vectors, int64_t rows) {
-  if (vectors <= kMaxGroup && rows <= tile_rows<F>(vectors)) {
+LRT_NOINLINE void group_product(const Walk& s, const Group& group, const char* x, const float* start, float* out,
+                                int last, int vectors, int64_t rows) {
+  if (vectors <= kMaxGroup && (rows == 1 || rows <= tile_rows<F>(vectors))) {
     return run_any<F, kMaxGroup>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
   }
   run_tiles<F>(s, group, x, start, out, last, vectors, rows);
 }
 
-// The terms of one row's sums. vectors <= Vectors.
-template <class F, int Vectors>
-LRT_INLINE void group_terms(const Walk& s, const Group& group, const char* x, float* out, int vectors) {
-  if (vectors == Vectors) return F::template run<1, Vectors, true>(s, group.data, x, out, out, 0, LRT_LANES);
-  if constexpr (Vectors > 1) group_terms<F, Vectors - 1>(s, group, x, out, vectors);
-}
-
-// f(group) for the groups of a Gemm or a step, from the front or from the back.
+// f(index) for the groups of a Gemm or a step, from the front or from the back.
 template <class Work, class F>
-LRT_INLINE void for_groups(const Panels& w, const Work& work, F f) {
+LRT_INLINE void for_groups(const Work& work, F f) {
   for (int64_t i = work.first_group; i < work.last_group; ++i) {
-    f(group_at(w, work.backwards ? work.first_group + work.last_group - 1 - i : i));
+    f(work.backwards ? work.first_group + work.last_group - 1 - i : i);
   }
 }
 
@@ -127,7 +119,8 @@ LRT_INLINE void product(const Gemm& g) {
   const ProductRows x = product_rows(w, g.x, g.x_stride, g.quantized);
   const int64_t wanted = (g.cols + LRT_LANES - 1) / LRT_LANES;
   const int last = static_cast<int>(g.cols - (wanted - 1) * LRT_LANES);
-  for_groups(w, g, [&](const Group& group) {
+  for_groups(g, [&](int64_t index) {
+    const Group group = group_at(w, index);
     const int64_t left = wanted - group.first, column = group.first * LRT_LANES;
     if (left <= 0) return;
     const bool ends = left <= group.vectors;
@@ -138,25 +131,11 @@ LRT_INLINE void product(const Gemm& g) {
   });
 }
 
-template <class F>
-LRT_INLINE void product_terms(const Gemm& g) {
-  const Panels& w = *g.w;
-  const ProductRows x = product_rows(w, g.x, g.x_stride, g.quantized);
-  for_groups(w, g, [&](const Group& group) {
-    Walk s = walk_group(w, group, x.stride, 0, 0);
-    s.term_stride = g.term_stride;
-    group_terms<F, kMaxGroup>(s, group, x.data, g.out + group.first * LRT_LANES, group.vectors);
-  });
-}
-
 void gemm(const Gemm* g) {
   if (g->rows == 0) return;
   if (g->w->format == LRT_FORMAT_BYTES) return product<Integers<1>>(*g);
   if (g->w->format == LRT_FORMAT_NIBBLES) return product<Integers<2>>(*g);
-  with_format(g->w->format, [g](auto format) {
-    if (g->term_stride > 0) return product_terms<decltype(format)>(*g);
-    product<decltype(format)>(*g);
-  });
+  with_format(g->w->format, [g](auto format) { product<decltype(format)>(*g); });
 }
 
 }  // namespace

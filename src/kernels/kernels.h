@@ -28,8 +28,9 @@ typedef enum WeightFormat {
 
 /* A matrix [K, N] packed for products x·W: its columns in vectors of 16, `group` vectors side by side. A line is 64
    bytes, lane i at byte 4·i: a float32, two bfloat16 (the even k in the low half), or four int8.
-   Group g starts at data + g·group·(bytes of a vector); inside it, for each line of k, the group's vectors stand one
-   after the other (the last group may hold fewer). In place of lines int4 has blocks of 32 values of k: for each
+   The group of n vectors from vector v on starts at data + v·pitch + n·lead; inside it, for each line of k, the group's
+   vectors stand one after the other (the last group may hold fewer). A matrix by itself has a lead of 0 and the bytes of a
+   vector as its pitch; two whose groups take turns, so that one walk reads both, have those of both. In place of lines int4 has blocks of 32 values of k: for each
    vector four lines whose byte j of lane i holds k = 8·line + j in its low half and k = 8·line + 4 + j in its high half,
    both with 8 added; then for each vector 16 float16 scales.
    Columns past N and k past K are zero. data is 64-byte aligned. */
@@ -38,9 +39,10 @@ typedef struct Panels {
   const float* scales; /* of weights that are bytes: of each column, 16·vectors; else NULL */
   const int32_t* sums; /* of weights that are bytes: Σ_k w[k, n] of each column; else NULL */
   int64_t k;
-  int64_t vectors; /* ceil(N / 16) */
-  int32_t group;   /* vectors per group */
-  int32_t format;  /* WeightFormat */
+  int64_t vectors;     /* ceil(N / 16) */
+  int32_t group;       /* vectors per group */
+  int32_t format;      /* WeightFormat */
+  int64_t lead, pitch; /* bytes */
 } Panels;
 
 /* Bytes of one vector of a matrix, and of a row of x once it is quantised (0 where x stays float). */
@@ -94,22 +96,7 @@ typedef struct Gemm {
           last_group = 0; /* groups of w to go through, the last left out: threads share a product so */
   const void* quantized =
       nullptr; /* the rows of x from quantize, where lrt_quantized_row(format, k) > 0; x is not read then */
-  /* Where not 0 (one row only), out gets what would be added to start, term by term, as many floats apart: */
-  int64_t term_stride = 0;
 } Gemm;
-
-/* How many terms the sums of a product have, each added to those before. */
-static inline int64_t lrt_terms(int32_t format, int64_t k) {
-  return format == LRT_FORMAT_F32 || format == LRT_FORMAT_BF16 ? (k + 63) / 64 : 1;
-}
-
-/* The terms of one row's product, as a Gemm left them, to be added to sums by somebody else. */
-typedef struct Terms {
-  const Panels* w;
-  float* data;
-  int64_t stride;        /* floats from term to term */
-  const void* quantized; /* of that product */
-} Terms;
 
 /* The scalar functions, and the activations of ONNX's recurrent ops. alpha and beta as ONNX defines them. */
 typedef enum UnaryKind {
@@ -219,15 +206,22 @@ typedef struct Activation {
 /* Cells. Gate sums lie as [rows, panels, G, 16]: the G gates of 16 units side by side, gate_stride floats a row.
    h and c are plain [rows, H] with a row stride; a `row` is one element of the batch.
    Gate order in memory: LSTM i o f c, GRU z r n (that of ONNX). */
-/* A step is a product with a cell behind it: sums that are bias + W x go on with x = h and w = R. Or the other way round, where
-   rows is 1: terms holds those of R h, which come after bias + W x. Then the weights that were read last are read first. */
-typedef struct LstmStep {
-  const Panels* w;    /* R [H, panels*4*16], or W [I, …] */
-  const float* gates; /* bias + W x, or bias; read only */
-  int64_t gate_stride;
-  const float* x; /* h of the step before, or x; must not overlap h_out */
+/* One of the two products of a step: rows of x or h with their weights. `quantized` is as Gemm's. */
+typedef struct StepProduct {
+  const Panels* w;
+  const float* x;
   int64_t x_stride;
-  const float* c_in; /* may be c_out */
+  const void* quantized = nullptr;
+} StepProduct;
+
+/* A step is its products with a cell behind them, group by group of the weights. gates are bias + W x of each row; or, where
+   input.w is given, the bias alone, and W x is taken on the way. W and R then have groups of the same vectors. */
+typedef struct LstmStep {
+  StepProduct recurrent; /* R [H, panels*4*16] and h of the step before, which must not overlap h_out */
+  StepProduct input;     /* W [I, …] and x; w is NULL where gates hold their product */
+  const float* gates;    /* read only */
+  int64_t gate_stride;   /* 0 of a bias */
+  const float* c_in;     /* may be c_out */
   int64_t c_in_stride;
   float* h_out;
   int64_t h_out_stride;
@@ -236,28 +230,21 @@ typedef struct LstmStep {
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
-  int32_t first_group = 0, last_group = 0; /* as Gemm's, of w */
-  const void* quantized = nullptr;         /* rows of x */
-  const Terms* terms = nullptr;
+  int32_t first_group = 0, last_group = 0; /* as Gemm's, of both matrices */
 } LstmStep;
 
 typedef struct GruStep { /* linear_before_reset = 1: n = tanh(Wn x + Wbn + r*(Rn h + Rbn)) */
-  const Panels* w;       /* R [H, panels*3*16], or W [I, …] */
-  const float* gates;    /* z, r: Wb + Rb + W x; n: Wbn + Wn x; or these without W x; read only */
+  StepProduct recurrent; /* as LstmStep's: R [H, panels*3*16] */
+  StepProduct input;
+  const float* gates; /* z, r: Wb + Rb + W x; n: Wbn + Wn x; or these without W x; read only */
   int64_t gate_stride;
   const float* rbias_n; /* Rbn, panels*16 floats */
-  const float* x;       /* h_in, or x */
-  int64_t x_stride;
-  const float* h_in;
-  int64_t h_in_stride;
   float* h_out;
   int64_t h_out_stride;
   int64_t hidden;
   int64_t rows;
   int32_t backwards;
   int32_t first_group = 0, last_group = 0;
-  const void* quantized = nullptr;
-  const Terms* terms = nullptr;
 } GruStep;
 
 /* The general cell, after its products: any activations, peepholes, clip, coupled gates. */

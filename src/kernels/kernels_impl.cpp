@@ -54,12 +54,17 @@ template <class... Arguments, void (*Kernels::*Entry)(Arguments...)>
 struct Base<Entry> {
   static void call(Arguments... arguments) { return (LRT_BASE.*Entry)(arguments...); }
 };
+inline int32_t format_of(const Gemm& gemm) { return gemm.w->format; }
+template <class Step>
+int32_t format_of(const Step& step) {
+  return step.recurrent.w->format;
+}
 template <auto Entry, auto Own>
 struct Integral;
 template <class Work, void (*Kernels::*Entry)(const Work*), void (*Own)(const Work*)>
 struct Integral<Entry, Own> {
   static void call(const Work* work) {
-    const int32_t format = work->w->format;
+    const int32_t format = format_of(*work);
     if (format == LRT_FORMAT_F32 || format == LRT_FORMAT_BF16) return (LRT_BASE.*Entry)(work);
     Own(work);
   }

@@ -13,24 +13,22 @@ struct Walk {
   int64_t start_stride, out_stride;
   const float* scales;  // of the group's columns; int8 only, as are
   const int32_t* sums;
-  int64_t term_stride;
 };
 
 // run<Rows, Vectors>(walk, w, x, start, out, column, last) makes a tile: of the last vector `last` lanes are wanted, and
-// `column` counts from the group's first. With Apart it leaves the terms in out, unadded. plus(from, term, scales, step)
-// adds one: a format with a scale left to be multiplied has it fused with the addition.
+// `column` counts from the group's first. plus(from, term, scales, step) adds a term to a sum: a format with a scale left to
+// be multiplied has it fused with the addition.
 // Not inlined: every format has dozens of tiles, and each has several callers.
 LRT_INLINE const float* floats_at(const char* p) { return reinterpret_cast<const float*>(p); }
 LRT_INLINE const int8_t* bytes_at(const char* p) { return reinterpret_cast<const int8_t*>(p); }
 
-// to(vector) = from(vector) plus term(vector), or the term alone, for one row of a tile. `scales` are those of its columns.
-template <class Format, bool Apart, int Vectors, class Term>
+// to(vector) = from(vector) plus term(vector), for one row of a tile. `scales` are those of its columns.
+template <class Format, int Vectors, class Term>
 LRT_INLINE void finish_row(const float* from, float* to, const float* scales, V step, int last, Term term) {
   LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
     const int64_t at = v * LRT_LANES;
     const int lanes = v == Vectors - 1 ? last : LRT_LANES;
-    const V value = term(v);
-    store_lanes(to + at, Apart ? value : Format::plus(load_lanes(from + at, lanes), value, scales + at, step), lanes);
+    store_lanes(to + at, Format::plus(load_lanes(from + at, lanes), term(v), scales + at, step), lanes);
   }
 }
 
@@ -56,7 +54,7 @@ LRT_INLINE void add_lines(V (&sum)[Rows][Vectors], const float* x, int64_t x_str
 // A chain of fused multiply-adds from zero over each block of k, added to the sum so far: short chains keep rounding
 // errors small, and the bits do not depend on how rows and vectors are cut into tiles. add_block(sum, x, end, x_stride)
 // walks on over the lines of one block.
-template <class Format, bool Apart, int Rows, int Vectors, class Block>
+template <class Format, int Rows, int Vectors, class Block>
 LRT_INLINE void run_blocks(const Walk& s, const char* x_bytes, const float* start, float* out, int last,
                            Block add_block) {
   const float* x = floats_at(x_bytes);
@@ -70,12 +68,11 @@ LRT_INLINE void run_blocks(const Walk& s, const char* x_bytes, const float* star
     const int64_t block = left < kBlockK ? left : kBlockK;
     add_block(sum, x, x + block, x_stride);
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
-      finish_row<Format, Apart, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
-                                         [&](int v) { return sum[r][v]; });
+      finish_row<Format, Vectors>(start + r * start_stride, out + r * s.out_stride, nullptr, sum[0][0], last,
+                                  [&](int v) { return sum[r][v]; });
     }
     start = out;  // the sums go on
     start_stride = s.out_stride;
-    if (Apart) out += s.term_stride;
     x += block;
     left -= block;
   } while (left > 0);
@@ -86,7 +83,7 @@ struct F32 {
 
   LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
 
-  template <int Rows, int Vectors, bool Apart = false>
+  template <int Rows, int Vectors>
   LRT_NOINLINE void run(const Walk& walk, const char* w_bytes, const char* x, const float* start, float* out, int64_t,
                         int last) {
     const Walk s = walk;
@@ -97,7 +94,7 @@ struct F32 {
         add_lines<1>(sum, at, x_stride, [w](int v, V* value) { *value = load(w + v * LRT_LANES); });
       }
     };
-    run_blocks<F32, Apart, Rows, Vectors>(s, x, start, out, last, add_block);
+    run_blocks<F32, Rows, Vectors>(s, x, start, out, last, add_block);
   }
 };
 
@@ -107,7 +104,7 @@ struct Bf16 {
 
   LRT_INLINE V plus(V from, V term, const float*, V) { return add(from, term); }
 
-  template <int Rows, int Vectors, bool Apart = false>
+  template <int Rows, int Vectors>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t,
                         int last) {
     const Walk s = walk;
@@ -123,7 +120,7 @@ struct Bf16 {
       add_lines<1>(sum, at, x_stride, [w](int v, V* value) { *value = widen_low(load_bytes(w + v * 64)); });
       w += s.w_step;
     };
-    run_blocks<Bf16, Apart, Rows, Vectors>(s, x, start, out, last, add_block);
+    run_blocks<Bf16, Rows, Vectors>(s, x, start, out, last, add_block);
   }
 };
 
@@ -154,7 +151,7 @@ struct Int8 {
 
   LRT_INLINE V plus(V from, V term, const float* scales, V) { return fma(term, load(scales), from); }
 
-  template <int Rows, int Vectors, bool Apart = false>
+  template <int Rows, int Vectors>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
@@ -168,8 +165,8 @@ struct Int8 {
         if (Parts == 2) total = fma(total, broadcast(255.0f), to_float(sum[r * Parts + Parts - 1][v]));
         return fma(total, step, mul(middle, to_float(load_ints(s.sums + column + v * LRT_LANES))));
       };
-      finish_row<Int8, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step,
-                                       last, term);
+      finish_row<Int8, Vectors>(start + r * s.start_stride, out + r * s.out_stride, s.scales + column, step, last,
+                                term);
     }
   }
 };
@@ -224,7 +221,7 @@ struct Int4 {
 
   LRT_INLINE V plus(V from, V term, const float*, V step) { return fma(term, step, from); }
 
-  template <int Rows, int Vectors, bool Apart = false>
+  template <int Rows, int Vectors>
   LRT_NOINLINE void run(const Walk& walk, const char* w, const char* x, const float* start, float* out, int64_t column,
                         int last) {
     const Walk s = walk;
@@ -251,8 +248,8 @@ struct Int4 {
     }
     LRT_UNROLL for (int r = 0; r < Rows; ++r) {
       const V step = broadcast(row_scale_at(x + r * s.x_stride).step);
-      finish_row<Int4, Apart, Vectors>(start + r * s.start_stride, out + r * s.out_stride, nullptr, step, last,
-                                       [&](int v) { return sum[r][v]; });
+      finish_row<Int4, Vectors>(start + r * s.start_stride, out + r * s.out_stride, nullptr, step, last,
+                                [&](int v) { return sum[r][v]; });
     }
   }
 };

@@ -46,9 +46,14 @@ struct CellStep {
   int64_t rows = 0;
   float* scratch = nullptr;   // scratch_floats(rows)
   void* quantized = nullptr;  // quantized_bytes()
-  float* terms = nullptr;     // terms_floats()
   Parallel* parallel = nullptr;
   bool backwards = false;
+};
+
+// What a single step reads and writes: whole blocks of `rows` rows, one after the other.
+struct SingleStep {
+  int64_t rows = 1;
+  BufferId x = -1, h_in = -1, c_in = -1, h_out = -1, c_out = -1, quantized = -1;
 };
 
 class Cell {
@@ -62,10 +67,8 @@ class Cell {
   size_t packed_floats() const { return packed_floats_; }            // of one direction
   virtual size_t scratch_floats(int64_t /*rows*/) const { return 0; }
 
-  // Scratch for rows of x or h where the weights want them quantised.
-  size_t quantized_bytes(int64_t x_rows, int64_t h_rows) const;
-  // Scratch for the terms of a row, 0 where a step is never turned.
-  size_t terms_floats() const;
+  // Scratch for rows of x or h, or of both at once, where the weights want them quantised.
+  size_t quantized_bytes(int64_t x_rows, int64_t h_rows, bool at_once = false) const;
 
   // Allocates nothing: memory holds packed_floats().
   virtual void pack(float* memory, const CellWeights& weights) const = 0;
@@ -75,28 +78,25 @@ class Cell {
   void project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates, int64_t gate_stride,
                const CellStep& step) const;
   virtual void step(const float* packed, const CellStep& step) const = 0;
-  // Both at once, for a single step of a single row. The other way round where the step goes backwards and that pays: the
-  // terms of R h first, then W x with the cell behind it, so that what was read last is read first.
-  void project_and_step(const float* packed, const float* x, const CellStep& step) const;
+  // A single step of all rows, W x included, as a call of its own; null where the cell has no fused form. `packed` outlives it.
+  virtual Run single_step(const float* /*packed*/, const SingleStep&) const { return nullptr; }
 
  protected:
-  // The step that follows on the terms of R h; never called of a cell that does not set turns_.
-  virtual void step_turned(const float* /*packed*/, const float* /*x*/, const Terms&, const CellStep&) const {}
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
-  PanelPlace reserve_panels(int64_t k, int64_t vectors, int unit);  // `unit` vectors belong together
+  PanelPlace reserve_matrix(int64_t k, int64_t vectors, int unit);  // `unit` vectors belong together
   int64_t outputs() const { return options_.projection > 0 ? options_.projection : options_.hidden; }  // N
+  // W and R, to be read in one walk.
+  void reserve_products(int64_t vectors, int unit);
   bool is_activated(std::initializer_list<int> kinds) const;
-  bool pays_to_turn() const;  // by the size of W and R
 
   const Kernels& kernels_;
   const CellOptions options_;
   const int gates_;
   const int64_t panels_;  // ceil(H / 16)
-  // Set by each cell: where its bias row and W stand; R, where it is one matrix and the step may be turned.
+  // Set by each cell: where its bias row and W stand, and R where it is one matrix.
   size_t bias_at_ = 0;
   PanelPlace w_, r_;
-  bool turns_ = false;
 
  private:
   size_t packed_floats_ = 0;

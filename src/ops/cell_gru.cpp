@@ -16,9 +16,7 @@ class FusedGruCell final : public Cell {
   FusedGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     rbias_at_ = reserve(static_cast<size_t>(panels_ * LRT_LANES));
-    w_ = reserve_panels(options.inputs, vectors(), kGates);
-    r_ = reserve_panels(options.hidden, vectors(), kGates);
-    turns_ = pays_to_turn();
+    reserve_products(kGates * panels_, kGates);
   }
 
   void pack(float* memory, const CellWeights& weights) const override {
@@ -39,23 +37,40 @@ class FusedGruCell final : public Cell {
   }
 
   void step(const float* packed, const CellStep& s) const override {
-    fused_step(r_.in(packed), packed, s.gates, s.h_in, nullptr, s);
+    const Panels r = r_.in(packed);
+    GruStep step = step_of({&r, s.h_in.data, s.h_in.stride}, s.gates, s.gate_stride, packed, s.rows);
+    step.h_out = s.h_out.data;
+    step.h_out_stride = s.h_out.stride;
+    step.backwards = s.backwards;
+    step_cell(kernels_, step, s.quantized, s.parallel);
+  }
+
+  Run single_step(const float* packed, const SingleStep& at) const override {
+    GruStep step = step_of({nullptr, nullptr, options_.hidden}, packed + bias_at_, 0, packed, at.rows);
+    step.h_out_stride = options_.hidden;
+    const Panels w = w_.in(packed), r = r_.in(packed);
+    return [=, &kernels = kernels_, inputs = options_.inputs](const Frame& frame) {
+      GruStep own = step;
+      own.input = {&w, frame.at<float>(at.x), inputs};
+      own.recurrent.w = &r;
+      own.recurrent.x = frame.at<float>(at.h_in);
+      own.h_out = frame.at<float>(at.h_out);
+      own.backwards = frame.backwards();
+      step_cell(kernels, own, quantized_at(frame, at.quantized), frame.parallel());
+    };
   }
 
  private:
-  int64_t vectors() const { return kGates * panels_; }
-
-  void step_turned(const float* packed, const float* x, const Terms& terms, const CellStep& s) const override {
-    fused_step(w_.in(packed), packed, packed + bias_at_, Rows{const_cast<float*>(x), options_.inputs}, &terms, s);
-  }
-
-  void fused_step(const Panels& w, const float* packed, const float* gates, const Rows& x, const Terms* terms,
-                  const CellStep& s) const {
-    GruStep step{&w,          gates,         s.gate_stride, packed + rbias_at_, x.data,          x.stride,
-                 s.h_in.data, s.h_in.stride, s.h_out.data,  s.h_out.stride,     options_.hidden, s.rows,
-                 s.backwards};
-    step.terms = terms;
-    step_cell(kernels_, step, s.quantized, s.parallel);
+  GruStep step_of(const StepProduct& recurrent, const float* gates, int64_t gate_stride, const float* packed,
+                  int64_t rows) const {
+    GruStep step{};
+    step.recurrent = recurrent;
+    step.gates = gates;
+    step.gate_stride = gate_stride;
+    step.rbias_n = packed + rbias_at_;
+    step.hidden = options_.hidden;
+    step.rows = rows;
+    return step;
   }
 
   size_t rbias_at_ = 0;
@@ -66,9 +81,9 @@ class GeneralGruCell final : public Cell {
   GeneralGruCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, kGates) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     rbias_at_ = reserve(static_cast<size_t>(width()));
-    w_ = reserve_panels(options.inputs, kGates * panels_, 1);
-    zr_ = reserve_panels(options.hidden, 2 * panels_, 2);
-    n_ = reserve_panels(options.hidden, panels_, 1);
+    w_ = reserve_matrix(options.inputs, kGates * panels_, 1);
+    zr_ = reserve_matrix(options.hidden, 2 * panels_, 2);
+    n_ = reserve_matrix(options.hidden, panels_, 1);
   }
 
   // One row: r∘h, or Rn h + Rbn where linear_before_reset.

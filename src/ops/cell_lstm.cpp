@@ -16,12 +16,10 @@ class LstmCell final : public Cell {
         fused_(is_activated({LRT_SIGMOID, LRT_TANH, LRT_TANH}) && !options.peephole && options.clip == 0.0f &&
                !options.input_forget) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
-    w_ = reserve_panels(options.inputs, vectors(), kGates);
-    r_ = reserve_panels(outputs(), vectors(), kGates);
-    turns_ = fused_ && !projects() && pays_to_turn();
+    reserve_products(kGates * panels_, kGates);
     if (options.peephole) peephole_at_ = reserve(static_cast<size_t>(3 * panels_ * LRT_LANES));
     if (!projects()) return;
-    projection_ = reserve_panels(options.hidden, vectors_for(outputs()), 1);
+    projection_ = reserve_matrix(options.hidden, vectors_for(outputs()), 1);
     zeros_at_ = reserve(static_cast<size_t>(vectors_for(outputs()) * LRT_LANES));
   }
 
@@ -56,13 +54,43 @@ class LstmCell final : public Cell {
              s.quantized, s.parallel);
   }
 
+  Run single_step(const float* packed, const SingleStep& at) const override {
+    if (!fused_ || projects()) return nullptr;
+    const int64_t hidden = options_.hidden;
+    const LstmStep step{{nullptr, nullptr, hidden},
+                        {nullptr, nullptr, options_.inputs},
+                        packed + bias_at_,
+                        0,
+                        nullptr,
+                        hidden,
+                        nullptr,
+                        hidden,
+                        nullptr,
+                        hidden,
+                        hidden,
+                        at.rows,
+                        false};
+    const Panels w = w_.in(packed), r = r_.in(packed);
+    return [=, &kernels = kernels_](const Frame& frame) {
+      LstmStep own = step;
+      own.input.w = &w;
+      own.input.x = frame.at<float>(at.x);
+      own.recurrent.w = &r;
+      own.recurrent.x = frame.at<float>(at.h_in);
+      own.c_in = frame.at<float>(at.c_in);
+      own.h_out = frame.at<float>(at.h_out);
+      own.c_out = frame.at<float>(at.c_out);
+      own.backwards = frame.backwards();
+      step_cell(kernels, own, quantized_at(frame, at.quantized), frame.parallel());
+    };
+  }
+
  private:
-  int64_t vectors() const { return kGates * panels_; }
   bool projects() const { return options_.projection > 0; }
 
   void step_units(const float* packed, const CellStep& s) const {
     const Panels r = r_.in(packed);
-    if (fused_) return fused_step(r, s.gates, s.h_in, nullptr, s);
+    if (fused_) return fused_step(r, s);
     multiply(kernels_,
              {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
              s.quantized, s.parallel);
@@ -93,16 +121,20 @@ class LstmCell final : public Cell {
     pack_bias_into(memory + zeros_at_, nullptr, n);
   }
 
-  void step_turned(const float* packed, const float* x, const Terms& terms, const CellStep& s) const override {
-    const Panels w = w_.in(packed);
-    fused_step(w, packed + bias_at_, Rows{const_cast<float*>(x), options_.inputs}, &terms, s);
-  }
-
-  void fused_step(const Panels& w, const float* gates, const Rows& x, const Terms* terms, const CellStep& s) const {
-    LstmStep step{
-        &w,           gates,          s.gate_stride, x.data,         x.stride,        s.c_in.data, s.c_in.stride,
-        s.h_out.data, s.h_out.stride, s.c_out.data,  s.c_out.stride, options_.hidden, s.rows,      s.backwards};
-    step.terms = terms;
+  void fused_step(const Panels& r, const CellStep& s) const {
+    LstmStep step{{&r, s.h_in.data, s.h_in.stride},
+                  {nullptr, nullptr, 0},
+                  s.gates,
+                  s.gate_stride,
+                  s.c_in.data,
+                  s.c_in.stride,
+                  s.h_out.data,
+                  s.h_out.stride,
+                  s.c_out.data,
+                  s.c_out.stride,
+                  options_.hidden,
+                  s.rows,
+                  s.backwards};
     step_cell(kernels_, step, s.quantized, s.parallel);
   }
 

@@ -9,8 +9,8 @@ class RnnCell final : public Cell {
  public:
   RnnCell(const Kernels& kernels, const CellOptions& options) : Cell(kernels, options, 1) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
-    w_ = reserve_panels(options.inputs, panels_, 1);
-    r_ = reserve_panels(options.hidden, panels_, 1);
+    w_ = reserve_matrix(options.inputs, panels_, 1);
+    r_ = reserve_matrix(options.hidden, panels_, 1);
   }
 
   void pack(float* memory, const CellWeights& weights) const override {

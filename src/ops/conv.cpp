@@ -58,8 +58,7 @@ struct ConvCall {
   Panels group_panels(const Frame& frame, int64_t g) const {
     if (!panels.empty()) return panels[static_cast<size_t>(g)]->panels;
     void* to = frame.at<void>(packed_weights);
-    pack_panels_into(to, format, group_weights({frame.at<float>(weights)}, g), group);
-    return panels_at(to, format, s.k(), vectors_for(s.filters), group);
+    return pack_panels_into(to, format, group_weights({frame.at<float>(weights)}, g), group);
   }
 
   // The filters of group g. int4 lies in the order of the sum already.

@@ -47,8 +47,7 @@ struct ConvIntegerCall {
     if (!panels.empty()) return panels[static_cast<size_t>(g)]->panels;
     WeightView own = view;
     own.data = frame.at<uint8_t>(weights) + g * s.filters * s.k();
-    pack_panels_into(frame.at<void>(packed), LRT_FORMAT_NIBBLES, own, group);
-    return panels_at(frame.at<void>(packed), LRT_FORMAT_NIBBLES, s.k(), vectors_for(s.filters), group);
+    return pack_panels_into(frame.at<void>(packed), LRT_FORMAT_NIBBLES, own, group);
   }
 
   void multiply(const Frame& frame, const Panels& w, const int32_t* zeros, uint8_t zero, const uint8_t* from,

@@ -56,13 +56,11 @@ struct ConvTransposeCall {
 
   Panels group_panels(const Frame& frame, int64_t g) const {
     if (!panels.empty()) return panels[static_cast<size_t>(g)]->panels;
-    void* to = frame.at<void>(packed);
-    pack(to, frame.at<float>(weights), g);
-    return panels_at(to, LRT_FORMAT_F32, s.channels, vectors_for(s.columns()), group);
+    return pack(frame.at<void>(packed), frame.at<float>(weights), g);
   }
 
   // Weights lie as [channels, filters, places]; the columns are [places, filters].
-  void pack(void* to, const float* data, int64_t g) const {
+  Panels pack(void* to, const float* data, int64_t g) const {
     WeightView view;
     view.data = data + g * s.channels * s.columns();
     view.k = s.channels;
@@ -72,7 +70,9 @@ struct ConvTransposeCall {
     const auto order = [this](int64_t column) {
       return column < s.columns() ? column % s.filters * s.places() + column / s.filters : -1;
     };
-    pack_panels_into(to, LRT_FORMAT_F32, view, vectors_for(view.n), group, order);
+    const Panels made = panels_at(to, LRT_FORMAT_F32, view.k, vectors_for(view.n), group);
+    pack_panels_into(made, view, order);
+    return made;
   }
 
   // The outputs of one item as [results, filters].
@@ -186,8 +186,7 @@ void plan_weights(OpPlan& p, ConvTransposeCall& call) {
     const auto make = [&]() -> std::shared_ptr<const void> {
       auto made = std::make_shared<PackedPanels>();
       made->storage = AlignedBuffer(panel_bytes(LRT_FORMAT_F32, s.channels, vectors));
-      made->panels = panels_at(made->storage.as<void>(), LRT_FORMAT_F32, s.channels, vectors, call.group);
-      call.pack(made->storage.as<void>(), static_cast<const float*>(p.in(1).known), g);
+      made->panels = call.pack(made->storage.as<void>(), static_cast<const float*>(p.in(1).known), g);
       return made;
     };
     call.panels.push_back(std::static_pointer_cast<const PackedPanels>(p.packed(static_cast<int>(g), {1}, make)));

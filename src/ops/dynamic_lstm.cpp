@@ -230,8 +230,8 @@ struct DynamicLstmCall {
     if (is_usual(own)) {
       // The fused cell behind a product of nothing.
       const auto vectors = gate_row() / LRT_LANES;
-      const Panels nothing{sum, nullptr, nullptr, 0, vectors, kGates, LRT_FORMAT_F32};
-      LstmStep step{&nothing, sum, 0, h, 0, c, 0, h, 0, c, 0, s.hidden, 1, 0};
+      const Panels nothing{sum, nullptr, nullptr, 0, vectors, kGates, LRT_FORMAT_F32, 0, 0};
+      LstmStep step{{&nothing, h, 0}, {nullptr, nullptr, 0}, sum, 0, c, 0, h, 0, c, 0, s.hidden, 1, 0};
       step.last_group = group_count(nothing);
       return kernels->lstm_step(&step);
     }

@@ -193,8 +193,7 @@ class Contraction {
       for (int64_t i = 0; i < count; ++i) {
         WeightView matrix = view;
         matrix.data = frame.at<float>(right) + i * view.k * view.n;
-        pack_panels_into(frame.at<void>(panels), LRT_FORMAT_F32, matrix, group);
-        multiply(frame, panels_at(frame.at<void>(panels), LRT_FORMAT_F32, view.k, vectors_for(view.n), group), i);
+        multiply(frame, pack_panels_into(frame.at<void>(panels), LRT_FORMAT_F32, matrix, group), i);
       }
     });
   }

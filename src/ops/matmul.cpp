@@ -27,8 +27,7 @@ struct RightSide {
   Panels panels(const Frame& frame, int64_t index) const {
     if (!packed.empty()) return packed[packed.size() == 1 ? 0 : static_cast<size_t>(index)]->panels;
     void* to = frame.at<void>(scratch);
-    pack_panels_into(to, format, at(frame.at<float>(source), index), group);
-    return panels_at(to, format, view.k, vectors_for(view.n), group);
+    return pack_panels_into(to, format, at(frame.at<float>(source), index), group);
   }
 
   WeightView at(const void* data, int64_t index) const {

@@ -19,8 +19,7 @@ struct RightBytes {
   Panels panels(const Frame& frame, int64_t index) const {
     if (!packed.empty()) return packed[packed.size() == 1 ? 0 : static_cast<size_t>(index)]->panels;
     void* to = frame.at<void>(scratch);
-    pack_panels_into(to, LRT_FORMAT_NIBBLES, at(frame.at<uint8_t>(source), index), group);
-    return panels_at(to, LRT_FORMAT_NIBBLES, view.k, vectors_for(view.n), group);
+    return pack_panels_into(to, LRT_FORMAT_NIBBLES, at(frame.at<uint8_t>(source), index), group);
   }
   WeightView at(const void* data, int64_t index) const {
     WeightView own = view;

@@ -6,16 +6,25 @@ namespace lrt {
 
 namespace {
 
+// pack(memory, first vector, vectors) of every group.
+template <class Pack>
+void for_groups(const Panels& panels, const Pack& pack) {
+  for (int64_t first = 0; first < panels.vectors; first += panels.group) {
+    const int64_t count = std::min<int64_t>(panels.group, panels.vectors - first);
+    pack(static_cast<char*>(const_cast<void*>(panels.data)) + first * panels.pitch + count * panels.lead, first, count);
+  }
+}
+
 // Every 32-bit lane of every line, in the order of Panels: word(line, column).
 template <class Word>
-void pack_lines(void* to, int64_t lines, int64_t vectors, int group, const Word& word) {
-  auto* at = static_cast<uint32_t*>(to);
-  for (int64_t first = 0; first < vectors; first += group) {
-    const int64_t begin = first * LRT_LANES, end = std::min(first + group, vectors) * LRT_LANES;
+void pack_lines(const Panels& panels, int64_t lines, const Word& word) {
+  for_groups(panels, [&](char* to, int64_t first, int64_t count) {
+    auto* at = reinterpret_cast<uint32_t*>(to);
+    const int64_t begin = first * LRT_LANES, end = begin + count * LRT_LANES;
     for (int64_t line = 0; line < lines; ++line) {
       for (int64_t column = begin; column < end; ++column) *at++ = word(line, column);
     }
-  }
+  });
 }
 
 uint32_t bits_of(float value) {
@@ -24,15 +33,15 @@ uint32_t bits_of(float value) {
   return bits;
 }
 
-void pack_f32(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
-  pack_lines(to, w.k, vectors, group, [&](int64_t line, int64_t column) {
+void pack_f32(const Panels& to, const WeightView& w, const ColumnOrder& order) {
+  pack_lines(to, w.k, [&](int64_t line, int64_t column) {
     const int64_t from = order(column);
     return from < 0 ? 0u : bits_of(w.float_at(line, from));
   });
 }
 
-void pack_bf16(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
-  pack_lines(to, (w.k + 1) / 2, vectors, group, [&](int64_t line, int64_t column) {
+void pack_bf16(const Panels& to, const WeightView& w, const ColumnOrder& order) {
+  pack_lines(to, (w.k + 1) / 2, [&](int64_t line, int64_t column) {
     const int64_t from = order(column), odd = 2 * line + 1;
     if (from < 0) return 0u;
     return bits_of(w.float_at(2 * line, from)) >> 16 | (odd < w.k ? bits_of(w.float_at(odd, from)) : 0u);
@@ -41,9 +50,8 @@ void pack_bf16(void* to, const WeightView& w, int64_t vectors, int group, const 
 
 // weight(k, column)
 template <class Weight>
-void pack_bytes(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order,
-                const Weight& weight) {
-  pack_lines(to, (w.k + 3) / 4, vectors, group, [&](int64_t line, int64_t column) {
+void pack_bytes(const Panels& to, const WeightView& w, const ColumnOrder& order, const Weight& weight) {
+  pack_lines(to, (w.k + 3) / 4, [&](int64_t line, int64_t column) {
     const int64_t from = order(column);
     uint32_t word = 0;
     for (int64_t k = 4 * line; from >= 0 && k < std::min(4 * line + 4, w.k); ++k) {
@@ -51,10 +59,9 @@ void pack_bytes(void* to, const WeightView& w, int64_t vectors, int group, const
     }
     return word;
   });
-  const Panels panels = panels_at(to, LRT_FORMAT_INT8, w.k, vectors, group);
-  auto* scales = const_cast<float*>(panels.scales);
-  auto* sums = const_cast<int32_t*>(panels.sums);
-  for (int64_t column = 0; column < vectors * LRT_LANES; ++column) {
+  auto* scales = const_cast<float*>(to.scales);
+  auto* sums = const_cast<int32_t*>(to.sums);
+  for (int64_t column = 0; column < to.vectors * LRT_LANES; ++column) {
     const int64_t from = order(column);
     scales[column] = from < 0 ? 0.0f : w.scales ? w.scales[from] : 1.0f;
     sums[column] = 0;
@@ -80,17 +87,18 @@ void pack_int4_block(uint8_t* to, uint8_t* scales, const WeightView& w, int64_t 
   }
 }
 
-void pack_int4(void* to, const WeightView& w, int64_t vectors, int group, const ColumnOrder& order) {
-  auto* at = static_cast<uint8_t*>(to);
-  for (int64_t first = 0; first < vectors; first += group) {
-    const int64_t count = std::min<int64_t>(group, vectors - first);
+void pack_int4(const Panels& to, const WeightView& w, const ColumnOrder& order) {
+  for_groups(to, [&](char* memory, int64_t first, int64_t count) {
+    auto* at = reinterpret_cast<uint8_t*>(memory);
     for (int64_t k = 0; k < w.k; k += kQ4Block, at += count * (4 * 64 + 32)) {
       for (int64_t v = 0; v < count; ++v) {
         pack_int4_block(at + v * 4 * 64, at + count * 4 * 64 + v * 32, w, k, (first + v) * LRT_LANES, order);
       }
     }
-  }
+  });
 }
+
+constexpr int64_t kScaleBytes = 2 * 64;  // scales and sums of the columns of a vector
 
 bool has_scales(WeightFormat format) {
   return format == LRT_FORMAT_INT8 || format == LRT_FORMAT_INT8X16 || format == LRT_FORMAT_BYTES ||
@@ -100,7 +108,7 @@ bool has_scales(WeightFormat format) {
 }  // namespace
 
 size_t panel_bytes(WeightFormat format, int64_t k, int64_t vectors) {
-  return static_cast<size_t>(vectors * (lrt_vector_bytes(format, k) + (has_scales(format) ? 2 * 64 : 0)));
+  return static_cast<size_t>(vectors * (lrt_vector_bytes(format, k) + (has_scales(format) ? kScaleBytes : 0)));
 }
 
 int group_for(const Kernels& kernels, WeightFormat format, int64_t k, int64_t vectors, int unit) {
@@ -109,33 +117,49 @@ int group_for(const Kernels& kernels, WeightFormat format, int64_t k, int64_t ve
   return unit * std::max(1, limit / unit);
 }
 
-void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_t vectors, int group,
-                      const ColumnOrder& order) {
-  switch (format) {
+void pack_panels_into(const Panels& to, const WeightView& w, const ColumnOrder& order) {
+  switch (to.format) {
     case LRT_FORMAT_BF16:
-      return pack_bf16(to, w, vectors, group, order);
+      return pack_bf16(to, w, order);
     case LRT_FORMAT_INT8:
     case LRT_FORMAT_INT8X16:
-      return pack_bytes(to, w, vectors, group, order, [&w](int64_t k, int64_t n) { return w.int8_at(k, n); });
+      return pack_bytes(to, w, order, [&w](int64_t k, int64_t n) { return w.int8_at(k, n); });
     case LRT_FORMAT_BYTES:
     case LRT_FORMAT_NIBBLES:
-      return pack_bytes(to, w, vectors, group, order, [&w](int64_t k, int64_t n) { return w.byte_at(k, n); });
+      return pack_bytes(to, w, order, [&w](int64_t k, int64_t n) { return w.byte_at(k, n); });
     case LRT_FORMAT_INT4:
-      return pack_int4(to, w, vectors, group, order);
+      return pack_int4(to, w, order);
     default:
-      return pack_f32(to, w, vectors, group, order);
+      return pack_f32(to, w, order);
   }
 }
 
-void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int group) {
+Panels pack_panels_into(void* to, WeightFormat format, const WeightView& w, int group) {
   const int64_t n = w.n;
-  pack_panels_into(to, format, w, vectors_for(n), group, [n](int64_t column) { return column < n ? column : -1; });
+  const Panels panels = panels_at(to, format, w.k, vectors_for(n), group);
+  pack_panels_into(panels, w, [n](int64_t column) { return column < n ? column : -1; });
+  return panels;
 }
 
 PanelPlace::PanelPlace(size_t floats_before, WeightFormat format, int64_t k, int64_t vectors, int group)
     : at_(floats_before),
-      to_scales_(has_scales(format) ? vectors * lrt_vector_bytes(format, k) : 0),
-      panels_{nullptr, nullptr, nullptr, k, vectors, group, format} {}
+      panels_{nullptr, nullptr, nullptr, k, vectors, group, format, 0, lrt_vector_bytes(format, k)} {
+  if (has_scales(format)) to_scales_ = vectors * panels_.pitch;
+}
+
+std::pair<PanelPlace, PanelPlace> PanelPlace::in_turns(size_t floats_before, WeightFormat format, int64_t first_k,
+                                                       int64_t second_k, int64_t vectors, int group) {
+  std::pair<PanelPlace, PanelPlace> both(PanelPlace(floats_before, format, first_k, vectors, group),
+                                         PanelPlace(floats_before, format, second_k, vectors, group));
+  const int64_t lead = both.first.panels_.pitch, pitch = lead + both.second.panels_.pitch;
+  both.first.panels_.pitch = both.second.panels_.pitch = pitch;
+  both.second.panels_.lead = lead;
+  if (has_scales(format)) {
+    both.first.to_scales_ = vectors * pitch;
+    both.second.to_scales_ = vectors * (pitch + kScaleBytes);
+  }
+  return both;
+}
 
 Panels PanelPlace::in(const float* memory) const {
   Panels panels = panels_;
@@ -157,7 +181,7 @@ std::shared_ptr<const PackedPanels> pack_panels(WeightFormat format, const Weigh
   auto packed = std::make_shared<PackedPanels>();
   packed->storage = AlignedBuffer(panel_bytes(format, w.k, vectors));
   packed->panels = panels_at(packed->storage.as<void>(), format, w.k, vectors, group);
-  pack_panels_into(packed->storage.as<void>(), format, w, vectors, group, order);
+  pack_panels_into(packed->panels, w, order);
   return packed;
 }
 

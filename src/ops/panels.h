@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 
 #include "kernels/kernels.h"
 #include "model/memory.h"
@@ -47,9 +48,8 @@ struct GateOrder {
 };
 
 // Allocates nothing, so that weights known only at run time can be packed into scratch.
-void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int64_t vectors, int group,
-                      const ColumnOrder& order);
-void pack_panels_into(void* to, WeightFormat format, const WeightView& w, int group);
+void pack_panels_into(const Panels& to, const WeightView& w, const ColumnOrder& order);
+Panels pack_panels_into(void* to, WeightFormat format, const WeightView& w, int group);
 
 // The layout of a matrix that stands, or will stand, packed at data.
 Panels panels_at(const void* data, WeightFormat format, int64_t k, int64_t vectors, int group);
@@ -59,6 +59,10 @@ class PanelPlace {
  public:
   PanelPlace() = default;
   PanelPlace(size_t floats_before, WeightFormat format, int64_t k, int64_t vectors, int group);
+  // Two matrices of the same columns, a group of the one and a group of the other in turns, so that one walk reads both.
+  // They take the memory of both.
+  static std::pair<PanelPlace, PanelPlace> in_turns(size_t floats_before, WeightFormat format, int64_t first_k,
+                                                    int64_t second_k, int64_t vectors, int group);
   Panels in(const float* memory) const;
 
  private:

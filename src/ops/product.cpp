@@ -10,14 +10,11 @@ namespace {
 // are faster alone.
 constexpr int64_t kLeastShared = 150000;
 
-bool is_shared(const Parallel* parallel, const Panels& w, int64_t rows) {
-  return parallel && rows * w.k * w.vectors * LRT_LANES >= kLeastShared;
-}
+int64_t products(const Panels& w, int64_t rows) { return rows * w.k * w.vectors * LRT_LANES; }
 
 template <class Work>
-void run_groups(void (*kernel)(const Work*), Work& work, const Panels& w, int64_t rows, Parallel* parallel) {
-  const int32_t groups = group_count(w);
-  if (!is_shared(parallel, w, rows)) {
+void run_groups(void (*kernel)(const Work*), Work& work, int32_t groups, Parallel* parallel) {
+  if (!parallel) {
     work.first_group = 0;
     work.last_group = groups;
     return kernel(&work);
@@ -63,21 +60,32 @@ void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* para
 }
 
 void multiply_quantized(const Kernels& kernels, const Gemm& gemm, Parallel* parallel) {
+  if (parallel && products(*gemm.w, gemm.rows) < kLeastShared) parallel = nullptr;
   const bool few_columns = parallel && group_count(*gemm.w) < parallel->threads();
-  if (few_columns && is_shared(parallel, *gemm.w, gemm.rows) && gemm.rows < int64_t{1} << 30) {
-    return run_rows(kernels, gemm, parallel);
-  }
+  if (few_columns && gemm.rows < int64_t{1} << 30) return run_rows(kernels, gemm, parallel);
   Gemm all = gemm;
-  run_groups(kernels.gemm, all, *gemm.w, gemm.rows, parallel);
+  run_groups(kernels.gemm, all, group_count(*gemm.w), parallel);
 }
 
 namespace {
 
+// Returns the memory behind the rows.
+void* quantize(const Kernels& kernels, StepProduct& product, int64_t rows, void* to) {
+  kernels.quantize(product.w, product.x, product.x_stride, rows, to);
+  product.quantized = to;
+  return static_cast<char*>(to) + rows * lrt_quantized_row(product.w->format, product.w->k);
+}
+
 template <class Step>
 void step_any(const Kernels& kernels, void (*kernel)(const Step*), Step& step, void* quantized, Parallel* parallel) {
-  if (quantized) kernels.quantize(step.w, step.x, step.x_stride, step.rows, quantized);
-  step.quantized = quantized;
-  run_groups(kernel, step, *step.w, step.rows, parallel);
+  if (quantized && step.input.w) quantized = quantize(kernels, step.input, step.rows, quantized);
+  if (quantized) quantize(kernels, step.recurrent, step.rows, quantized);
+  if (parallel) {
+    int64_t cost = products(*step.recurrent.w, step.rows);
+    if (step.input.w) cost += products(*step.input.w, step.rows);
+    if (cost < kLeastShared) parallel = nullptr;
+  }
+  run_groups(kernel, step, group_count(*step.recurrent.w), parallel);
 }
 
 }  // namespace

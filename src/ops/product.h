@@ -19,7 +19,7 @@ inline void* quantized_at(const Frame& frame, BufferId scratch) {
 void multiply(const Kernels& kernels, Gemm gemm, void* quantized, Parallel* parallel);
 // The same of rows that are quantised already: gemm.quantized.
 void multiply_quantized(const Kernels& kernels, const Gemm& gemm, Parallel* parallel);
-// One step of a fused cell; likewise.
+// One step of a fused cell; `quantized` has room for the rows of x, where the step takes their product, and of h.
 void step_cell(const Kernels& kernels, LstmStep& step, void* quantized, Parallel* parallel);
 void step_cell(const Kernels& kernels, GruStep& step, void* quantized, Parallel* parallel);
 

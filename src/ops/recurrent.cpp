@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstring>
 
 namespace lrt {
 
@@ -249,6 +250,53 @@ bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   return forward && time == steps_axis;
 }
 
+// Copies of a state that was written, to everywhere else it is wanted.
+struct Copies {
+  BufferId from = -1;
+  std::vector<BufferId> to;
+  size_t bytes = 0;
+  void run(const Frame& frame) const {
+    for (const BufferId id : to) std::memcpy(frame.at<void>(id), frame.at<void>(from), bytes);
+  }
+};
+
+// One step of one direction from states to states, as a stream takes it: everything is resolved here, since at a few units
+// what is not costs as much as the step. Null where it is not that.
+Run plan_single_step(OpPlan& p, const SequenceCall& call) {
+  const SequenceShape& s = call.shape;
+  const Cell& cell = *call.directions[0].cell;
+  const bool whole = call.packed && call.lengths < 0 && call.mask < 0 && call.h_initial >= 0 && !call.h_final.empty();
+  const bool cells = !cell.has_cell_state() || (call.c_initial >= 0 && !call.c_final.empty());
+  if (s.steps != 1 || s.directions != 1 || !whole || !cells) return nullptr;
+
+  SingleStep at;
+  at.rows = s.batch;
+  at.x = call.x;
+  at.h_in = call.h_initial;
+  at.h_out = call.h_final[0];
+  if (cell.has_cell_state()) {
+    at.c_in = call.c_initial;
+    at.c_out = call.c_final[0];
+  }
+  const size_t bytes = cell.quantized_bytes(s.batch, s.batch, true);
+  const auto* packed = static_cast<const AlignedBuffer*>(call.packed.get())->as<float>();
+  if (!cell.single_step(packed, at)) return nullptr;
+  if (bytes > 0) at.quantized = p.scratch(bytes);
+
+  const auto floats = [&s](int64_t columns) { return static_cast<size_t>(s.batch * columns) * sizeof(float); };
+  Copies h{at.h_out, call.h_final, floats(s.outputs)}, c{at.c_out, call.c_final, floats(s.hidden)};
+  for (Copies* copies : {&h, &c}) {
+    if (!copies->to.empty()) copies->to.erase(copies->to.begin());
+  }
+  if (call.y >= 0) h.to.push_back(call.y);
+  return [step = cell.single_step(packed, at), owner = call.packed, cell = call.directions[0].cell, h,
+          c](const Frame& frame) {
+    step(frame);
+    h.run(frame);
+    c.run(frame);
+  };
+}
+
 void plan_recurrent(OpPlan& p, const CellType& type) {
   SequenceCall call;
   const std::vector<bool> reversed = read_directions(p);
@@ -280,6 +328,15 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
   plan_weights(p, call, type, weights);
 
+  const auto parameters =
+      static_cast<uint64_t>(directions * s.hidden * (type.gates * (s.inputs + s.outputs) + options.projection));
+  const uint64_t others =
+      (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
+      (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);
+  p.cost(parameters * static_cast<uint64_t>(s.steps * s.batch), call.packed_floats() * sizeof(float),
+         parameters + others);
+  if (Run single = plan_single_step(p, call)) return p.run(std::move(single));
+
   const int64_t row_bytes = std::max<int64_t>(1, s.batch * cell.gate_row() * static_cast<int64_t>(sizeof(float)));
   call.chunk = std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, s.steps));
   const auto floats = [](int64_t count) { return static_cast<size_t>(count) * sizeof(float); };
@@ -290,17 +347,7 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
   if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
     call.quantized_scratch = p.scratch(bytes);
-  const bool single = s.steps == 1 && s.batch == 1;
-  if (const size_t count = single ? cell.terms_floats() : 0) call.terms_scratch = p.scratch(count * sizeof(float));
   if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
-
-  const auto parameters =
-      static_cast<uint64_t>(directions * s.hidden * (type.gates * (s.inputs + s.outputs) + options.projection));
-  const uint64_t others =
-      (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
-      (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);
-  p.cost(parameters * static_cast<uint64_t>(s.steps * s.batch), call.packed_floats() * sizeof(float),
-         parameters + others);
   p.run(std::move(call));
 }
 

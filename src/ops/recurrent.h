@@ -63,8 +63,7 @@ class SequenceCall {
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes
   BufferId gates = -1, cell_scratch = -1, h_scratch = -1, c_scratch = -1, quantized_scratch = -1;
-  BufferId terms_scratch = -1;  // where there is one step of one row, and its cell may be turned
-  int64_t chunk = 1;            // steps projected at once
+  int64_t chunk = 1;  // steps projected at once
 
  private:
   const float* packed_weights(const Frame& frame) const;
@@ -75,7 +74,7 @@ class SequenceCall {
                float* gate_rows) const;
   void begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const;
   Rows y_rows(const Frame& frame, int64_t direction, int64_t first, int64_t t) const;
-  Rows h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s, int64_t length) const;
+  Rows h_rows(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t t, bool last) const;
   Rows state(float* base, int64_t direction, int64_t first, int64_t columns) const;
   void copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
                   int64_t first, int64_t rows, int64_t columns) const;

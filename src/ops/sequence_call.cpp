@@ -130,14 +130,13 @@ Rows SequenceCall::y_rows(const Frame& frame, int64_t direction, int64_t first, 
   return {base + t * shape.y_step() + direction * shape.y_direction() + first * shape.y_row(), shape.y_row()};
 }
 
-// Where step number s writes h where there is no Y. It alternates between two rows, since a step reads all of the old one
-// while it writes.
-Rows SequenceCall::h_without_y(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t s,
-                               int64_t length) const {
-  if (s == length - 1 && !h_final.empty()) {
-    return state(frame.at<float>(h_final[0]), direction, first, shape.outputs);
-  }
-  return {frame.at<float>(h_scratch) + (s % 2 == 0 ? rows * shape.outputs : 0), shape.outputs};
+// Where a step writes h. The last one writes the state, which the next run waits for, and Y is a copy. Without either it
+// alternates between two rows, since a step reads all of the old one while it writes.
+Rows SequenceCall::h_rows(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t t,
+                          bool last) const {
+  if (last && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first, shape.outputs);
+  if (y >= 0) return y_rows(frame, direction, first, t);
+  return {frame.at<float>(h_scratch) + (t % 2 == 0 ? rows * shape.outputs : 0), shape.outputs};
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
@@ -152,29 +151,30 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
   step.quantized = quantized_at(frame, quantized_scratch);
   step.parallel = frame.parallel();
   step.backwards = frame.backwards();
-  if (terms_scratch >= 0) step.terms = frame.at<float>(terms_scratch);
   begin(frame, direction, first, &step);
   for (int64_t done = 0; done < length; done += chunk) {
     const int64_t count = std::min(chunk, length - done);
     const int64_t t_first = reverse ? length - done - count : done;
     const float* start = frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row();
-    if (!step.terms) project(cell, weights, start, count, step, gate_rows);
+    project(cell, weights, start, count, step, gate_rows);
     for (int64_t s = done; s < done + count; ++s) {
       const int64_t t = reverse ? length - 1 - s : s;
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
-      step.h_out = y >= 0 ? y_rows(frame, direction, first, t) : h_without_y(frame, direction, first, rows, s, length);
+      step.h_out = h_rows(frame, direction, first, rows, t, s == length - 1);
       if (mask_row && !mask_row[t * shape.mask_step()]) {
         copy_rows(step.h_in, step.h_out, rows, shape.outputs);
       } else {
-        step.terms ? cell.project_and_step(weights, start, step) : cell.step(weights, step);
+        cell.step(weights, step);
         step.c_in = step.c_out;
         step.backwards = !step.backwards;
       }
       step.h_in = step.h_out;
     }
   }
-  for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {
-    zero_rows(y_rows(frame, direction, first, t), rows, shape.outputs);
+  if (y >= 0) {
+    if (length > 0)
+      copy_rows(step.h_in, y_rows(frame, direction, first, reverse ? 0 : length - 1), rows, shape.outputs);
+    for (int64_t t = length; t < shape.steps; ++t) zero_rows(y_rows(frame, direction, first, t), rows, shape.outputs);
   }
   copy_state(step.h_in, frame, h_final, direction, first, rows, shape.outputs);
   if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows, shape.hidden);

@@ -76,7 +76,7 @@ void print_hash(const Kernels& kernels, const char* group, const Hash& hash) {
 
 // What tables with fused multiply-add must have in common, by name.
 std::map<std::string, Floats> first_results;
-void compare_tables(const Kernels& kernels, const std::string& name, const Floats& values) {
+[[maybe_unused]] void compare_tables(const Kernels& kernels, const std::string& name, const Floats& values) {
   if (!kernels.has_fma) return;
   const auto [place, is_new] = first_results.emplace(name, values);
   if (!is_new) check(same_bits(place->second, values), name + ": other bits than the first table's");
@@ -175,5 +175,30 @@ int report() {
   std::printf("%d passed, %d failed\n", passed, failed);
   return failed != 0;
 }
+
+// Columns packed in groups; column c of the packed matrix is column order(c) of w [k, n], or zeros where that is -1.
+struct Packed {
+  Floats storage;
+  Panels panels;
+  template <class Order>
+  Packed(const Floats& w, int64_t k, int64_t n, int64_t vectors, int group, Order order) {
+    storage.resize(static_cast<size_t>(vectors * 16 * k + 16));
+    float* at = storage.data();
+    while (reinterpret_cast<uintptr_t>(at) % 64) ++at;
+    panels = {at, nullptr, nullptr, k, vectors, group, LRT_FORMAT_F32, 0, k * 64};
+    for (int64_t first = 0; first < vectors; first += group) {
+      const int64_t end = std::min(first + group, vectors);
+      for (int64_t row = 0; row < k; ++row) {
+        for (int64_t c = first * 16; c < end * 16; ++c) {
+          const int64_t from = order(c);
+          *at++ = from < 0 ? 0.0f : w[static_cast<size_t>(row * n + from)];
+        }
+      }
+    }
+  }
+  Packed(const Packed&) = delete;
+};
+
+int64_t panels_of(int64_t units) { return (units + 15) / 16; }
 
 }  // namespace

@@ -168,7 +168,7 @@ struct Product {
       wanted += static_cast<double>(x[i]) * static_cast<double>(w[i]);
       size += std::fabs(static_cast<double>(x[i]) * static_cast<double>(w[i]));
     }
-    const Panels panels{column.as<float>(), nullptr, nullptr, k, 1, 1, LRT_FORMAT_F32};
+    const Panels panels{column.as<float>(), nullptr, nullptr, k, 1, 1, LRT_FORMAT_F32, 0, k * 64};
     float bias[LRT_LANES] = {start}, out = 0.0f;
     const Gemm product{&panels, x.data(), k, 1, bias, &out, 1, 1, 0, 0, 1};
     kernels->gemm(&product);

@@ -21,7 +21,16 @@ from typing import NamedTuple
 from targets import ARMV6, ARMV7, BUILD, ROOT, TARGETS, Target, build_tests, prepare, run
 
 MODELS = BUILD / "models"
-TESTS = ("test_vec", "test_kernels", "test_integers", "test_functions", "test_ops", "test_ops_moving", "test_model")
+TESTS = (
+    "test_vec",
+    "test_kernels",
+    "test_cells",
+    "test_integers",
+    "test_functions",
+    "test_ops",
+    "test_ops_moving",
+    "test_model",
+)
 
 
 def check_armv6(target: Target) -> None:
