@@ -38,6 +38,13 @@ size_t Cell::quantized_bytes(int64_t x_rows, int64_t h_rows, bool at_once) const
   return static_cast<size_t>(at_once ? x + h : std::max(x, h));
 }
 
+void Cell::steps(const float* packed, CellStep& s, int64_t count) const {
+  for (; count > 0; --count) {
+    step(packed, s);
+    s.advance(count > 1);
+  }
+}
+
 bool Cell::is_activated(std::initializer_list<int> kinds) const {
   return std::equal(kinds.begin(), kinds.end(), options_.activations.begin(), options_.activations.end(),
                     [](int kind, const Activation& activation) { return activation.kind == kind; });

@@ -39,15 +39,29 @@ struct Rows {
   int64_t stride = 0;
 };
 
+// A step, and how the one after it differs.
 struct CellStep {
   float* gates = nullptr;  // rows as the projection left them; the step may overwrite them
   int64_t gate_stride = 0;
   Rows h_in, c_in, h_out, c_out;
+  int64_t gates_move = 0, h_move = 0;  // floats from the gates of a step, and its h_out, to those of the next
+  bool h_alternates = false;           // h_out moves to and fro
   int64_t rows = 0;
   float* scratch = nullptr;   // scratch_floats(rows)
   void* quantized = nullptr;  // quantized_bytes()
   Parallel* parallel = nullptr;
   bool backwards = false;
+
+  // To the next step: it begins with the state that this one left.
+  void advance(bool more) {
+    h_in = h_out;
+    c_in = c_out;
+    backwards = !backwards;
+    if (!more) return;  // nor is there memory to point to
+    gates += gates_move;
+    h_out.data += h_move;
+    if (h_alternates) h_move = -h_move;
+  }
 };
 
 // What a single step reads and writes: whole blocks of `rows` rows, one after the other.
@@ -77,11 +91,14 @@ class Cell {
   // gates = bias + W x, row by row.
   void project(const float* packed, const float* x, int64_t x_stride, int64_t rows, float* gates, int64_t gate_stride,
                const CellStep& step) const;
-  virtual void step(const float* packed, const CellStep& step) const = 0;
+  // `count` steps, one after the other; leaves `step` with the last state in h_in and c_in.
+  virtual void steps(const float* packed, CellStep& step, int64_t count) const;
   // A single step of all rows, W x included, as a call of its own; null where the cell has no fused form. `packed` outlives it.
   virtual Run single_step(const float* /*packed*/, const SingleStep&) const { return nullptr; }
 
  protected:
+  // One of them, of cells that leave steps() as it is.
+  virtual void step(const float* /*packed*/, const CellStep&) const {}
   // Parts of the packed memory are reserved by the constructors, in the order in which a step walks them.
   size_t reserve(size_t floats);
   PanelPlace reserve_matrix(int64_t k, int64_t vectors, int unit);  // `unit` vectors belong together

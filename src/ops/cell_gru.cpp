@@ -36,24 +36,30 @@ class FusedGruCell final : public Cell {
     }
   }
 
-  void step(const float* packed, const CellStep& s) const override {
+  void steps(const float* packed, CellStep& s, int64_t count) const override {
     const Panels r = r_.in(packed);
-    GruStep step = step_of({&r, s.h_in.data, s.h_in.stride}, s.gates, s.gate_stride, packed, s.rows);
-    step.h_out = s.h_out.data;
-    step.h_out_stride = s.h_out.stride;
-    step.backwards = s.backwards;
-    step_cell(kernels_, step, s.quantized, s.parallel);
+    GruStep step = step_of(packed, s.rows);
+    step.gate_stride = s.gate_stride;
+    for (; count > 0; --count) {
+      step.recurrent = {&r, s.h_in.data, s.h_in.stride};
+      step.gates = s.gates;
+      step.h_out = s.h_out.data;
+      step.h_out_stride = s.h_out.stride;
+      step.backwards = s.backwards;
+      step_cell(kernels_, step, s.quantized, s.parallel);
+      s.advance(count > 1);
+    }
   }
 
   Run single_step(const float* packed, const SingleStep& at) const override {
-    GruStep step = step_of({nullptr, nullptr, options_.hidden}, packed + bias_at_, 0, packed, at.rows);
+    GruStep step = step_of(packed, at.rows);
+    step.gates = packed + bias_at_;
     step.h_out_stride = options_.hidden;
     const Panels w = w_.in(packed), r = r_.in(packed);
-    return [=, &kernels = kernels_, inputs = options_.inputs](const Frame& frame) {
+    return [=, &kernels = kernels_, inputs = options_.inputs, hidden = options_.hidden](const Frame& frame) {
       GruStep own = step;
       own.input = {&w, frame.at<float>(at.x), inputs};
-      own.recurrent.w = &r;
-      own.recurrent.x = frame.at<float>(at.h_in);
+      own.recurrent = {&r, frame.at<float>(at.h_in), hidden};
       own.h_out = frame.at<float>(at.h_out);
       own.backwards = frame.backwards();
       step_cell(kernels, own, quantized_at(frame, at.quantized), frame.parallel());
@@ -61,12 +67,9 @@ class FusedGruCell final : public Cell {
   }
 
  private:
-  GruStep step_of(const StepProduct& recurrent, const float* gates, int64_t gate_stride, const float* packed,
-                  int64_t rows) const {
+  // What is the same in all steps.
+  GruStep step_of(const float* packed, int64_t rows) const {
     GruStep step{};
-    step.recurrent = recurrent;
-    step.gates = gates;
-    step.gate_stride = gate_stride;
     step.rbias_n = packed + rbias_at_;
     step.hidden = options_.hidden;
     step.rows = rows;

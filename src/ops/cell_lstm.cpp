@@ -42,6 +42,17 @@ class LstmCell final : public Cell {
     if (projects()) pack_projection(memory, weights.projection);
   }
 
+  void steps(const float* packed, CellStep& s, int64_t count) const override {
+    if (!fused_ || projects()) return Cell::steps(packed, s, count);
+    const Panels r = r_.in(packed);
+    LstmStep step = step_of(s.rows);
+    for (; count > 0; --count) {
+      point(step, r, s);
+      step_cell(kernels_, step, s.quantized, s.parallel);
+      s.advance(count > 1);
+    }
+  }
+
   void step(const float* packed, const CellStep& s) const override {
     if (!projects()) return step_units(packed, s);
     CellStep units = s;
@@ -56,27 +67,14 @@ class LstmCell final : public Cell {
 
   Run single_step(const float* packed, const SingleStep& at) const override {
     if (!fused_ || projects()) return nullptr;
-    const int64_t hidden = options_.hidden;
-    const LstmStep step{{nullptr, nullptr, hidden},
-                        {nullptr, nullptr, options_.inputs},
-                        packed + bias_at_,
-                        0,
-                        nullptr,
-                        hidden,
-                        nullptr,
-                        hidden,
-                        nullptr,
-                        hidden,
-                        hidden,
-                        at.rows,
-                        false};
+    LstmStep step = step_of(at.rows);
+    step.gates = packed + bias_at_;
+    step.c_in_stride = step.h_out_stride = step.c_out_stride = options_.hidden;
     const Panels w = w_.in(packed), r = r_.in(packed);
-    return [=, &kernels = kernels_](const Frame& frame) {
+    return [=, &kernels = kernels_, inputs = options_.inputs, hidden = options_.hidden](const Frame& frame) {
       LstmStep own = step;
-      own.input.w = &w;
-      own.input.x = frame.at<float>(at.x);
-      own.recurrent.w = &r;
-      own.recurrent.x = frame.at<float>(at.h_in);
+      own.input = {&w, frame.at<float>(at.x), inputs};
+      own.recurrent = {&r, frame.at<float>(at.h_in), hidden};
       own.c_in = frame.at<float>(at.c_in);
       own.h_out = frame.at<float>(at.h_out);
       own.c_out = frame.at<float>(at.c_out);
@@ -90,7 +88,11 @@ class LstmCell final : public Cell {
 
   void step_units(const float* packed, const CellStep& s) const {
     const Panels r = r_.in(packed);
-    if (fused_) return fused_step(r, s);
+    if (fused_) {
+      LstmStep step = step_of(s.rows);
+      point(step, r, s);
+      return step_cell(kernels_, step, s.quantized, s.parallel);
+    }
     multiply(kernels_,
              {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
              s.quantized, s.parallel);
@@ -121,21 +123,24 @@ class LstmCell final : public Cell {
     pack_bias_into(memory + zeros_at_, nullptr, n);
   }
 
-  void fused_step(const Panels& r, const CellStep& s) const {
-    LstmStep step{{&r, s.h_in.data, s.h_in.stride},
-                  {nullptr, nullptr, 0},
-                  s.gates,
-                  s.gate_stride,
-                  s.c_in.data,
-                  s.c_in.stride,
-                  s.h_out.data,
-                  s.h_out.stride,
-                  s.c_out.data,
-                  s.c_out.stride,
-                  options_.hidden,
-                  s.rows,
-                  s.backwards};
-    step_cell(kernels_, step, s.quantized, s.parallel);
+  // A fused step: what is the same in all of them, and what is not.
+  LstmStep step_of(int64_t rows) const {
+    LstmStep step{};
+    step.hidden = options_.hidden;
+    step.rows = rows;
+    return step;
+  }
+  static void point(LstmStep& step, const Panels& r, const CellStep& s) {
+    step.recurrent = {&r, s.h_in.data, s.h_in.stride};
+    step.gates = s.gates;
+    step.gate_stride = s.gate_stride;
+    step.c_in = s.c_in.data;
+    step.c_in_stride = s.c_in.stride;
+    step.h_out = s.h_out.data;
+    step.h_out_stride = s.h_out.stride;
+    step.c_out = s.c_out.data;
+    step.c_out_stride = s.c_out.stride;
+    step.backwards = s.backwards;
   }
 
   void pack_peephole(float* memory, const float* p) const {

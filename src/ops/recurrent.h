@@ -74,7 +74,7 @@ class SequenceCall {
                float* gate_rows) const;
   void begin(const Frame& frame, int64_t direction, int64_t first, CellStep* step) const;
   Rows y_rows(const Frame& frame, int64_t direction, int64_t first, int64_t t) const;
-  Rows h_rows(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t t, bool last) const;
+  void point_h(const Frame& frame, int64_t direction, int64_t first, int64_t t, int64_t done, CellStep* step) const;
   Rows state(float* base, int64_t direction, int64_t first, int64_t columns) const;
   void copy_state(const Rows& from, const Frame& frame, const std::vector<BufferId>& to, int64_t direction,
                   int64_t first, int64_t rows, int64_t columns) const;

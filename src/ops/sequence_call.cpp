@@ -130,13 +130,20 @@ Rows SequenceCall::y_rows(const Frame& frame, int64_t direction, int64_t first, 
   return {base + t * shape.y_step() + direction * shape.y_direction() + first * shape.y_row(), shape.y_row()};
 }
 
-// Where a step writes h. The last one writes the state, which the next run waits for, and Y is a copy. Without either it
-// alternates between two rows, since a step reads all of the old one while it writes.
-Rows SequenceCall::h_rows(const Frame& frame, int64_t direction, int64_t first, int64_t rows, int64_t t,
-                          bool last) const {
-  if (last && !h_final.empty()) return state(frame.at<float>(h_final[0]), direction, first, shape.outputs);
-  if (y >= 0) return y_rows(frame, direction, first, t);
-  return {frame.at<float>(h_scratch) + (t % 2 == 0 ? rows * shape.outputs : 0), shape.outputs};
+// Where the step at t writes h, and how far on the next one does: to Y, or without it to one of two rows, since a step reads
+// all of the old h while it writes.
+void SequenceCall::point_h(const Frame& frame, int64_t direction, int64_t first, int64_t t, int64_t done,
+                           CellStep* step) const {
+  if (y >= 0) {
+    const bool reverse = directions[static_cast<size_t>(direction)].reversed;
+    step->h_out = y_rows(frame, direction, first, t);
+    step->h_move = reverse ? -shape.y_step() : shape.y_step();
+    return;
+  }
+  const int64_t block = step->rows * shape.outputs;
+  step->h_out = {frame.at<float>(h_scratch) + (done % 2 == 0 ? block : 0), shape.outputs};
+  step->h_move = done % 2 == 0 ? -block : block;
+  step->h_alternates = true;
 }
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
@@ -146,6 +153,7 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
   float* gate_rows = frame.at<float>(gates);
   CellStep step;
   step.gate_stride = cell.gate_row();
+  step.gates_move = (reverse ? -rows : rows) * step.gate_stride;
   step.rows = rows;
   step.scratch = cell_scratch < 0 ? nullptr : frame.at<float>(cell_scratch);
   step.quantized = quantized_at(frame, quantized_scratch);
@@ -157,24 +165,21 @@ void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t di
     const int64_t t_first = reverse ? length - done - count : done;
     const float* start = frame.at<float>(x) + t_first * shape.x_step() + first * shape.x_row();
     project(cell, weights, start, count, step, gate_rows);
-    for (int64_t s = done; s < done + count; ++s) {
+    for (int64_t s = done, together = 1; s < done + count; s += together) {
       const int64_t t = reverse ? length - 1 - s : s;
       step.gates = gate_rows + (t - t_first) * rows * step.gate_stride;
-      step.h_out = h_rows(frame, direction, first, rows, t, s == length - 1);
+      point_h(frame, direction, first, t, s, &step);
       if (mask_row && !mask_row[t * shape.mask_step()]) {
         copy_rows(step.h_in, step.h_out, rows, shape.outputs);
-      } else {
-        cell.step(weights, step);
-        step.c_in = step.c_out;
-        step.backwards = !step.backwards;
+        step.h_in = step.h_out;
+        continue;
       }
-      step.h_in = step.h_out;
+      if (!mask_row) together = count;
+      cell.steps(weights, step, together);
     }
   }
-  if (y >= 0) {
-    if (length > 0)
-      copy_rows(step.h_in, y_rows(frame, direction, first, reverse ? 0 : length - 1), rows, shape.outputs);
-    for (int64_t t = length; t < shape.steps; ++t) zero_rows(y_rows(frame, direction, first, t), rows, shape.outputs);
+  for (int64_t t = length; y >= 0 && t < shape.steps; ++t) {
+    zero_rows(y_rows(frame, direction, first, t), rows, shape.outputs);
   }
   copy_state(step.h_in, frame, h_final, direction, first, rows, shape.outputs);
   if (c_scratch >= 0) copy_state(step.c_in, frame, c_final, direction, first, rows, shape.hidden);
