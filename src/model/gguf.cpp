@@ -206,6 +206,7 @@ GgufValue read_value(Reader& reader) {
   } else {
     value.kind = scalar(read_items(reader, type, 1, value));
   }
+  value.end = reader.position();
   return value;
 }
 
@@ -374,7 +375,9 @@ Gguf parse_gguf(const Bytes& bytes, const char* architecture) {
   if (tensor_count > kMaxTensors) reader.fail(std::to_string(tensor_count) + " tensors; at most 2^18 are allowed");
   const std::vector<uint64_t> offsets = read_tensors(reader, tensor_count, gguf);
   check_tensor_names(gguf);
-  place_tensors(bytes, padded(reader.position()), offsets, gguf);
+  const uint64_t start = padded(reader.position());
+  place_tensors(bytes, start, offsets, gguf);
+  gguf.data_start = static_cast<size_t>(std::min<uint64_t>(start, bytes.size));
   return gguf;
 }
 

@@ -266,6 +266,34 @@ void test_truncation() {
   expect(wrong == 0, std::to_string(wrong) + " truncated files are not refused as they should be");
 }
 
+// Every bit counts, but for those behind a tensor and in the name of the checksum itself, which then is an unknown key.
+void test_checksums() {
+  expect(lrt::crc32("123456789", 9) == 0xCBF43926, "the check value of CRC-32");
+  expect(lrt::crc32("56789", 5, lrt::crc32("1234", 4)) == 0xCBF43926, "CRC-32 in two parts");
+  const std::string whole = sealed(small_model());
+  const Outcome right = read(whole);
+  expect(right.read, "a sealed model: " + right.message);
+  if (!right.read) return;
+  std::vector<bool> spare(whole.size(), false);
+  const size_t name = whole.find("lstm_rt.checksum.header"), data = whole.size() - size_t{7 * 32};
+  for (size_t at = name; at < name + 8; ++at) spare[at] = true;
+  const size_t used[] = {24, 8, 12, 1, 8, 8, 8};
+  for (size_t tensor = 0; tensor < 7; ++tensor) {
+    for (size_t at = used[tensor]; at < 32; ++at) spare[data + 32 * tensor + at] = true;
+  }
+  int wrong = 0;
+  for (size_t bit = 0; bit < 8 * whole.size(); ++bit) {
+    std::string flipped = whole;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << bit % 8));
+    const Outcome outcome = read(flipped);
+    wrong += outcome.read != spare[bit / 8] || !problem(outcome, whole.size()).empty();
+  }
+  expect(wrong == 0, std::to_string(wrong) + " flipped bits are not taken as they should be");
+  std::string tensor = whole;
+  tensor[data + 32] ^= 4;
+  expect(read(tensor).message.find("tensor 'one': its 8 bytes do not match their checksum") == 0, "a flip has a name");
+}
+
 // ---- Mutations ----
 
 class Mutator {
@@ -548,6 +576,8 @@ int main(int argc, char** argv) {
   test_attacks(table_attacks());
   test_attacks(graph_attacks());
   test_attacks(packed_attacks());
+  test_attacks(checksum_attacks());
+  test_checksums();
   test_bytes();
   test_truncation();
   const std::string bytes = small_model().bytes();
