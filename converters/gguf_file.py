@@ -203,7 +203,7 @@ def _add_tensors(writer: gguf.GGUFWriter, graph: Graph) -> None:
     writer.add_uint32("lstm_rt.selftest.count", len(graph.selftests))
     names: set[str] = set()
     stored = [_as_gguf(array) for _, array in tensors]
-    _add_array(writer, "checksum.tensors", [zlib.crc32(array) for array in stored], _UINT32)
+    _add_array(writer, "checksum.tensors", [zlib.crc32(array.data) for array in stored], _UINT32)
     for (name, array), data in zip(tensors, stored):
         kind = _PACKED[array.dtype] if isinstance(array, Packed) else None
         writer.add_tensor(_tensor_name(name, names), data, raw_dtype=kind)
