@@ -235,16 +235,18 @@ def realtime(options, rest):
 
 
 def fuzz(options, rest):
-    """Feed made-up files to the core, or with --python to the readers."""
+    """Feed made-up files to the core, or with --python to the readers; --mutate N: under bounds of time and memory."""
     parser = argparse.ArgumentParser(prog="dev.py fuzz")
     parser.add_argument("--python", action="store_true", help="the readers of other formats, by atheris")
+    parser.add_argument("--mutate", type=int, metavar="N", help="N files, each in a second and 200 MB")
     parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
     parser.add_argument("--jobs", type=int, default=1, help="processes; 1")
     chosen, more = parser.parse_known_args(rest)
     install(["all", "test"], options.werror)
-    seeds = os.path.join(FUZZ, "seeds")
-    if not os.path.exists(seeds):
-        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
+    seeds = ensure_seeds()
+    if chosen.mutate:
+        mutants = os.path.join(TESTS_FUZZ, "mutate_files.py")
+        return run(in_venv("python"), mutants, os.path.join(seeds, "gguf"), str(chosen.mutate), *more)
     if chosen.python:
         run(in_venv("pip"), "install", "--quiet", "atheris")
         harness = [in_venv("python"), os.path.join(TESTS_FUZZ, "read_sources.py")]
@@ -265,6 +267,17 @@ def fuzz(options, rest):
     for found in sorted(listdir(crashes)):
         print("found: {} {}".format(" ".join(harness), os.path.join(crashes, found)), file=sys.stderr)
     sys.exit(code)
+
+
+def ensure_seeds():
+    """Make the files that fuzzing starts from, anew where the sources changed."""
+    seeds = os.path.join(FUZZ, "seeds")
+    stamp, wanted = os.path.join(seeds, "sources.sha256"), fingerprint()
+    if read(stamp) != wanted:
+        shutil.rmtree(seeds, ignore_errors=True)
+        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
+        write(stamp, wanted)
+    return seeds
 
 
 def build_with(folder, sanitizers, target="all", compiler=None):

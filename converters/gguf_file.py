@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import struct
@@ -62,6 +63,9 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
         _sync(temporary)  # before the name is there: after a loss of power the old file or the new one is found, whole
         os.replace(temporary, path)
         _sync(path.parent)
+    except OSError as error:  # with the name that was asked for, and always a number
+        why = error.strerror or f"{error} (is the disk full?)"
+        raise OSError(error.errno or errno.EIO, f"cannot write the model: {why}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -78,13 +82,13 @@ def _sync(path: Path) -> None:
 
 
 def _write(graph: Graph, path: Path) -> int:
-    """Write all but the header's checksum; the number of bytes of data behind the header."""
+    """Write all but the header's checksum; the size of the header."""
     writer = gguf.GGUFWriter(path, "lstm_rt")
     try:
         writer.add_custom_alignment(ALIGNMENT)
         writer.add_uint32(
             _HEADER_CHECKSUM, 0
-        )  # before any text of the source's: found first, and set when all is known
+        )  # before any text of the source: found first
         writer.add_uint32("lstm_rt.format_version", FORMAT_VERSION)
         _add_source(writer, graph)
         _add_ports(writer, graph)
@@ -92,17 +96,28 @@ def _write(graph: Graph, path: Path) -> int:
         _add_tensors(writer, graph)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.write_ti_data_to_file()
+        return _write_tensors(writer)
     finally:
         writer.close()
-    return sum(writer.ggml_pad(tensor.nbytes, ALIGNMENT) for tensor in writer.tensors[0].values())
 
 
-def _seal(path: Path, data_bytes: int) -> None:
+def _write_tensors(writer: Any) -> int:
+    """Write the tensors' data; where it starts. The writer's own way misses a disk that is full at the end."""
+    (file,) = writer.fout
+    writer.write_padding(file, file.tell())
+    start: int = file.tell()
+    for tensor in writer.tensors[0].values():
+        file.write(tensor.tensor.data)
+        writer.write_padding(file, tensor.nbytes)
+    return start
+
+
+def _seal(path: Path, header_bytes: int) -> None:
     """Set the checksum of the header, in which its own place counts as zeros."""
     key = struct.pack("<Q", len(_HEADER_CHECKSUM)) + _HEADER_CHECKSUM.encode() + struct.pack("<I", _UINT32)
     with path.open("r+b") as file:
-        header = file.read(path.stat().st_size - data_bytes)
+        header = file.read(header_bytes)
         file.seek(header.index(key) + len(key))
         file.write(struct.pack("<I", zlib.crc32(header)))
 

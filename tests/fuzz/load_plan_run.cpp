@@ -202,6 +202,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
 extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t most);
 
 extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t most, unsigned seed) {
+  if (seed % 32 != 0) lrt_fuzz::drop_checksums(data, size);
   if (seed % 4 != 0 && lrt_fuzz::mutate_fields(data, size, seed / 4)) return size;
   return LLVMFuzzerMutate(data, size, most);
 }
