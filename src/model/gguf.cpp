@@ -19,7 +19,8 @@ namespace {
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr uint32_t kVersion = 3;
 constexpr size_t kAlignment = 32;
-constexpr size_t kMaxHeader = size_t{64} << 20;  // bytes of keys, values and tensor descriptions
+// Bytes of keys, values and tensor descriptions. A graph takes up to 16 times as much memory, so this bounds that too.
+constexpr size_t kMaxHeader = size_t{12} << 20;
 constexpr uint64_t kMaxKeys = 4096;
 constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
 constexpr size_t kMaxTensorName = 63;  // as ggml has it
@@ -68,7 +69,7 @@ class Reader {
       fail(std::to_string(count) + " " + items + " are due, but only " + plural(left, "byte") +
            " of the file are left");
     }
-    if (count > (kMaxHeader - position_) / item_bytes) fail("keys and tensor descriptions take more than 64 MiB");
+    if (count > (kMaxHeader - position_) / item_bytes) fail("keys and tensor descriptions take more than 12 MiB");
   }
 
   [[noreturn]] void fail(const std::string& what) const {

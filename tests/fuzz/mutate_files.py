@@ -31,6 +31,7 @@ MOST_SECONDS = 1.0  # of the processor, to load or refuse a file
 MOST_MEMORY = 200 << 20  # resident, beyond the file's size: loading, planning and running
 MAX_MEMORY = 128 << 20  # of a plan; by default it is a gibibyte
 MOST_MACS = 20_000_000  # of a run: what only computes for long is not what is looked for
+MOST_ADDRESSES = 3 << 30
 HANG_SECONDS = 60
 RECORD = struct.Struct("<QQ")  # the number of the file that is being loaded, and how many are done
 
@@ -44,7 +45,7 @@ class Files:
         self.seeds = [path.read_bytes() for path in sorted(folder.glob("*.gguf"))]
         if not self.seeds:
             sys.exit(f"no seeds in {folder}")
-        self._fields = [list(fields(seed)) for seed in self.seeds]
+        self._fields = [fields(seed) for seed in self.seeds]
 
     def make(self, number: int) -> tuple[bytes, bytes | None]:
         """A file, and its seed where it keeps the checksums."""
@@ -98,6 +99,10 @@ def outcome(source: Any, free: int) -> list[bytes] | None:
         return None
     try:
         return use(model, free)
+    except lstm_rt.OutOfMemoryError as error:
+        if "max_memory" not in str(error):
+            print(f"found: {error}", flush=True)  # asked for before it was counted
+        return []
     except lstm_rt.Error:
         return []
 
@@ -180,6 +185,7 @@ def main() -> int:
         return 0
     if options.child:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))  # this machine is not to run out
         Child(options.seeds, options.child).work(options.first, options.count)
         return 0
     return summary(options.seeds, options.first, options.first + options.count)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterator
 
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}  # of GGUF's types of numbers
 _STRING, _ARRAY = 8, 9
@@ -38,49 +37,45 @@ def without_checksums(blob: bytes) -> bytes:
     return blob.replace(b"lstm_rt.checksum.", b"nothing.checksum.")
 
 
-def fields(blob: bytes) -> Iterator[Field]:
-    """The numbers of a right file: counts, lengths, items of tables, dims, and all of the tensors' data."""
+def fields(blob: bytes) -> tuple[list[Field], list[Field]]:
+    """The numbers of a right file: those that hold it together (counts, lengths, types, dims), and those of its graph."""
+    frame: list[Field] = []
+    graph: list[Field] = []
     at = 8
 
-    def number(width: int) -> Field:
+    def number(width: int, to: list[Field]) -> int:
         nonlocal at
+        to.append((at, width))
         at += width
-        return at - width, width
+        return int.from_bytes(blob[at - width : at], "little")
 
-    def value(field: Field) -> int:
-        return int.from_bytes(blob[field[0] : sum(field)], "little")
-
-    def string() -> Field:
+    def string() -> None:
         nonlocal at
-        length = number(8)
-        at += value(length)
-        return length
+        at += number(8, frame)
 
-    tensors, keys = number(8), number(8)
-    yield from (tensors, keys)
-    for _ in range(value(keys)):
-        yield string()
-        kind = number(4)
-        yield kind
-        code, count = value(kind), 1
-        if code == _ARRAY:
-            kind, length = number(4), number(8)
-            yield from (kind, length)
-            code, count = value(kind), value(length)
+    tensors, keys = number(8, frame), number(8, frame)
+    for _ in range(keys):
+        string()
+        kind, count = number(4, frame), 1
+        if kind == _ARRAY:
+            kind, count = number(4, frame), number(8, frame)
         for _ in range(count):
-            yield string() if code == _STRING else number(_WIDTHS[code])
-    for _ in range(value(tensors)):
-        yield string()
-        rank = number(4)
-        yield rank
-        yield from [number(8) for _ in range(value(rank))]
-        yield from (number(4), number(8))
-    for place in range((at + 31) // 32 * 32, len(blob) - 7, 8):
-        yield place, 8
+            if kind == _STRING:
+                string()
+            else:
+                number(_WIDTHS[kind], graph)
+    for _ in range(tensors):
+        string()
+        for _ in range(number(4, frame)):
+            number(8, frame)
+        number(4, frame), number(8, frame)
+    graph += [(place, 8) for place in range((at + 31) // 32 * 32, len(blob) - 7, 8)]
+    return frame, graph
 
 
-def mutate(rng: random.Random, blob: bytes, numbers: list[Field], other: bytes) -> bytes:
-    """Make a right file wrong in one way; `numbers` are its fields, `other` is another right file."""
+def mutate(rng: random.Random, blob: bytes, places: tuple[list[Field], list[Field]], other: bytes) -> bytes:
+    """Make a right file wrong in one way; `places` are its fields, `other` is another right file."""
+    (numbers,) = rng.choices(places, (1, 3))
     way = rng.choice((_cut, _flip, _half_write, _splice, _number, _number, _number, _exchange))
     return bytes(way(rng, bytearray(blob), numbers, other))
 
