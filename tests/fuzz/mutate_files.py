@@ -33,6 +33,7 @@ MAX_MEMORY = 128 << 20  # of a plan; by default it is a gibibyte
 MOST_MACS = 20_000_000  # of a run: what only computes for long is not what is looked for
 MOST_ADDRESSES = 3 << 30
 HANG_SECONDS = 60
+MOST_PROBLEMS = 20  # then it ends
 RECORD = struct.Struct("<QQ")  # the number of the file that is being loaded, and how many are done
 
 Arrays = list[npt.NDArray[Any]]
@@ -197,7 +198,7 @@ def summary(seeds: pathlib.Path, first: int, last: int) -> int:
     most_seconds, most_memory, batch = 0.0, 0, 5000
     with tempfile.TemporaryDirectory(prefix="lstm_rt-mutants-") as folder:
         at = first
-        while at < last:
+        while at < last and len(problems) < MOST_PROBLEMS:
             said, at = watch(seeds, at, min(at + batch, last), pathlib.Path(folder))
             problems += [line for line in said if line.startswith("found: ")]
             for line in said:
@@ -208,7 +209,7 @@ def summary(seeds: pathlib.Path, first: int, last: int) -> int:
                     most_seconds, most_memory = max(most_seconds, float(seconds)), max(most_memory, int(memory))
                     total.update({key: int(n) for key, n in (item.split("=") for item in counts)})
     print(
-        f"{last - first} files in {time.monotonic() - start:.0f} s: {dict(total)}; at most {most_seconds:.2f} s and "
+        f"{at - first} files in {time.monotonic() - start:.0f} s: {dict(total)}; at most {most_seconds:.2f} s and "
         f"{most_memory / (1 << 20):.0f} MiB for one; {len(problems)} found"
     )
     return 1 if problems else 0

@@ -38,7 +38,7 @@ def without_checksums(blob: bytes) -> bytes:
 
 
 def fields(blob: bytes) -> tuple[list[Field], list[Field]]:
-    """The numbers of a right file: those that hold it together (counts, lengths, types, dims), and those of its graph."""
+    """The numbers of a right file: those that hold it together (counts, types, dims), and those of its graph."""
     frame: list[Field] = []
     graph: list[Field] = []
     at = 8
@@ -51,7 +51,8 @@ def fields(blob: bytes) -> tuple[list[Field], list[Field]]:
 
     def string() -> None:
         nonlocal at
-        at += number(8, frame)
+        length = number(8, frame)
+        at += length
 
     tensors, keys = number(8, frame), number(8, frame)
     for _ in range(keys):
