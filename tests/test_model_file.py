@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import struct
 import subprocess
@@ -64,6 +65,26 @@ def test_the_model_outlives_its_file(blob: bytes, tmp_path: pathlib.Path) -> Non
     model = lstm_rt.load(path)
     path.unlink()
     model.run(LAYER.feeds(4, 2))
+
+
+def test_a_model_in_use_stays_when_its_file_is_replaced(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    feeds = LAYER.feeds(4, 2)
+    lstm_rt.convert(LAYER.model(), path)
+    model = lstm_rt.load(path)
+    lstm_rt.convert(dataclasses.replace(LAYER, seed=9).model(), path)
+    expected = lstm_rt.load(LAYER.model()).run(feeds)
+    for name, value in model.run(feeds).items():
+        assert_same_bytes(value, expected[name])
+    assert lstm_rt.load(path).run(feeds)["Y"].tobytes() != expected["Y"].tobytes()
+
+
+def test_a_model_of_bytes_needs_no_file(blob: bytes, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.gguf"
+    path.write_bytes(blob)
+    model = lstm_rt.load(path.read_bytes())
+    path.write_bytes(b"")  # cut in place: a mapped model would end the process
+    assert model.verify() > 0
 
 
 def test_conversion_is_repeatable(blob: bytes, tmp_path: pathlib.Path) -> None:
