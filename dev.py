@@ -258,7 +258,8 @@ def fuzz(options, rest):
     corpus, crashes = os.path.join(FUZZ, "corpus", name), os.path.join(FUZZ, "crashes", name)
     os.makedirs(corpus, exist_ok=True)
     os.makedirs(crashes, exist_ok=True)
-    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-rss_limit_mb=1024", "-max_len=65536"]
+    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-max_len=65536"]
+    limits += ["-rss_limit_mb=1024", "-malloc_limit_mb=256"]
     if chosen.jobs > 1:
         limits += ["-fork={}".format(chosen.jobs)]
     code = attempt(
