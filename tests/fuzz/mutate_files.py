@@ -34,7 +34,7 @@ MOST_MACS = 20_000_000  # of a run: what only computes for long is not what is l
 MOST_ADDRESSES = 3 << 30
 HANG_SECONDS = 60
 MOST_PROBLEMS = 20  # then it ends
-RECORD = struct.Struct("<QQ")  # the number of the file that is being loaded, and how many are done
+RECORD = struct.Struct("<Q")  # the number of the file that is being loaded
 
 Arrays = list[npt.NDArray[Any]]
 
@@ -114,7 +114,7 @@ def resident(key: str) -> int:
 
 
 class Child:
-    """Loads one file after the other; what it says of each is a line."""
+    """Loads one file after the other, and says what was found, then what came of all."""
 
     def __init__(self, folder: pathlib.Path, record: pathlib.Path) -> None:
         self._files = Files(folder)
@@ -126,7 +126,7 @@ class Child:
     def work(self, first: int, last: int) -> None:
         warnings.simplefilter("ignore")
         for number in range(first, last):
-            os.pwrite(self._record.fileno(), RECORD.pack(number, number - first), 0)
+            os.pwrite(self._record.fileno(), RECORD.pack(number), 0)
             self._one(number)
         print(self.most_seconds, self.most_memory, *(f"{key}={n}" for key, n in self.outcomes.items()))
 
@@ -151,23 +151,23 @@ class Child:
 
 def watch(folder: pathlib.Path, first: int, last: int, scratch: pathlib.Path) -> tuple[list[str], int]:
     """Run one child; what it said, and the number of the first file it did not come to."""
-    record = scratch / "record"
-    record.write_bytes(RECORD.pack(first, 0))
+    record, said = scratch / "record", scratch / "said"
+    record.write_bytes(RECORD.pack(first))
     command = [sys.executable, __file__, str(folder), str(last), "--child", str(record), "--first", str(first)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+    with said.open("w") as stdout, subprocess.Popen(command, stdout=stdout) as child:
         seen, since = -1, time.monotonic()
         while child.poll() is None:
             time.sleep(0.05)
-            number, _ = RECORD.unpack(record.read_bytes())
+            (number,) = RECORD.unpack(record.read_bytes())
             if number != seen:
                 seen, since = number, time.monotonic()
             if time.monotonic() - since > HANG_SECONDS:
                 child.kill()
-        said = child.stdout.read().splitlines() if child.stdout else []
-        if child.returncode == 0:
-            return said, last
-        number, _ = RECORD.unpack(record.read_bytes())
-        return [*said, f"found: {number} ended the process with code {child.returncode}"], number + 1
+    lines = said.read_text().splitlines()
+    if child.returncode == 0:
+        return lines, last
+    (number,) = RECORD.unpack(record.read_bytes())
+    return [*lines, f"found: {number} ended the process with code {child.returncode}"], number + 1
 
 
 def main() -> int:
@@ -194,7 +194,8 @@ def main() -> int:
 
 def summary(seeds: pathlib.Path, first: int, last: int) -> int:
     """Watch children until all files are done, and say what came of them."""
-    start, total, problems = time.monotonic(), collections.Counter[str](), []
+    start, total = time.monotonic(), collections.Counter[str]()
+    problems: list[str] = []
     most_seconds, most_memory, batch = 0.0, 0, 5000
     with tempfile.TemporaryDirectory(prefix="lstm_rt-mutants-") as folder:
         at = first
