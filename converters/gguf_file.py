@@ -86,9 +86,7 @@ def _write(graph: Graph, path: Path) -> int:
     writer = gguf.GGUFWriter(path, "lstm_rt")
     try:
         writer.add_custom_alignment(ALIGNMENT)
-        writer.add_uint32(
-            _HEADER_CHECKSUM, 0
-        )  # before any text of the source: found first
+        writer.add_uint32(_HEADER_CHECKSUM, 0)  # before any text of the source: found first
         writer.add_uint32("lstm_rt.format_version", FORMAT_VERSION)
         _add_source(writer, graph)
         _add_ports(writer, graph)
