@@ -3,9 +3,9 @@
 set(LRT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}")
 
 # Every result is defined to the bit: no contraction beside the fused multiply-adds that are written out, no -ffast-math.
-# Sanitizers make so much of these sources that optimising it takes minutes for each set.
-set(LRT_KERNEL_FLAGS $<IF:$<CONFIG:Sanitize>,-O1,-O3> -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-exceptions -fno-rtti
-                     -fno-asynchronous-unwind-tables -fvisibility=hidden)
+# What sanitizers make of these sources takes minutes to optimise.
+set(LRT_KERNEL_FLAGS $<IF:$<CONFIG:Sanitize>,-O1,-O3> -ffp-contract=off -fno-math-errno -fno-trapping-math
+                     -fno-exceptions -fno-rtti -fno-asynchronous-unwind-tables -fvisibility=hidden)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND LRT_KERNEL_FLAGS -Wno-maybe-uninitialized -Wno-uninitialized) # false alarms inside its own <immintrin.h>
 endif()
