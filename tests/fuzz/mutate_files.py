@@ -101,7 +101,7 @@ def outcome(source: Any, free: int) -> list[bytes] | None:
     try:
         return use(model, free)
     except lstm_rt.OutOfMemoryError as error:
-        if "max_memory" not in str(error):
+        if "not to be had" in str(error):
             print(f"found: {error}", flush=True)  # asked for before it was counted
         return []
     except lstm_rt.Error:
