@@ -234,6 +234,17 @@ def realtime(options, rest):
     run(in_venv("python"), os.path.join(ROOT, "tests", "realtime", "realtime.py"), *rest)
 
 
+def ensure_seeds():
+    """Make the files that fuzzing starts from, anew where the sources changed."""
+    seeds = os.path.join(FUZZ, "seeds")
+    stamp, wanted = os.path.join(seeds, "sources.sha256"), fingerprint()
+    if read(stamp) != wanted:
+        shutil.rmtree(seeds, ignore_errors=True)
+        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
+        write(stamp, wanted)
+    return seeds
+
+
 def fuzz(options, rest):
     """Feed made-up files to the core, or with --python to the readers; --mutate N: under bounds of time and memory."""
     parser = argparse.ArgumentParser(prog="dev.py fuzz")
@@ -268,17 +279,6 @@ def fuzz(options, rest):
     for found in sorted(listdir(crashes)):
         print("found: {} {}".format(" ".join(harness), os.path.join(crashes, found)), file=sys.stderr)
     sys.exit(code)
-
-
-def ensure_seeds():
-    """Make the files that fuzzing starts from, anew where the sources changed."""
-    seeds = os.path.join(FUZZ, "seeds")
-    stamp, wanted = os.path.join(seeds, "sources.sha256"), fingerprint()
-    if read(stamp) != wanted:
-        shutil.rmtree(seeds, ignore_errors=True)
-        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
-        write(stamp, wanted)
-    return seeds
 
 
 def build_with(folder, sanitizers, target="all", compiler=None):

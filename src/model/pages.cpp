@@ -42,8 +42,8 @@ int touch_object(dl_phdr_info* object, size_t, void*) {
 
 }  // namespace
 
-// Reads what lies between the library's own globals too, which a sanitizer would take for an error.
-__attribute__((no_sanitize("address"))) void touch_pages(const void* data, size_t size) {
+[[gnu::no_sanitize_address]]  // a segment of the library has forbidden zones between its variables then
+void touch_pages(const void* data, size_t size) {
   const auto* const bytes = static_cast<const volatile char*>(data);
   for (size_t at = 0; at < size; at += kPage) (void)bytes[at];
   if (size > 0) (void)bytes[size - 1];
