@@ -270,7 +270,7 @@ def fuzz(options, rest):
     os.makedirs(corpus, exist_ok=True)
     os.makedirs(crashes, exist_ok=True)
     limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-max_len=65536"]
-    limits += ["-rss_limit_mb=1024", "-malloc_limit_mb=256"]
+    limits += ["-rss_limit_mb=2048", "-malloc_limit_mb=256"]  # what ASan remembers grows for hours
     if chosen.jobs > 1:
         limits += ["-fork={}".format(chosen.jobs)]
     code = attempt(
