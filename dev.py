@@ -234,17 +234,30 @@ def realtime(options, rest):
     run(in_venv("python"), os.path.join(ROOT, "tests", "realtime", "realtime.py"), *rest)
 
 
+def ensure_seeds():
+    """Make the files that fuzzing starts from, anew where the sources changed."""
+    seeds = os.path.join(FUZZ, "seeds")
+    stamp, wanted = os.path.join(seeds, "sources.sha256"), fingerprint()
+    if read(stamp) != wanted:
+        shutil.rmtree(seeds, ignore_errors=True)
+        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
+        write(stamp, wanted)
+    return seeds
+
+
 def fuzz(options, rest):
-    """Feed made-up files to the core, or with --python to the readers."""
+    """Feed made-up files to the core, or with --python to the readers; --mutate N: under bounds of time and memory."""
     parser = argparse.ArgumentParser(prog="dev.py fuzz")
     parser.add_argument("--python", action="store_true", help="the readers of other formats, by atheris")
+    parser.add_argument("--mutate", type=int, metavar="N", help="N files, each in a second and 200 MB")
     parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
     parser.add_argument("--jobs", type=int, default=1, help="processes; 1")
     chosen, more = parser.parse_known_args(rest)
     install(["all", "test"], options.werror)
-    seeds = os.path.join(FUZZ, "seeds")
-    if not os.path.exists(seeds):
-        run(in_venv("python"), os.path.join(TESTS_FUZZ, "seeds.py"), seeds)
+    seeds = ensure_seeds()
+    if chosen.mutate:
+        mutants = os.path.join(TESTS_FUZZ, "mutate_files.py")
+        return run(in_venv("python"), mutants, os.path.join(seeds, "gguf"), str(chosen.mutate), *more)
     if chosen.python:
         run(in_venv("pip"), "install", "--quiet", "atheris")
         harness = [in_venv("python"), os.path.join(TESTS_FUZZ, "read_sources.py")]
@@ -256,7 +269,8 @@ def fuzz(options, rest):
     corpus, crashes = os.path.join(FUZZ, "corpus", name), os.path.join(FUZZ, "crashes", name)
     os.makedirs(corpus, exist_ok=True)
     os.makedirs(crashes, exist_ok=True)
-    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-rss_limit_mb=1024", "-max_len=65536"]
+    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-max_len=65536"]
+    limits += ["-rss_limit_mb=2048", "-malloc_limit_mb=256"]  # what ASan remembers grows for hours
     if chosen.jobs > 1:
         limits += ["-fork={}".format(chosen.jobs)]
     code = attempt(

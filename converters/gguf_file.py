@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
+import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Union
@@ -18,9 +21,11 @@ ALIGNMENT = 32
 
 _INT32 = gguf.GGUFValueType.INT32
 _INT64 = gguf.GGUFValueType.INT64
+_UINT32 = gguf.GGUFValueType.UINT32
 _FLOAT32 = gguf.GGUFValueType.FLOAT32
 _STRING = gguf.GGUFValueType.STRING
 
+_HEADER_CHECKSUM = "lstm_rt.checksum.header"
 _KIND_INTS, _KIND_FLOATS, _KIND_STRINGS, _KIND_BLOCK = range(4)
 _NAME_BYTES = 63  # GGUF's limit is 64 with the final zero
 _GGUF_RANKS = range(1, 5)
@@ -54,10 +59,13 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        _write(graph, temporary)
+        _seal(temporary, _write(graph, temporary))
         _sync(temporary)  # before the name is there: after a loss of power the old file or the new one is found, whole
         os.replace(temporary, path)
         _sync(path.parent)
+    except OSError as error:  # with the name that was asked for, and always a number
+        why = error.strerror or f"{error} (is the disk full?)"
+        raise OSError(error.errno or errno.EIO, f"cannot write the model: {why}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -73,10 +81,12 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(graph: Graph, path: Path) -> None:
+def _write(graph: Graph, path: Path) -> int:
+    """Write all but the header's checksum; the size of the header."""
     writer = gguf.GGUFWriter(path, "lstm_rt")
     try:
         writer.add_custom_alignment(ALIGNMENT)
+        writer.add_uint32(_HEADER_CHECKSUM, 0)  # before any text of the source: found first
         writer.add_uint32("lstm_rt.format_version", FORMAT_VERSION)
         _add_source(writer, graph)
         _add_ports(writer, graph)
@@ -84,9 +94,30 @@ def _write(graph: Graph, path: Path) -> None:
         _add_tensors(writer, graph)
         writer.write_header_to_file()
         writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
+        writer.write_ti_data_to_file()
+        return _write_tensors(writer)
     finally:
         writer.close()
+
+
+def _write_tensors(writer: Any) -> int:
+    """Write the tensors' data; where it starts. The writer's own way misses a disk that is full at the end."""
+    (file,) = writer.fout
+    writer.write_padding(file, file.tell())
+    start: int = file.tell()
+    for tensor in writer.tensors[0].values():
+        file.write(tensor.tensor.data)
+        writer.write_padding(file, tensor.nbytes)
+    return start
+
+
+def _seal(path: Path, header_bytes: int) -> None:
+    """Set the checksum of the header, in which its own place counts as zeros."""
+    key = struct.pack("<Q", len(_HEADER_CHECKSUM)) + _HEADER_CHECKSUM.encode() + struct.pack("<I", _UINT32)
+    with path.open("r+b") as file:
+        header = file.read(header_bytes)
+        file.seek(header.index(key) + len(key))
+        file.write(struct.pack("<I", zlib.crc32(header)))
 
 
 def _add_array(writer: gguf.GGUFWriter, key: str, items: Sequence[Any], kind: gguf.GGUFValueType) -> None:
@@ -184,9 +215,11 @@ def _add_tensors(writer: gguf.GGUFWriter, graph: Graph) -> None:
     _add_array(writer, "tensor.dims", [d for _, a in tensors for d in a.shape], _INT64)
     writer.add_uint32("lstm_rt.selftest.count", len(graph.selftests))
     names: set[str] = set()
-    for name, array in tensors:
+    stored = [_as_gguf(array) for _, array in tensors]
+    _add_array(writer, "checksum.tensors", [zlib.crc32(array.data) for array in stored], _UINT32)
+    for (name, array), data in zip(tensors, stored):
         kind = _PACKED[array.dtype] if isinstance(array, Packed) else None
-        writer.add_tensor(_tensor_name(name, names), _as_gguf(array), raw_dtype=kind)
+        writer.add_tensor(_tensor_name(name, names), data, raw_dtype=kind)
 
 
 def _dtype_code(tensor: _Tensor) -> int:
@@ -223,4 +256,4 @@ def _as_gguf(tensor: _Tensor) -> Array:
     array = tensor.data if isinstance(tensor, Packed) else tensor
     if array is tensor and array.dtype in (np.bool_, np.uint8):
         array = array.view(np.int8)
-    return array if array.ndim in _GGUF_RANKS else array.reshape(-1)
+    return np.ascontiguousarray(array if array.ndim in _GGUF_RANKS else array.reshape(-1))

@@ -55,10 +55,10 @@ class Model:
     isa : str, optional
         The instruction set to use, one of `lstm_rt.available_isas`; that of `lstm_rt.isa` when left out.
     max_memory : int, optional
-        The most bytes that running it for one set of shapes may take (packed weights, values computed beforehand and
-        the arena), and likewise one stream and one pool. More is refused with `OutOfMemoryError` before it is
-        allocated. When left out 1 GiB, and 16 for each byte of the file, 1024 for each byte of the inputs and 64 KiB
-        for each stream of a pool.
+        The most bytes that running it for one set of shapes may take (packed weights, values computed beforehand, the
+        arena and the outputs), and likewise one stream and one pool. More is refused with `OutOfMemoryError` before it
+        is allocated. When left out 1 GiB, and 16 for each byte of the file, 1024 for each byte of the inputs and 64
+        KiB for each stream of a pool.
 
     Raises
     ------

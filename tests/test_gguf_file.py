@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pathlib
 import stat
@@ -15,7 +16,10 @@ import pytest
 from lstm_rt.converters import DType, Graph, Options, SelfTest
 from lstm_rt.converters.gguf_file import write
 from lstm_rt.converters.onnx import from_onnx
+from models import Recurrent
 from onnx_of_gguf import Tables, build, floats, info, one_node, relu
+
+import lstm_rt
 
 
 def test_the_file_is_as_documented(tmp_path: pathlib.Path) -> None:
@@ -60,32 +64,49 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
 
 FULL_DISK = """
 import resource, signal, sys
-from lstm_rt.converters import Options
-from lstm_rt.converters.gguf_file import write
-from lstm_rt.converters.onnx import from_onnx
+import lstm_rt
 
-graph = from_onnx(open(sys.argv[1], "rb").read())
-Options().apply(graph)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # a write past the limit then fails, as on a full disk
-resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 try:
-    write(graph, sys.argv[2])
-except OSError:
-    print("refused")
+    lstm_rt.convert(sys.argv[1], sys.argv[2], quantize=sys.argv[4] or None)
+except OSError as error:
+    print(error)
 """
 
 
-def test_a_full_disk_leaves_the_old_file(tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("precision", ["", "int8", "int4"])
+@pytest.mark.parametrize("short", [1, 2000, 6000])
+def test_a_full_disk_leaves_the_old_file(short: int, precision: str, tmp_path: pathlib.Path) -> None:
     pytest.importorskip("resource")
-    (tmp_path / "source").write_bytes(build([relu()], [info("x", [2])], [info("y", [2])]).SerializeToString())
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "m.gguf").write_bytes(b"before")
-    command = [sys.executable, "-c", FULL_DISK, str(tmp_path / "source"), str(out / "m.gguf")]
+    model, source, path = Recurrent("LSTM", 32, 32).model(), tmp_path / "m.onnx", tmp_path / "out" / "m.gguf"
+    source.write_bytes(model.SerializeToString())
+    path.parent.mkdir()
+    lstm_rt.convert(model, path, quantize=precision or None)
+    size = path.stat().st_size
+    path.write_bytes(b"before")
+    command = [sys.executable, "-c", FULL_DISK, str(source), str(path), str(size - short), precision]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert done.stdout == "refused\n", done.stderr
-    assert [p.name for p in out.iterdir()] == ["m.gguf"]
-    assert (out / "m.gguf").read_bytes() == b"before"
+    assert "cannot write the model: " in done.stdout, done.stderr
+    assert [p.name for p in path.parent.iterdir()] == ["m.gguf"]
+    assert path.read_bytes() == b"before"
+
+
+@pytest.mark.parametrize("name", ["fsync", "replace"])
+def test_a_disk_that_fails_at_last_leaves_the_old_file(
+    name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "m.gguf").write_bytes(b"before")
+    graph = from_onnx(one_node("Relu", floats(2)))
+    Options().apply(graph)
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(OSError, match=r"cannot write the model: No space left on device: '.*m.gguf'"):
+        write(graph, tmp_path / "m.gguf")
+    assert [p.name for p in tmp_path.iterdir()] == ["m.gguf"]
+    assert (tmp_path / "m.gguf").read_bytes() == b"before"
 
 
 def test_the_disk_has_the_file_before_its_name(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import time
 from typing import Any
 
 import numpy as np
@@ -248,6 +249,23 @@ def test_carried_values_of_long_loops_keep_their_shape(tmp_path: pathlib.Path) -
     graph.add_output(graph.add_op(graph.main, "Loop", "loop", [count, go, x], ["y"], {"body": body})[0])
     with pytest.raises(lstm_rt.UnsupportedModelError, match="which only short loops may do"):
         load(graph, tmp_path)(np.zeros(4, np.float32))
+
+
+def test_a_long_chain_of_carried_values_is_followed_once(tmp_path: pathlib.Path) -> None:
+    # Each value is carried on as the next, and the last decides a shape: so does the first, which is an input.
+    length = 50_000
+    graph, body = Graph(), Block()
+    first = graph.add_input("first", DType.INT64, (1,))
+    count, go = graph.add_weight("count", np.array(1)), graph.add_weight("go", np.array(True))
+    body.inputs = [graph.add_value(f"in{i}") for i in range(length + 2)]
+    body.outputs = [go, body.inputs[2], *body.inputs[2:-1]]
+    names = [f"y{i}" for i in range(length)]
+    carried = graph.add_op(graph.main, "Loop", "loop", [count, go, *[first] * length], names, {"body": body})
+    graph.add_output(graph.add_op(graph.main, "ConstantOfShape", "c", [carried[-1]], ["out"])[0])
+    start = time.process_time()
+    model = load(graph, tmp_path)
+    assert time.process_time() - start < 10  # the walk over all of them for each took minutes
+    assert model(np.array([3])).shape == (3,)
 
 
 def test_a_border_whose_size_overflows(tmp_path: pathlib.Path) -> None:

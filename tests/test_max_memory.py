@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import models
 import numpy as np
 import pytest
 from models import Recurrent
@@ -12,11 +13,22 @@ MIB = 1 << 20
 
 
 def test_plans_beyond_the_limit_are_refused() -> None:
-    model = lstm_rt.load(Recurrent("LSTM", 4, 64).model(outputs=["Y"]), max_memory=2 * MIB)
+    model = lstm_rt.load(Recurrent("LSTM", 4, 64).model(outputs=["Y_h"]), max_memory=2 * MIB)
     model(np.zeros((3, 1, 4), np.float32))
     with pytest.raises(lstm_rt.OutOfMemoryError, match=r"node .*\(LSTM\).*max_memory is 2\.0 MiB"):
         model(np.zeros((3, 5000, 4), np.float32))
     assert model(np.zeros((3, 1, 4), np.float32)).shape[-1] == 64
+
+
+def test_outputs_beyond_the_limit_are_refused() -> None:
+    repeats = np.array([1, 1 << 20, 1 << 12])  # 4 GiB of nothing but output
+    x = np.zeros((1, 1, 1), np.uint8)
+    proto = models.single_op("Tile", {"x": x}, weights={"repeats": repeats}, outputs={"y": x})
+    for limit in (MIB, None):
+        model = lstm_rt.load(proto, max_memory=limit)
+        for work in (model.run, model.calls):
+            with pytest.raises(lstm_rt.OutOfMemoryError, match=r"output 'y', .* needs 4\.0 GiB.*larger max_memory"):
+                work({"x": x})
 
 
 def test_weights_beyond_the_limit_are_refused() -> None:

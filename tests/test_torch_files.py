@@ -170,6 +170,16 @@ def test_no_recipe(tmp_path: pathlib.Path) -> None:
         lstm_rt.load(path)
 
 
+@pytest.mark.parametrize("shape", [None, ()])
+def test_a_lone_module_without_its_first_weight(shape: tuple[int, ...] | None, tmp_path: pathlib.Path) -> None:
+    weights = lone("LSTM")
+    del weights["weight_ih_l0"]
+    if shape is not None:
+        weights["weight_ih_l0"] = np.zeros(shape, np.float32)
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=r"lstm\.pt.*weight_ih_l0"):
+        lstm_rt.load(tf.save(tmp_path / "lstm.pt", weights))
+
+
 def test_options_that_do_not_fit(tmp_path: pathlib.Path) -> None:
     path = tf.save(tmp_path / "rnn.pt", lone("LSTM"))
     with pytest.raises(lstm_rt.ArgumentError, match=r"example_inputs: not for a file of weights"):

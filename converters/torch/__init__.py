@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_rt.errors import ArgumentError, MissingPackageError
+from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
 
 from ..graph import Graph, Source
+from ..problems import Refusal
 from ..registry import converter, converter_version
 
 if TYPE_CHECKING:
@@ -168,7 +169,10 @@ def _from_weights(
     weights = find_weights(file, key)
     notes: list[str] = []
     if recipe is None:
-        followed, notes = _lone(weights, batch_first, nonlinearity)
+        try:
+            followed, notes = _lone(weights, batch_first, nonlinearity)
+        except Refusal as refusal:
+            raise UnsupportedModelError(f"{file.label}: {refusal}") from None
     graph = build_graph(followed, weights)
     graph.notes += notes
     graph.source = Source(file.label, file.sha256, "torch", converter_version())
@@ -186,11 +190,14 @@ def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) 
     layer = {"kind": kind, "name": "layer", "weights": place, "batch_first": bool(batch_first)}
     if nonlinearity is not None:
         layer["nonlinearity"] = nonlinearity
-    features = weights.shape(f"{place}.weight_ih_l0" if place else "weight_ih_l0")[-1]
+    first = f"{place}.weight_ih_l0" if place else "weight_ih_l0"
+    shape = weights.shape(first)
+    if len(shape) != 2 or 0 in shape:
+        raise Refusal(f"weight {first!r} has the shape {list(shape)}, wanted [gates, features].")
     dims = ["batch", "time"] if batch_first else ["time", "batch"]
     states = {"hn": "layer.h", "cn": "layer.c"} if kind == "LSTM" else {"hn": "layer.h"}
     content = {
-        "inputs": {"input": {"shape": [*dims, features]}},
+        "inputs": {"input": {"shape": [*dims, shape[1]]}},
         "layers": [layer],
         "outputs": {"output": "layer", **states},
     }

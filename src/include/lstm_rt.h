@@ -118,8 +118,9 @@ typedef struct lrt_log {
 
 typedef struct lrt_model_options {
   const char* isa; /* one of lrt_available_isa; NULL: lrt_default_isa */
-  /* The most bytes that one plan may take (what it computes beforehand, all weights packed so far, its arena), and likewise
-     the memory of one stream, and of one pool. What would take more is refused with LRT_ERROR_MEMORY before it is allocated.
+  /* The most bytes that one plan may take (what it computes beforehand, all weights packed so far, its arena, its
+     outputs), and likewise the memory of one stream, and of one pool. What would take more is refused with
+     LRT_ERROR_MEMORY before it is allocated.
      0: 1 GiB, and 16 for each byte of the file, 1024 for each byte of the inputs and 64 KiB for each stream of a pool. */
   uint64_t max_memory;
   int32_t borrow; /* 1: lrt_model_load_memory does not copy; its data stays until all that uses the model is freed */

@@ -2,6 +2,9 @@
 #include <cstdlib>
 #include <string>
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 #if defined(__linux__) && (defined(__aarch64__) || defined(__arm__))
 #include <sys/auxv.h>
 #endif
@@ -31,6 +34,19 @@ bool has(unsigned long features) {
 }
 #endif
 
+#if defined(__x86_64__)
+// What compilers of some years ago (clang 14) have no name for. Both need of the operating system what AVX2 does.
+bool has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
+}
+
+bool has_avxvnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
+}
+#endif
+
 struct Tables {
   const Kernels* list[kMaxTables + 1] = {};
   int count = 0;
@@ -43,12 +59,12 @@ struct Tables {
 #if defined(__x86_64__)
     // These ask the operating system too, whether it saves the registers.
     __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
     add(kernels_x86_avx512vnni, avx512 && __builtin_cpu_supports("avx512vnni"));
     add(kernels_x86_avx512, avx512);
-    add(kernels_x86_avxvnni, avx2 && __builtin_cpu_supports("avxvnni"));
+    add(kernels_x86_avxvnni, avx2 && has_avxvnni());
     add(kernels_x86_avx2, avx2);
     add(kernels_x86_sse41, __builtin_cpu_supports("sse4.1"));
 #elif defined(__aarch64__)

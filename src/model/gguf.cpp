@@ -19,7 +19,8 @@ namespace {
 constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
 constexpr uint32_t kVersion = 3;
 constexpr size_t kAlignment = 32;
-constexpr size_t kMaxHeader = size_t{64} << 20;  // bytes of keys, values and tensor descriptions
+// Bytes of keys, values and tensor descriptions. A graph takes up to 16 times as much memory, so this bounds that too.
+constexpr size_t kMaxHeader = size_t{12} << 20;
 constexpr uint64_t kMaxKeys = 4096;
 constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
 constexpr size_t kMaxTensorName = 63;  // as ggml has it
@@ -68,7 +69,7 @@ class Reader {
       fail(std::to_string(count) + " " + items + " are due, but only " + plural(left, "byte") +
            " of the file are left");
     }
-    if (count > (kMaxHeader - position_) / item_bytes) fail("keys and tensor descriptions take more than 64 MiB");
+    if (count > (kMaxHeader - position_) / item_bytes) fail("keys and tensor descriptions take more than 12 MiB");
   }
 
   [[noreturn]] void fail(const std::string& what) const {
@@ -206,6 +207,7 @@ GgufValue read_value(Reader& reader) {
   } else {
     value.kind = scalar(read_items(reader, type, 1, value));
   }
+  value.end = reader.position();
   return value;
 }
 
@@ -374,7 +376,9 @@ Gguf parse_gguf(const Bytes& bytes, const char* architecture) {
   if (tensor_count > kMaxTensors) reader.fail(std::to_string(tensor_count) + " tensors; at most 2^18 are allowed");
   const std::vector<uint64_t> offsets = read_tensors(reader, tensor_count, gguf);
   check_tensor_names(gguf);
-  place_tensors(bytes, padded(reader.position()), offsets, gguf);
+  const uint64_t start = padded(reader.position());
+  place_tensors(bytes, start, offsets, gguf);
+  gguf.data_start = static_cast<size_t>(std::min<uint64_t>(start, bytes.size));
   return gguf;
 }
 

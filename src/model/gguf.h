@@ -17,6 +17,7 @@ struct GgufValue {
   std::vector<int64_t> ints;  // one item for a scalar
   std::vector<double> floats;
   std::vector<std::string> strings;
+  size_t end = 0;  // of its bytes in the file
 };
 
 struct GgufTensor {
@@ -30,6 +31,7 @@ struct GgufTensor {
 struct Gguf {
   std::unordered_map<std::string, GgufValue> values;
   std::vector<GgufTensor> tensors;  // in file order
+  size_t data_start = 0;            // where the header ends; no more than the file has
 };
 
 // A read-only view of a whole file, mapped where the system can.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/check_graph.h"
+#include "model/checksum.h"
 #include "model/error.h"
 #include "model/gguf.h"
 #include "model/graph.h"
@@ -20,6 +21,8 @@ constexpr size_t kMaxAttributes = size_t{1} << 20;
 constexpr size_t kMaxBlocks = 4096;
 constexpr size_t kMaxPorts = 1024;  // inputs, and outputs
 constexpr int64_t kMaxSelfTests = 1024;
+constexpr const char* kHeaderChecksum = "lstm_rt.checksum.header";
+constexpr const char* kTensorChecksums = "lstm_rt.checksum.tensors";
 
 void check_format_version(Tables& tables) {
   const int64_t version = tables.integer("lstm_rt.format_version", 0);
@@ -27,6 +30,36 @@ void check_format_version(Tables& tables) {
   if (version == 0) refuse_damaged("key 'lstm_rt.format_version': it is missing or 0");
   refuse("format version " + std::to_string(version) +
          "; this library reads version 1. Update lstm_rt, or convert the model again.");
+}
+
+// ---- Checksums, which files of earlier versions do not have ----
+
+// Of all before the data of the tensors, with zeros where the checksum itself stands.
+void check_header(const Bytes& bytes, size_t data_start, const GgufValue& checksum) {
+  const uint32_t own = 0;
+  uint32_t sum = crc32(bytes.data, checksum.end - sizeof own);
+  sum = crc32(&own, sizeof own, sum);
+  sum = crc32(bytes.data + checksum.end, data_start - checksum.end, sum);
+  if (checksum.kind != GgufValue::Kind::integer || checksum.ints[0] != int64_t{sum}) {
+    refuse_damaged("the header does not match its checksum, key " + quoted(kHeaderChecksum));
+  }
+}
+
+// Of each tensor. What was read only for this need not stay in memory.
+void check_tensors(Tables& tables, const std::vector<GgufTensor>& tensors, const Graph& graph) {
+  Column<int64_t> sums = tables.longs(kTensorChecksums);
+  if (sums.size() == 0) return;
+  if (sums.size() != tensors.size()) {
+    refuse_damaged("table " + quoted(kTensorChecksums) + ": it has " + plural(sums.size(), "item") +
+                   ", but the file has " + plural(tensors.size(), "tensor"));
+  }
+  for (const GgufTensor& tensor : tensors) {
+    if (sums.next() != int64_t{crc32(tensor.data, tensor.bytes)}) {
+      refuse_damaged("tensor " + quoted(tensor.name) + ": its " + plural(tensor.bytes, "byte") +
+                     " do not match their checksum");
+    }
+    graph.forget(tensor.data, tensor.bytes);
+  }
 }
 
 // ---- Ops ----
@@ -382,8 +415,10 @@ void share_out(const std::vector<Constant>& tensors, Tables& tables, Graph& grap
 
 Graph read_graph(const Bytes& bytes) {
   Gguf gguf = parse_gguf(bytes, kArchitecture);
+  const auto header_checksum = gguf.values.extract(kHeaderChecksum);
   Tables tables(std::move(gguf.values));
   check_format_version(tables);
+  if (!header_checksum.empty()) check_header(bytes, gguf.data_start, header_checksum.mapped());
 
   Graph graph;
   graph.bytes = bytes.owner;
@@ -394,6 +429,7 @@ Graph read_graph(const Bytes& bytes) {
   graph.inputs = read_ports(tables, kInputKeys, tables.ints("lstm_rt.graph.inputs"));
   graph.outputs = read_ports(tables, kOutputKeys, {"lstm_rt.block.outputs", graph.blocks[0].outputs});
   if (graph.outputs.empty()) refuse_damaged("table 'lstm_rt.block.outputs': the model gives no output");
+  check_tensors(tables, gguf.tensors, graph);
   share_out(read_tensors(tables, gguf.tensors), tables, graph);
   check_graph(graph);
   read_bindings(tables, graph);

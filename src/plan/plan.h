@@ -90,6 +90,9 @@ class PackCache {
   std::vector<std::pair<Key, std::shared_ptr<const void>>> entries_;
 };
 
+// By input of the model: whether its value decides a shape or a branch. Every op's type is known.
+std::vector<bool> find_control_inputs(const Graph& graph);
+
 // Throws Error: shape where the inputs do not fit, unsupported where an op refuses.
 std::shared_ptr<const Plan> make_plan(const Graph& graph, const Kernels& kernels, PackCache& packs,
                                       const PlanRequest& request);

@@ -245,6 +245,15 @@ void Planner::use(BufferId id, int call) {
 
 void Planner::problem(const Op& op, const std::string& why) { plan_->problems.push_back(describe(op) + " " + why); }
 
+// Whoever runs the plan makes room for its outputs: that counts too.
+void Planner::take_output(const std::string& name, const ValueState& result) {
+  try {
+    MemoryScope::take(result.bytes());
+  } catch (const OverLimit& error) {
+    throw Error(Status::memory, "output '" + name + "', " + result.shape.text() + ", " + error.what());
+  }
+}
+
 // An output's buffer becomes the caller's own memory (or the stream's state) where it is an ordinary buffer that no
 // other output took; else it is copied there by one more call.
 void Planner::finish_output(size_t index, bool bound, BufferId state) {
@@ -252,7 +261,10 @@ void Planner::finish_output(size_t index, bool bound, BufferId state) {
   const std::string& name = graph_.values[static_cast<size_t>(port.value)];
   ValueState& result = value(port.value);
   if (!result.defined) throw Error(Status::internal, "output '" + name + "' is never computed");
-  if (!bound) plan_->outputs[index] = {result.dtype, result.shape, -1};
+  if (!bound) {
+    plan_->outputs[index] = {result.dtype, result.shape, -1};
+    take_output(name, result);
+  }
 
   const auto kind = bound ? BufferState::Kind::state : BufferState::Kind::output;
   BufferId id = buffer_of(result);

@@ -63,6 +63,7 @@ class Planner {
   void plan_if(const Op& op);
   void plan_op(const Op& op);
   void finish_outputs();
+  static void take_output(const std::string& name, const ValueState& result);
   void finish_output(size_t index, bool bound, BufferId state);
   void finish_calls();
   void finish_constants();

@@ -147,58 +147,11 @@ Model::Model(Graph graph, const ModelOptions& options)
     throw Error(Status::unsupported, "the model uses operations that this version does not have:" + unknown +
                                          "\nSupported operations: lstm-rt inspect --ops");
   }
-  find_control_inputs();
+  control_ = find_control_inputs(graph_);
   if (!log_) return;
   log_(LogLevel::info, "loaded a model of " + std::to_string(graph_.op_count) + " operations and " +
                            size_text(weight_bytes()) + " of weights, " + (graph_.mapped ? "mapped" : "in memory") +
                            ", for " + kernels_.name);
-}
-
-// An input is a control input when its value reaches a place where a value decides a shape or a branch. One of floats, as
-// the scales of Resize, has to be taken there as it stands: what is computed from floats is data.
-void Model::find_control_inputs() {
-  std::vector<bool> decides(graph_.values.size(), false), directly = decides;
-  const auto decide = [&](int id) {
-    if (id != kAbsent) decides[static_cast<size_t>(id)] = true;
-  };
-  const auto is_decisive = [&](int id) { return id != kAbsent && decides[static_cast<size_t>(id)]; };
-  const auto mark = [&](const Op& op) {
-    const uint32_t control = find_op(op.type)->control_inputs;
-    // Of a value's shape nothing but the shape is asked; through blocks each value goes its own way.
-    const bool passes = std::any_of(op.outputs.begin(), op.outputs.end(), is_decisive) && op.type != "Shape" &&
-                        op.type != "Size" && op.type != "Loop";
-    for (size_t i = 0; i < op.inputs.size(); ++i) {
-      const bool here = i < 32 && (control >> i & 1);
-      if (passes || here) decide(op.inputs[i]);
-      if (here && op.inputs[i] != kAbsent) directly[static_cast<size_t>(op.inputs[i])] = true;
-    }
-    for (const Attribute& attribute : op.attributes) {
-      if (attribute.kind != Attribute::Kind::block) continue;
-      const Block& block = graph_.blocks[static_cast<size_t>(attribute.ints[0])];
-      const size_t first = block.outputs.size() - op.outputs.size();  // a body gives its condition before the results
-      for (size_t i = 0; i < first; ++i) decide(block.outputs[i]);
-      for (size_t i = 0; i < op.outputs.size(); ++i) {
-        const bool carried = i + 2 < block.inputs.size() && is_decisive(block.inputs[i + 2]);
-        if (carried || is_decisive(op.outputs[i])) decide(block.outputs[first + i]);
-      }
-      for (size_t i = 2; i < block.inputs.size(); ++i) {
-        if (is_decisive(block.inputs[i]) || is_decisive(op.outputs[i - 2])) decide(op.inputs[i]);
-      }
-    }
-  };
-  // Blocks come after the op that holds them, ops after what they use: one walk from the back does for each block, and
-  // as many walks as blocks are nested for values of outer blocks.
-  for (size_t before = 0, after = 1; before != after;) {
-    before = static_cast<size_t>(std::count(decides.begin(), decides.end(), true));
-    for (auto block = graph_.blocks.rbegin(); block != graph_.blocks.rend(); ++block) {
-      for (auto op = block->ops.rbegin(); op != block->ops.rend(); ++op) mark(*op);
-    }
-    after = static_cast<size_t>(std::count(decides.begin(), decides.end(), true));
-  }
-  for (const Port& port : graph_.inputs) {
-    const auto value = static_cast<size_t>(port.value);
-    control_.push_back(port.dtype == static_cast<int32_t>(DType::f32) ? directly[value] : decides[value]);
-  }
 }
 
 uint64_t Model::parameters() const {

@@ -81,7 +81,6 @@ class Model {
     std::shared_ptr<CachedPlan> plan;
   };
 
-  void find_control_inputs();
   std::shared_ptr<const Plan> make(const PlanRequest& request);  // under mutex_
 
   const Graph graph_;

@@ -343,6 +343,33 @@ inline const std::vector<Attack>& graph_attacks() {
   return attacks;
 }
 
+// Checksums that are wrong, or are none.
+inline const std::vector<Attack>& checksum_attacks() {
+  static const std::vector<Attack> attacks = {
+      {"a header of another checksum", [](Image& m) { m.integer("lstm_rt.checksum.header", 1); },
+       "the header does not match its checksum, key 'lstm_rt.checksum.header'"},
+      {"a header's checksum of a byte", [](Image& m) { m.integer("lstm_rt.checksum.header", 1, U8); },
+       "the header does not match its checksum"},
+      {"a header's checksum of 8 bytes", [](Image& m) { m.integer("lstm_rt.checksum.header", kHuge, U64); },
+       "the header does not match its checksum"},
+      {"a header's checksum that is a string", [](Image& m) { m.text("lstm_rt.checksum.header", ""); },
+       "the header does not match its checksum"},
+      {"a header's checksum that is an array", [](Image& m) { m.ints("lstm_rt.checksum.header", {1, 2}); },
+       "the header does not match its checksum"},
+      {"wrong checksums", [](Image& m) { m.ints("lstm_rt.checksum.tensors", {1, 2, 3, 4, 5, 6, 7}, U32); },
+       "tensor 'w': its 24 bytes do not match their checksum"},
+      {"checksums that no CRC-32 is", [](Image& m) { m.ints("lstm_rt.checksum.tensors", {-1, 0, 0, 0, 0, 0, 0}, I64); },
+       "tensor 'w': its 24 bytes do not match their checksum"},
+      {"too few checksums", [](Image& m) { m.ints("lstm_rt.checksum.tensors", {1, 2}, U32); },
+       "table 'lstm_rt.checksum.tensors': it has 2 items, but the file has 7 tensors"},
+      {"one checksum", [](Image& m) { m.integer("lstm_rt.checksum.tensors", 1); },
+       "key 'lstm_rt.checksum.tensors': it is an integer, not an array of integers"},
+      {"checksums that are strings", [](Image& m) { m.strings("lstm_rt.checksum.tensors", {"1"}); },
+       "key 'lstm_rt.checksum.tensors': it is an array of strings, not an array of integers"},
+  };
+  return attacks;
+}
+
 // Where weights of dtypes that only weights have are wrong, or stand where they may not.
 inline const std::vector<Attack>& packed_attacks() {
   static const std::vector<Attack> attacks = {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "model/checksum.h"
+
 namespace lrt_test {
 
 enum GgufType : uint32_t { U8, I8, U16, I16, U32, I32, F32, BOOL, STRING, ARRAY, U64, I64, F64 };
@@ -139,6 +141,23 @@ struct Image {
     return out + data + trailer;
   }
 };
+
+// The file with right checksums, as the converter writes it.
+inline std::string sealed(Image image) {
+  static const std::string key = "lstm_rt.checksum.header";
+  std::vector<int64_t> sums;
+  size_t data = 0;
+  for (const Tensor& tensor : image.tensors) {
+    sums.push_back(lrt::crc32(tensor.data.data(), tensor.data.size()));
+    data += (tensor.data.size() + 31) / 32 * 32;
+  }
+  image.ints("lstm_rt.checksum.tensors", sums, U32);
+  image.integer(key, 0);
+  std::string bytes = image.bytes();
+  const uint32_t sum = lrt::crc32(bytes.data(), bytes.size() - data);
+  std::memcpy(&bytes[bytes.find(key) + key.size() + 4], &sum, sizeof sum);
+  return bytes;
+}
 
 template <class T>
 std::string raw(const std::vector<T>& items) {
