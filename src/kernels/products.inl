@@ -28,7 +28,8 @@ LRT_INLINE void finish_row(const float* from, float* to, const float* scales, V 
   LRT_UNROLL for (int v = 0; v < Vectors; ++v) {
     const int64_t at = v * LRT_LANES;
     const int lanes = v == Vectors - 1 ? last : LRT_LANES;
-    store_lanes(to + at, Format::plus(load_lanes(from + at, lanes), term(v), scales + at, step), lanes);
+    const float* own = scales ? scales + at : nullptr;
+    store_lanes(to + at, Format::plus(load_lanes(from + at, lanes), term(v), own, step), lanes);
   }
 }
 
