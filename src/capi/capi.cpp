@@ -73,6 +73,11 @@ void require_all(Pointer... pointers) {
   if ((... || (pointers == nullptr))) throw Error(Status::argument, "an argument is NULL that must not be");
 }
 
+// NULL does for none.
+void require_array(const void* items, size_t count) {
+  if (count > 0) require_all(items);
+}
+
 lrt_shape to_c(const Shape& shape) {
   lrt_shape result{};
   result.rank = shape.rank();
@@ -147,7 +152,7 @@ lrt_port state_port(const State& state) {
 }
 
 std::vector<lrt::PlanInput> frames_of(const lrt_array* inputs, size_t count) {
-  if (count > 0) require_all(inputs);
+  require_array(inputs, count);
   std::vector<lrt::PlanInput> frames;
   for (size_t i = 0; i < count; ++i) frames.push_back(described(inputs[i]));
   return frames;
@@ -322,7 +327,7 @@ lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t cou
     require_all(plan);
     *plan = nullptr;
     require_all(model);
-    if (count > 0) require_all(inputs);
+    require_array(inputs, count);
     lrt::PlanRequest request;
     const size_t wanted = model->model->graph().inputs.size();
     require(count == wanted,
@@ -350,7 +355,8 @@ lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port) {
 
 lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error) {
   return guarded(error, [&] {
-    require_all(plan, inputs, outputs);
+    require_all(plan, outputs);
+    require_array(inputs, plan->plan->plan()->inputs.size());
     plan->plan->run(inputs, outputs, plan->workers);
   });
 }
@@ -456,8 +462,10 @@ uint64_t lrt_stream_macs(const lrt_stream* stream) {
 }
 
 lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs) {
-  if (!stream || !inputs || !outputs) return LRT_ERROR_ARGUMENT;
+  if (!stream) return LRT_ERROR_ARGUMENT;
   if (!stream->stream->plan()) return LRT_ERROR_STATE;
+  const lrt::StreamSetup& setup = stream->stream->setup();
+  if ((!inputs && !setup.inputs().empty()) || (!outputs && !setup.outputs().empty())) return LRT_ERROR_ARGUMENT;
   stream->stream->step(inputs, outputs);
   return LRT_OK;
 }
@@ -564,7 +572,9 @@ uint64_t lrt_pool_macs(const lrt_pool* pool) {
 lrt_status lrt_pool_step(lrt_pool* pool, const int64_t* ids, size_t rows, const void* const* inputs,
                          void* const* outputs, lrt_error* error) {
   return guarded(error, [&] {
-    require_all(pool, ids, inputs, outputs);
+    require_all(pool, ids);
+    require_array(inputs, lrt_pool_input_count(pool));
+    require_array(outputs, lrt_pool_output_count(pool));
     if (!pool->pool->prepared()) throw Error(Status::state, "the pool is not prepared for any frames");
     pool->pool->step(ids, rows, inputs, outputs);
   });
