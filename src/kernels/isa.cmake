@@ -5,6 +5,9 @@ set(LRT_KERNELS_DIR "${CMAKE_CURRENT_LIST_DIR}")
 # Every result is defined to the bit: no contraction beside the fused multiply-adds that are written out, no -ffast-math.
 set(LRT_KERNEL_FLAGS -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math -fno-exceptions -fno-rtti
                      -fno-asynchronous-unwind-tables -fvisibility=hidden)
+if(LSTM_RT_SANITIZE)
+  list(REMOVE_ITEM LRT_KERNEL_FLAGS -O3) # which takes minutes then; the bits are the same
+endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   list(APPEND LRT_KERNEL_FLAGS -Wno-maybe-uninitialized -Wno-uninitialized) # false alarms inside its own <immintrin.h>
 endif()

@@ -42,6 +42,7 @@ int touch_object(dl_phdr_info* object, size_t, void*) {
 
 }  // namespace
 
+[[gnu::no_sanitize_address]]  // a segment of the library has forbidden zones between its variables then
 void touch_pages(const void* data, size_t size) {
   const auto* const bytes = static_cast<const volatile char*>(data);
   for (size_t at = 0; at < size; at += kPage) (void)bytes[at];
