@@ -19,6 +19,8 @@ CPP = os.path.join(ROOT, "build", "cpp")
 STATIC = os.path.join(ROOT, "build", "static")
 FUZZ = os.path.join(ROOT, "build", "fuzz")
 TESTS_FUZZ = os.path.join(ROOT, "tests", "fuzz")
+# What `sanitize address --python` runs by itself: steps, states, threads, files and operations, some minutes of it.
+SANITIZED = ["stream", "pool", "threads", "wrong_use", "model_file", "hostile_graphs", "recurrent", "ops", "errors"]
 # What the wheel is made of. CMake's own build folder under build/ notices the rest.
 SOURCES = ["src", "lstm_rt", "converters", "CMakeLists.txt", "pyproject.toml", "setup.py", "MANIFEST.in"]
 NEEDS = """lstm_rt cannot be built here yet: {missing}.
@@ -281,9 +283,9 @@ def fuzz(options, rest):
     sys.exit(code)
 
 
-def build_with(folder, sanitizers, target="all", compiler=None):
+def build_with(folder, sanitizers, target="all", compiler=None, more=()):
     """Build what tests need with sanitizers; quick to compile rather than to run."""
-    flags = ["-DLSTM_RT_TESTS=ON", "-DLSTM_RT_SANITIZE=" + sanitizers]
+    flags = ["-DLSTM_RT_TESTS=ON", "-DLSTM_RT_SANITIZE=" + sanitizers, *more]
     flags += ["-DCMAKE_BUILD_TYPE=Sanitize", "-DCMAKE_CXX_FLAGS_SANITIZE=-O1"]
     if compiler:
         flags += ["-DCMAKE_C_COMPILER=" + compiler, "-DCMAKE_CXX_COMPILER=" + compiler + "++"]
@@ -292,15 +294,39 @@ def build_with(folder, sanitizers, target="all", compiler=None):
 
 
 def sanitize(options, rest):
-    """C++ tests under sanitizers: address (with undefined), or thread."""
+    """C++ tests under sanitizers: address (with undefined), or thread; with address --python pytest."""
     kind = rest[0] if rest else "address"
     sanitizers = {"address": "address,undefined", "thread": "thread"}
     if kind not in sanitizers:
         sys.exit("dev.py sanitize: {!r} is neither 'address' nor 'thread'".format(kind))
-    ensure_venv()
     folder = os.path.join(ROOT, "build", "sanitize-" + kind)
+    if rest[1:2] == ["--python"]:
+        return sanitize_python(options, folder, sanitizers[kind], rest[2:])
+    ensure_venv()
     build_with(folder, sanitizers[kind])
     run(in_venv("ctest"), "--test-dir", folder, "--output-on-failure", *rest[1:])
+
+
+def sanitize_python(options, folder, sanitizers, rest):
+    """Run pytest on a sanitized build of the package; without arguments the tests of what meets memory."""
+    if "address" not in sanitizers:
+        sys.exit("dev.py sanitize: --python goes with address; the interpreter knows nothing of the other's")
+    install(["all", "test"], options.werror)
+    run(in_venv("pip"), "install", "--quiet", "cython>=3.1", "pybind11>=3.0")
+    build_with(folder, sanitizers, more=["-DLSTM_RT_PYTHON=ON", "-DPython_EXECUTABLE=" + in_venv("python")])
+    site = os.path.join(folder, "site")
+    shutil.rmtree(site, ignore_errors=True)
+    for source, target in (("lstm_rt", "lstm_rt"), ("converters", os.path.join("lstm_rt", "converters"))):
+        compiled = shutil.ignore_patterns("*.so", "lib", "include", "__pycache__")
+        shutil.copytree(os.path.join(ROOT, source), os.path.join(site, target), ignore=compiled)
+    run(in_venv("cmake"), "--install", folder, "--prefix", site)
+    compiler = os.environ.get("CXX", "c++").split()
+    libraries = [[*compiler, "-print-file-name=" + name] for name in ("libasan.so", "libstdc++.so.6")]
+    preload = " ".join(subprocess.check_output(command, text=True).strip() for command in libraries)
+    env = dict(os.environ, PYTHONPATH=site, LD_PRELOAD=preload)
+    env["ASAN_OPTIONS"] = "detect_leaks=0:alloc_dealloc_mismatch=0"  # of the interpreter and of others' packages
+    tests = [os.path.join("tests", "test_{}.py".format(name)) for name in SANITIZED]
+    run(in_venv("pytest"), *(rest or tests), env=env)
 
 
 def bench(options, rest):

@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 
 
 cdef extern from "lstm_rt.h" nogil:
+    enum: LRT_API_VERSION
     enum: LRT_MAX_RANK
 
     ctypedef enum lrt_status:
@@ -82,22 +83,50 @@ cdef extern from "lstm_rt.h" nogil:
         const lrt_array* freeze_values
         size_t freeze_count
 
+    ctypedef struct lrt_call:
+        const char* type
+        const char* name
+        lrt_shape output
+        uint64_t macs
+        uint64_t weight_bytes
+        uint64_t parameters
+        const char* precision
+
     const char* lrt_version()
+    int lrt_api_version()
+    const char* lrt_available_isa(size_t index)
+    int lrt_isa_is_exact(const char* name)
+    lrt_status lrt_default_isa(const char** name, lrt_error* error)
+
     lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lrt_model** model,
                               lrt_error* error)
     lrt_status lrt_model_load_memory(const void* data, size_t size, const lrt_model_options* options,
                                      lrt_model** model, lrt_error* error)
     void lrt_model_free(lrt_model* model)
+    const char* lrt_model_isa(const lrt_model* model)
     size_t lrt_model_input_count(const lrt_model* model)
     size_t lrt_model_output_count(const lrt_model* model)
     lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_port* port)
     lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port)
+    int lrt_model_input_is_control(const lrt_model* model, size_t index)
+    size_t lrt_model_binding_count(const lrt_model* model)
+    lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output)
+    const char* lrt_model_metadata(const lrt_model* model, size_t index, const char** value)
+    uint64_t lrt_model_parameter_count(const lrt_model* model)
+    uint64_t lrt_model_weight_bytes(const lrt_model* model)
+    uint64_t lrt_model_packed_bytes(const lrt_model* model)
+    lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error)
+    const char* lrt_supported_op(size_t index, const char** summary)
 
     lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t count, lrt_plan** plan,
                                lrt_error* error)
     void lrt_plan_free(lrt_plan* plan)
     lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port)
+    lrt_status lrt_plan_set_threads(lrt_plan* plan, int32_t threads, lrt_error* error)
     lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error)
+    lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call)
+    size_t lrt_plan_call_count(const lrt_plan* plan)
+    uint64_t lrt_plan_arena_bytes(const lrt_plan* plan)
 
     lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options* options, lrt_stream** stream,
                                  lrt_error* error)
@@ -145,3 +174,6 @@ cdef extern from "lstm_rt.h" nogil:
     lrt_status lrt_pool_state(const lrt_pool* pool, int64_t id, size_t index, lrt_port* port, const void** data,
                               lrt_error* error)
     lrt_status lrt_pool_set_state(lrt_pool* pool, int64_t id, size_t index, const lrt_array* value, lrt_error* error)
+
+    lrt_status lrt_evaluate(const char* isa, const char* function, const float* x, float* y, size_t n, float alpha,
+                            float beta, lrt_error* error)

@@ -27,7 +27,7 @@ from typer.testing import CliRunner
 
 import lstm_rt
 from lstm_rt.cli import app as program
-from lstm_rt.cli import signals
+from lstm_rt.cli import signals, ui
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.demo import HEARTBEAT_ONNX
 from lstm_rt.demo.signal import heart_trace
@@ -81,6 +81,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def in_files(files: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(files)
     monkeypatch.setenv("COLUMNS", "160")
+    monkeypatch.setattr(ui.console, "width", 160)  # which it may have been told when it was made
 
 
 def write_wav(path: pathlib.Path, *, rate: int = RATE, channels: int = 1) -> None:
@@ -239,6 +240,14 @@ def test_run(tmp_path: pathlib.Path) -> None:
     for source in ("inputs.npz", "trace.npy"):  # float64 is cast; samples fill the frames
         run("run", "model.gguf", source, "-o", str(target))
         assert_same_bytes(np.load(target)["scores"], expected)
+
+
+@pytest.mark.parametrize(
+    "command", ["run model.gguf x.npy", "stream model.gguf x.npy", "bench model.gguf", "verify model.gguf"]
+)
+def test_max_memory(command: str) -> None:
+    run(*command.split(), "--max-memory", "1000000000")
+    assert "max_memory is 10 " in run(*command.split(), "--max-memory", "10", exit_code=1)
 
 
 def test_run_writes_csv_that_reads_back_exactly(tmp_path: pathlib.Path) -> None:

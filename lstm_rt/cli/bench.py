@@ -11,7 +11,16 @@ from rich.text import Text
 import lstm_rt
 from lstm_rt.cli import jitter, options, ui
 from lstm_rt.cli.jitter import Jitter
-from lstm_rt.cli.options import Array, BindOption, FreezeOption, IsaOption, JsonOption, PlotOption, ShapeOption
+from lstm_rt.cli.options import (
+    Array,
+    BindOption,
+    FreezeOption,
+    IsaOption,
+    JsonOption,
+    MaxMemoryOption,
+    PlotOption,
+    ShapeOption,
+)
 from lstm_rt.errors import ArgumentError
 from lstm_rt.model import TensorInfo
 
@@ -49,6 +58,7 @@ def command(
     ] = None,
     plot: PlotOption = None,
     isa: IsaOption = None,
+    max_memory: MaxMemoryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Time a model on this machine: one step if it streams, else one whole run.
@@ -57,7 +67,7 @@ def command(
     called from Python, after a tenth of the time has gone by to warm up. Nothing is subtracted: what reading the clock
     adds is reported. Steps that took long are as a rule those in which the system ran something else.
     """
-    loaded = lstm_rt.load(model, isa=isa, quantize=quantize)
+    loaded = lstm_rt.load(model, isa=isa, quantize=quantize, max_memory=max_memory)
     frozen = options.values(freeze, "--freeze") or {}
     work = _work(loaded, options.shapes(shape) or {}, options.pairs(bind, "--bind"), frozen, threads)
     jitter.measure(work.call, 0.1 * seconds)

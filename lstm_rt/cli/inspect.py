@@ -59,7 +59,8 @@ def _inspect(
     model = load(path, isa=isa)
     streaming = asdict(streaming_of(model, frozen))
     step = _step(model, shapes, frozen)
-    memory = {"peak": watch.peak(), "resident": watch.resident(), "packed_weights": model.packed_bytes}
+    resident = watch.resident()  # first: reading it may itself be the peak
+    memory = {"peak": watch.peak(), "resident": resident, "packed_weights": model.packed_bytes}
     return {
         "model": path,
         "file_bytes": Path(path).stat().st_size,

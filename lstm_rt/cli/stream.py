@@ -11,7 +11,7 @@ import lstm_rt
 from lstm_rt.cli import options, signals, stepping, ui
 from lstm_rt.cli.csvfile import columns, csv_rows
 from lstm_rt.cli.live import events_wanted, print_lines
-from lstm_rt.cli.options import BindOption, FreezeOption, IsaOption, JsonOption, PlotOption
+from lstm_rt.cli.options import BindOption, FreezeOption, IsaOption, JsonOption, MaxMemoryOption, PlotOption
 from lstm_rt.cli.pcm import FORMATS, Pcm
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.cli.stepping import Results
@@ -90,6 +90,7 @@ def command(
     ] = None,
     plot: PlotOption = None,
     isa: IsaOption = None,
+    max_memory: MaxMemoryOption = None,
     json: JsonOption = False,
 ) -> None:
     """Step a model through a signal frame by frame, its state kept, as it would run live.
@@ -103,7 +104,7 @@ def command(
     _check_usage(source, out, plot, json, threshold)
     pipe = _pipe(source, pcm, channels)
     wanted = events_wanted(threshold, offset, min_on, min_off)
-    loaded = lstm_rt.load(model, isa=isa)
+    loaded = lstm_rt.load(model, isa=isa, max_memory=max_memory)
     stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), options.values(freeze, "--freeze"))
     signal = Signal(pipe, rate) if pipe else signals.read_signal(source, rate)
     framing = _framing(signals.input_port(loaded, stream.inputs[0]), signal, frame, hop, context)
