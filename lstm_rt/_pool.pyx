@@ -1,9 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=False
 """`Pool`: many streams of one model, stepped in any subset as one batch."""
 
+cimport cython
 cimport numpy as cnp
+from cpython.long cimport PyLong_AsLongLongAndOverflow
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 
 from lstm_rt._stepper cimport RELEASE_GIL_FROM, Options, Slot, Stepper, array_of, check, describe, fill, state_arrays
 from lstm_rt.capi cimport *
@@ -16,6 +19,8 @@ import numpy as np
 from lstm_rt import errors
 
 cnp.import_array()
+
+cdef object _MAKING = object()  # no Python code has it, so none makes a pool without a handle
 
 
 cdef class Pool(Stepper):
@@ -38,11 +43,9 @@ cdef class Pool(Stepper):
     cdef int* _in_axes
     cdef int* _out_axes
 
-    def __cinit__(self):
-        self._pool = NULL
-
-    def __init__(self):
-        raise TypeError("a pool is made by Model.pool()")
+    def __cinit__(self, making=None):
+        if making is not _MAKING:
+            raise TypeError("a pool is made by Model.pool()")
 
     def __dealloc__(self):
         lrt_pool_free(self._pool)
@@ -76,11 +79,13 @@ cdef class Pool(Stepper):
         """
         cdef int64_t id
         cdef lrt_error error
-        self._check_idle()
-        check(lrt_pool_open(self._pool, &id, &error), &error)
+        self._take_hold()
+        status = lrt_pool_open(self._pool, &id, &error)
+        self._hold.give()
+        check(status, &error)
         return id
 
-    def close(self, int64_t id):
+    def close(self, id):
         """Close a stream. Another can be opened in its place.
 
         Parameters
@@ -93,11 +98,14 @@ cdef class Pool(Stepper):
         StateError
             If no such stream is open.
         """
+        cdef int64_t number = _id_of(id)
         cdef lrt_error error
-        self._check_idle()
-        check(lrt_pool_close(self._pool, id, &error), &error)
+        self._take_hold()
+        status = lrt_pool_close(self._pool, number, &error)
+        self._hold.give()
+        check(status, &error)
 
-    def reset(self, int64_t id):
+    def reset(self, id):
         """Set the state of a stream back to what it was before its first step.
 
         Parameters
@@ -110,9 +118,12 @@ cdef class Pool(Stepper):
         StateError
             If no such stream is open.
         """
+        cdef int64_t number = _id_of(id)
         cdef lrt_error error
-        self._check_idle()
-        check(lrt_pool_reset(self._pool, id, &error), &error)
+        self._take_hold()
+        status = lrt_pool_reset(self._pool, number, &error)
+        self._hold.give()
+        check(status, &error)
 
     def step(self, ids, frames, *more, out=None):
         """Run the model on the next frame of several streams at once.
@@ -138,7 +149,7 @@ cdef class Pool(Stepper):
         Raises
         ------
         StateError
-            If an id is not open, or another thread is in a step of this pool. All states are as before.
+            If an id is not open, or another thread is using this pool. All states are as before.
         ArgumentError
             If an id is there twice. All states are as before.
         ShapeError
@@ -153,43 +164,45 @@ cdef class Pool(Stepper):
         """
         cdef lrt_error error
         cdef lrt_status status
-        cdef const int64_t* numbers
         cdef size_t rows
-        self._check_idle()
-        if type(frames) is tuple and self._in_count > 1 and len(more) == 0 and len(frames) > 0:
-            frames, more = frames[0], frames[1:]
-        if type(ids) is not list and type(ids) is not tuple and not _is_id_array(ids):
-            ids = _ids_of(ids)
-        if type(ids) is cnp.ndarray:
-            rows = cnp.PyArray_DIMS(<cnp.ndarray>ids)[0]
-            numbers = <const int64_t*>cnp.PyArray_DATA(<cnp.ndarray>ids)
-        else:
+        self._take_hold()
+        try:
+            if type(frames) is tuple and self._in_count > 1 and len(more) == 0 and len(frames) > 0:
+                frames, more = frames[0], frames[1:]
             rows = self._read_ids(ids)
-            numbers = self._ids
-        if rows == 0:
-            raise errors.ArgumentError("a step needs at least one id")
-        if self._prepared and rows != self._rows:
-            self._set_rows(rows)
-        if not self._all_fit(frames, more):
-            self._rows = rows
-            self._prepared = False  # until these are
-            frames, more = self._take(frames, more)
-        self._point_in(frames, more)
-        out = self._point_out(out)
-        if self._macs * rows >= RELEASE_GIL_FROM:
-            self._busy = True
-            with nogil:
-                status = lrt_pool_step(self._pool, numbers, rows, self._in_data, self._out_data, &error)
-            self._busy = False
-        else:
-            status = lrt_pool_step(self._pool, numbers, rows, self._in_data, self._out_data, &error)
-        check(status, &error)
-        return out
+            if self._prepared and rows != self._rows:
+                self._set_rows(rows)
+            if not self._all_fit(frames, more):
+                self._rows = rows
+                self._prepared = False  # until these are
+                frames, more = self._take(frames, more)
+            self._point_in(frames, more)
+            out = self._point_out(out)
+            if self._macs * rows >= RELEASE_GIL_FROM:
+                with nogil:
+                    status = lrt_pool_step(self._pool, self._ids, rows, self._in_data, self._out_data, &error)
+            else:
+                status = lrt_pool_step(self._pool, self._ids, rows, self._in_data, self._out_data, &error)
+            check(status, &error)
+            return out
+        finally:
+            self._hold.give()
 
-    cdef size_t _read_ids(self, object ids) except? 0:
-        cdef size_t i, count = len(ids)
+    # Copies them to _ids: what was checked must be what is stepped, whoever writes to a list or array meanwhile.
+    @cython.boundscheck(True)  # reading an id may run Python code, which may shorten the list
+    cdef size_t _read_ids(self, object ids) except 0:
+        cdef size_t i, count
+        cdef bint numbers = _is_id_array(ids)
+        if not numbers and type(ids) is not list and type(ids) is not tuple:
+            ids = _ids_of(ids)
+        count = len(ids)
+        if count == 0:
+            raise errors.ArgumentError("a step needs at least one id")
         if count > self._capacity:
             raise errors.ArgumentError(f"a step of {count} streams, of which this pool has {self._capacity} at most")
+        if numbers:
+            memcpy(self._ids, cnp.PyArray_DATA(<cnp.ndarray>ids), count * sizeof(int64_t))
+            return count
         for i in range(count):
             self._ids[i] = _id_of(ids[i])
         return count
@@ -218,7 +231,7 @@ cdef class Pool(Stepper):
         self._macs = lrt_pool_macs(self._pool)
         return 0
 
-    def state(self, int64_t id):
+    def state(self, id):
         """State of one stream.
 
         Parameters
@@ -236,18 +249,14 @@ cdef class Pool(Stepper):
         StateError
             If no such stream is open.
         """
-        cdef size_t i
-        cdef lrt_port port
-        cdef const void* data
-        cdef lrt_error error
-        self._check_idle()
-        result = {}
-        for i in range(lrt_pool_state_count(self._pool)):
-            check(lrt_pool_state(self._pool, id, i, &port, &data, &error), &error)
-            result[port.name.decode()] = array_of(&port, data)
-        return result
+        cdef int64_t number = _id_of(id)
+        self._take_hold()
+        try:
+            return self._state(number)
+        finally:
+            self._hold.give()
 
-    def set_state(self, int64_t id, values):
+    def set_state(self, id, values):
         """Set the state of one stream, to go on from there.
 
         Parameters
@@ -264,24 +273,38 @@ cdef class Pool(Stepper):
         ShapeError
             If an array does not fit. The state is as before.
         """
+        cdef int64_t number = _id_of(id)
+        self._take_hold()
+        try:
+            before = self._state(number)
+            self._set_state(number, before, state_arrays(list(before), values))
+        finally:
+            self._hold.give()
+
+    cdef dict _state(self, int64_t id):
+        cdef size_t i
+        cdef lrt_port port
+        cdef const void* data
+        cdef lrt_error error
+        result = {}
+        for i in range(lrt_pool_state_count(self._pool)):
+            check(lrt_pool_state(self._pool, id, i, &port, &data, &error), &error)
+            result[port.name.decode()] = array_of(&port, data)
+        return result
+
+    # All of it, or where an array does not fit, none.
+    cdef int _set_state(self, int64_t id, dict before, list arrays) except -1:
         cdef size_t i
         cdef lrt_array array
         cdef lrt_error error
-        before = self.state(id)
-        names = list(before)
-        arrays = state_arrays(names, values)
-        for i in range(len(names)):
-            array = describe(arrays[i], names[i])
+        for i, name in enumerate(before):
             try:
+                array = describe(arrays[i], name)
                 check(lrt_pool_set_state(self._pool, id, i, &array, &error), &error)
             except errors.Error:
                 if i > 0:
-                    self.set_state(id, before)
+                    self._set_state(id, before, list(before.values()))
                 raise
-
-    cdef inline int _check_idle(self) except -1:
-        if self._busy:
-            raise errors.StateError("this pool is being stepped by another thread. Use one pool for each thread")
         return 0
 
     def __repr__(self):
@@ -304,8 +327,12 @@ cdef object _ids_of(object ids):
 
 
 cdef inline int64_t _id_of(object id) except? -1:
+    cdef int64_t number
+    cdef int too_large = 0
     if type(id) is int:
-        return id
+        number = PyLong_AsLongLongAndOverflow(id, &too_large)
+        if not too_large:
+            return number
     return _index_of(id)
 
 
@@ -315,6 +342,8 @@ cdef int64_t _index_of(object id) except? -1:
         return operator.index(id)
     except TypeError:
         raise errors.ArgumentError(f"an id is a {type(id).__name__}, wanted the integer that open() returned") from None
+    except OverflowError:
+        raise errors.ArgumentError("an id has more than 64 bits, wanted the integer that open() returned") from None
 
 
 cdef inline void _set_rows(Slot* slot, int axis, size_t before, size_t rows) noexcept:
@@ -347,7 +376,7 @@ def open_pool(model, size_t handle, bindings, freeze, size_t capacity, int threa
     """
     cdef lrt_error error
     cdef Options options = Options(model, bindings, freeze, 1, threads)
-    cdef Pool pool = Pool.__new__(Pool)
+    cdef Pool pool = Pool.__new__(Pool, _MAKING)
     check(lrt_pool_create(<lrt_model*>handle, &options.c, capacity, &pool._pool, &error), &error)
     pool._capacity = capacity
     pool._name(model, [lrt_pool_input(pool._pool, i) for i in range(lrt_pool_input_count(pool._pool))],

@@ -11,6 +11,34 @@ cdef enum:
     RELEASE_GIL_FROM = 50_000
 
 
+# A stream or pool is held by one call at a time: of another thread, or from inside of a call (an array that steps the stream
+# it is given to), a second one is refused. Where there is a GIL, it makes one of the two halves of `take`; a locked
+# instruction would cost what a small step does.
+cdef extern from *:
+    """
+    #include <atomic>
+    class LrtHold {
+     public:
+      bool take() {
+    #ifdef Py_GIL_DISABLED
+        return !held_.exchange(true, std::memory_order_acquire);
+    #else
+        if (held_.load(std::memory_order_relaxed)) return false;
+        held_.store(true, std::memory_order_relaxed);
+        return true;
+    #endif
+      }
+      void give() { held_.store(false, std::memory_order_release); }
+
+     private:
+      std::atomic<bool> held_{false};
+    };
+    """
+    cdef cppclass Hold "LrtHold":
+        bint take() noexcept
+        void give() noexcept
+
+
 # What an array of a step must look like.
 cdef struct Slot:
     int type_number
@@ -56,16 +84,23 @@ cdef class Stepper:
     cdef const void** _in_data
     cdef void** _out_data
     cdef uint64_t _macs
-    cdef bint _prepared, _busy
+    cdef bint _prepared
+    cdef Hold _hold
+    cdef object __weakref__
 
     cdef int _name(self, object model, list inputs, list outputs) except -1
     cdef tuple _take(self, frame, tuple more)
     # Has the core plan for these, and fills _out_slots and _macs.
     cdef int _prepare(self, lrt_array* arrays) except -1
     cdef cnp.ndarray _new(self, int i)
-    cdef int _refuse_out(self, int i, object out) except -1
-    cdef int _refuse_shared(self) except -1
+    cdef int _settle_out(self, int i, object out) except -1
+    cdef int _refuse_held(self) except -1
+    cdef int _refuse_shared(self, str what) except -1
     cdef int _refuse_count(self) except -1
+
+    # First in every call that reads or writes what a step does; what it took is given back whatever happens.
+    cdef inline int _take_hold(self) except -1:
+        return 0 if self._hold.take() else self._refuse_held()
 
     # The frames can be read as they are, and are planned for.
     cdef inline bint _all_fit(self, frame, tuple more):
@@ -86,38 +121,44 @@ cdef class Stepper:
             self._in_data[i] = cnp.PyArray_DATA(<cnp.ndarray>more[i - 1])
         return 0
 
-    # After _point_in.
-    cdef inline int _check_out(self, int i, object out) except -1:
+    # After _point_in, and those before.
+    cdef inline int _point_out_at(self, int i, object out) except -1:
         cdef int j
-        if type(out) is cnp.ndarray and fits(&self._out_slots[i], <cnp.ndarray>out) and cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out):
-            for j in range(self._in_count):
-                if overlap(<const char*>self._in_data[j], self._in_slots[j].bytes,
-                           <const char*>cnp.PyArray_DATA(<cnp.ndarray>out), self._out_slots[i].bytes):
-                    return self._refuse_shared()
-            return 0
-        return self._refuse_out(i, out)
+        cdef void* data
+        if type(out) is not cnp.ndarray or not fits(&self._out_slots[i], <cnp.ndarray>out) \
+                or not cnp.PyArray_ISWRITEABLE(<cnp.ndarray>out):
+            self._settle_out(i, out)
+        data = cnp.PyArray_DATA(<cnp.ndarray>out)
+        for j in range(self._in_count):
+            if overlap(<const char*>self._in_data[j], self._in_slots[j].bytes, <const char*>data, self._out_slots[i].bytes):
+                return self._refuse_shared("a frame")
+        for j in range(i):
+            if overlap(<const char*>self._out_data[j], self._out_slots[j].bytes, <const char*>data, self._out_slots[i].bytes):
+                return self._refuse_shared("another")
+        self._out_data[i] = data
+        return 0
 
     # After _point_in. Returns the results: `out`, or new arrays.
     cdef inline object _point_out(self, out):
         cdef int i
-        if self._out_count == 1:
-            if out is None:
-                out = self._new(0)
-            elif type(out) is tuple and len(out) == 1:
-                self._check_out(0, out[0])
-            else:
-                self._check_out(0, out)
-            self._out_data[0] = cnp.PyArray_DATA(<cnp.ndarray>(out[0] if type(out) is tuple else out))
-            return out
+        cdef tuple arrays
         if out is None:
-            out = tuple([self._new(i) for i in range(self._out_count)])
-        else:
-            if not isinstance(out, tuple) or len(out) != self._out_count:
-                self._refuse_count()
+            if self._out_count == 1:
+                out = self._new(0)
+                self._out_data[0] = cnp.PyArray_DATA(<cnp.ndarray>out)
+                return out
+            out = arrays = tuple([self._new(i) for i in range(self._out_count)])
             for i in range(self._out_count):
-                self._check_out(i, out[i])
+                self._out_data[i] = cnp.PyArray_DATA(<cnp.ndarray>arrays[i])
+            return out
+        if self._out_count == 1 and type(out) is not tuple:
+            self._point_out_at(0, out)
+            return out
+        arrays = tuple(out) if isinstance(out, tuple) else ()  # of a tuple's own kind each look could give other arrays
+        if len(arrays) != self._out_count:
+            self._refuse_count()
         for i in range(self._out_count):
-            self._out_data[i] = cnp.PyArray_DATA(<cnp.ndarray>out[i])
+            self._point_out_at(i, arrays[i])
         return out
 
 

@@ -134,18 +134,30 @@ cdef class Stepper:
     cdef cnp.ndarray _new(self, int i):
         return cnp.PyArray_EMPTY(self._out_slots[i].rank, self._out_slots[i].dims, self._out_slots[i].type_number, 0)
 
-    cdef int _refuse_out(self, int i, object out) except -1:
+    # Takes what `fits` has no eye for (a memory map, the system's other 64-bit integer), and says what is wrong with the rest.
+    cdef int _settle_out(self, int i, object out) except -1:
         cdef int j
-        wanted = f"{_DTYPES[self._out_slots[i].code]}{[self._out_slots[i].dims[j] for j in range(self._out_slots[i].rank)]}"
-        if not isinstance(out, np.ndarray):
+        cdef cnp.ndarray array
+        dtype = _DTYPES[self._out_slots[i].code]
+        dims = [self._out_slots[i].dims[j] for j in range(self._out_slots[i].rank)]
+        wanted = f"{dtype}{dims}"
+        if not isinstance(out, cnp.ndarray):
             raise errors.ShapeError(f"out for '{self._outputs[i]}' is a {type(out).__name__}, wanted a numpy array {wanted}")
+        array = out
+        if cnp.PyArray_ISCARRAY(array) and array.dtype == dtype and [array.shape[j] for j in range(array.ndim)] == dims:
+            return 0
         raise errors.ShapeError(
             f"out for '{self._outputs[i]}' is {out.dtype}{list(out.shape)}"
             f"{'' if out.flags.c_contiguous else ', not C-contiguous'}{'' if out.flags.writeable else ', read-only'}, "
             f"wanted {wanted}, C-contiguous and writeable")
 
-    cdef int _refuse_shared(self) except -1:
-        raise errors.ShapeError("out shares memory with a frame. Give it memory of its own")
+    cdef int _refuse_shared(self, str what) except -1:
+        raise errors.ShapeError(f"out shares memory with {what}. Give it memory of its own")
+
+    cdef int _refuse_held(self) except -1:
+        kind = type(self).__name__.lower()
+        raise errors.StateError(f"this {kind} is being used by another thread, or from inside of another call. "
+                                f"Use one {kind} for each thread")
 
     cdef int _refuse_count(self) except -1:
         raise errors.ShapeError(f"out must be a tuple of {self._out_count} arrays, for {', '.join(self._outputs)}")

@@ -9,7 +9,7 @@ from lstm_rt.capi cimport *
 
 from lstm_rt import errors
 
-_BUSY = "this stream is being stepped by another thread. Use one stream for each thread"
+cdef object _MAKING = object()  # no Python code has it, so none makes a stream without a handle
 
 
 cdef class Stream(Stepper):
@@ -26,11 +26,9 @@ cdef class Stream(Stepper):
 
     cdef lrt_stream* _stream
 
-    def __cinit__(self):
-        self._stream = NULL
-
-    def __init__(self):
-        raise TypeError("a stream is made by Model.stream()")
+    def __cinit__(self, making=None):
+        if making is not _MAKING:
+            raise TypeError("a stream is made by Model.stream()")
 
     def __dealloc__(self):
         lrt_stream_free(self._stream)
@@ -72,27 +70,27 @@ cdef class Stream(Stepper):
         ShapeError
             If a frame or `out` does not fit; the message says what is wanted. The state is as before.
         StateError
-            If another thread is in a step of this stream.
+            If another thread is using this stream.
 
         Examples
         --------
         >>> y = np.empty((1, 1, 1), np.float32)  # doctest: +SKIP
         >>> stream.step(frame, out=y)  # doctest: +SKIP
         """
-        if self._busy:
-            raise errors.StateError(_BUSY)
-        if not self._all_fit(frame, more):
-            frame, more = self._take(frame, more)
-        self._point_in(frame, more)
-        out = self._point_out(out)
-        if self._macs >= RELEASE_GIL_FROM:
-            self._busy = True
-            with nogil:
+        self._take_hold()
+        try:
+            if not self._all_fit(frame, more):
+                frame, more = self._take(frame, more)
+            self._point_in(frame, more)
+            out = self._point_out(out)
+            if self._macs >= RELEASE_GIL_FROM:
+                with nogil:
+                    lrt_stream_step(self._stream, self._in_data, self._out_data)
+            else:
                 lrt_stream_step(self._stream, self._in_data, self._out_data)
-            self._busy = False
-        else:
-            lrt_stream_step(self._stream, self._in_data, self._out_data)
-        return out
+            return out
+        finally:
+            self._hold.give()
 
     cdef int _prepare(self, lrt_array* arrays) except -1:
         cdef int i
@@ -107,39 +105,53 @@ cdef class Stream(Stepper):
 
     def reset(self):
         """Set the state back to what it was before the first step."""
-        self._check_idle()
+        self._take_hold()
         lrt_stream_reset(self._stream)
+        self._hold.give()
 
     @property
     def state(self):
         """State by name, as new arrays. Set it to go on from there: ``stream.state = saved``."""
+        self._take_hold()
+        try:
+            return self._state()
+        finally:
+            self._hold.give()
+
+    @state.setter
+    def state(self, values):
+        self._take_hold()
+        try:
+            before = self._state()
+            self._set_state(before, state_arrays(list(before), values))
+        finally:
+            self._hold.give()
+
+    cdef dict _state(self):
         cdef size_t i
         cdef lrt_port port
         cdef const void* data
         cdef lrt_error error
-        self._check_idle()
         result = {}
         for i in range(lrt_stream_state_count(self._stream)):
             check(lrt_stream_state(self._stream, i, &port, &data, &error), &error)
             result[port.name.decode()] = array_of(&port, data)
         return result
 
-    @state.setter
-    def state(self, values):
+    # All of it, or where an array does not fit, none.
+    cdef int _set_state(self, dict before, list arrays) except -1:
         cdef size_t i
         cdef lrt_array array
         cdef lrt_error error
-        before = self.state
-        names = list(before)
-        arrays = state_arrays(names, values)
-        for i in range(len(names)):
-            array = describe(arrays[i], names[i])
+        for i, name in enumerate(before):
             try:
+                array = describe(arrays[i], name)
                 check(lrt_stream_set_state(self._stream, i, &array, &error), &error)
             except errors.Error:
                 if i > 0:
-                    self.state = before
+                    self._set_state(before, list(before.values()))
                 raise
+        return 0
 
     def clone(self):
         """Make a stream of the same model that goes on from the same state, independently.
@@ -151,21 +163,19 @@ cdef class Stream(Stepper):
         """
         cdef lrt_stream* copy = NULL
         cdef lrt_error error
-        self._check_idle()
-        check(lrt_stream_clone(self._stream, &copy, &error), &error)
-        return _wrap(copy, self._model, self)
-
-    cdef int _check_idle(self) except -1:
-        if self._busy:
-            raise errors.StateError(_BUSY)
-        return 0
+        self._take_hold()
+        try:
+            check(lrt_stream_clone(self._stream, &copy, &error), &error)
+            return _wrap(copy, self._model, self)
+        finally:
+            self._hold.give()
 
     def __repr__(self):
         return f"<lstm_rt.Stream: {', '.join(self._inputs)} -> {', '.join(self._outputs)}>"
 
 
 cdef Stream _wrap(lrt_stream* handle, object model, Stream like):
-    cdef Stream stream = Stream.__new__(Stream)
+    cdef Stream stream = Stream.__new__(Stream, _MAKING)
     stream._stream = handle
     stream._name(model, [lrt_stream_input(handle, i) for i in range(lrt_stream_input_count(handle))],
                  [lrt_stream_output(handle, i) for i in range(lrt_stream_output_count(handle))])

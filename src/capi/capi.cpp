@@ -68,6 +68,11 @@ void require(bool condition, const std::string& message) {
   if (!condition) throw Error(Status::argument, message);
 }
 
+template <class... Pointer>
+void require_all(Pointer... pointers) {
+  if ((... || (pointers == nullptr))) throw Error(Status::argument, "an argument is NULL that must not be");
+}
+
 lrt_shape to_c(const Shape& shape) {
   lrt_shape result{};
   result.rank = shape.rank();
@@ -142,6 +147,7 @@ lrt_port state_port(const State& state) {
 }
 
 std::vector<lrt::PlanInput> frames_of(const lrt_array* inputs, size_t count) {
+  if (count > 0) require_all(inputs);
   std::vector<lrt::PlanInput> frames;
   for (size_t i = 0; i < count; ++i) frames.push_back(described(inputs[i]));
   return frames;
@@ -169,7 +175,7 @@ lrt::ModelOptions model_options(const lrt_model_options& options) {
 lrt_status load(const lrt_model_options* given, lrt_model** model, lrt_error* error,
                 const std::function<lrt::Graph(const lrt_model_options&)>& read) {
   return guarded(error, [&] {
-    require(model != nullptr, "model is NULL");
+    require_all(model);
     *model = nullptr;
     const lrt_model_options options = given ? *given : lrt_model_options{};
     const lrt::ModelOptions chosen = model_options(options);
@@ -196,6 +202,7 @@ lrt::StreamOptions stream_options(const lrt::Model& model, const lrt_stream_opti
     require(input < inputs && output < outputs, "a binding names an input or output that is not there");
     result.bindings.emplace_back(static_cast<int>(input), static_cast<int>(output));
   }
+  if (options->freeze_count > 0) require_all(options->freeze, options->freeze_values);
   for (size_t i = 0; i < options->freeze_count; ++i) {
     require(options->freeze[i] < inputs, "freeze names an input that is not there");
     lrt::PlanInput value = described(options->freeze_values[i]);
@@ -229,14 +236,14 @@ int lrt_isa_is_exact(const char* name) {
 
 lrt_status lrt_default_isa(const char** name, lrt_error* error) {
   return guarded(error, [&] {
-    require(name != nullptr, "name is NULL");
+    require_all(name);
     *name = lrt::choose_kernels(nullptr)->name;
   });
 }
 
 lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lrt_model** model, lrt_error* error) {
   return load(options, model, error, [path](const lrt_model_options&) {
-    require(path != nullptr, "path is NULL");
+    require_all(path);
     return lrt::read_graph_file(path);
   });
 }
@@ -244,7 +251,7 @@ lrt_status lrt_model_load(const char* path, const lrt_model_options* options, lr
 lrt_status lrt_model_load_memory(const void* data, size_t size, const lrt_model_options* options, lrt_model** model,
                                  lrt_error* error) {
   return load(options, model, error, [data, size](const lrt_model_options& how) {
-    require(data != nullptr, "data is NULL");
+    require_all(data);
     require(!how.borrow || reinterpret_cast<uintptr_t>(data) % lrt::kAlignment == 0,
             "data to be borrowed must be aligned to 64 bytes");
     return lrt::read_graph_memory(data, size, how.borrow != 0);
@@ -258,13 +265,13 @@ size_t lrt_model_input_count(const lrt_model* model) { return model->model->grap
 size_t lrt_model_output_count(const lrt_model* model) { return model->model->graph().outputs.size(); }
 
 lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_port* port) {
-  if (index >= lrt_model_input_count(model)) return LRT_ERROR_ARGUMENT;
+  if (!model || !port || index >= lrt_model_input_count(model)) return LRT_ERROR_ARGUMENT;
   *port = to_c(model->model->graph(), model->model->graph().inputs[index]);
   return LRT_OK;
 }
 
 lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port) {
-  if (index >= lrt_model_output_count(model)) return LRT_ERROR_ARGUMENT;
+  if (!model || !port || index >= lrt_model_output_count(model)) return LRT_ERROR_ARGUMENT;
   *port = to_c(model->model->graph(), model->model->graph().outputs[index]);
   return LRT_OK;
 }
@@ -276,7 +283,7 @@ int lrt_model_input_is_control(const lrt_model* model, size_t index) {
 size_t lrt_model_binding_count(const lrt_model* model) { return model->model->graph().bindings.size(); }
 
 lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output) {
-  if (index >= lrt_model_binding_count(model)) return LRT_ERROR_ARGUMENT;
+  if (!model || !input || !output || index >= lrt_model_binding_count(model)) return LRT_ERROR_ARGUMENT;
   const auto& binding = model->model->graph().bindings[index];
   *input = static_cast<size_t>(binding.first);
   *output = static_cast<size_t>(binding.second);
@@ -296,6 +303,7 @@ uint64_t lrt_model_packed_bytes(const lrt_model* model) { return model->model->p
 
 lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error) {
   return guarded(error, [&] {
+    require_all(model, count, failed);
     std::string difference;
     *count = model->model->verify(failed, &difference);
     if (*failed > 0) throw Error(Status::state, difference);
@@ -311,7 +319,10 @@ const char* lrt_supported_op(size_t index, const char** summary) {
 
 lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t count, lrt_plan** plan, lrt_error* error) {
   return guarded(error, [&] {
+    require_all(plan);
     *plan = nullptr;
+    require_all(model);
+    if (count > 0) require_all(inputs);
     lrt::PlanRequest request;
     const size_t wanted = model->model->graph().inputs.size();
     require(count == wanted,
@@ -329,6 +340,7 @@ lrt_status lrt_plan_create(lrt_model* model, const lrt_array* inputs, size_t cou
 void lrt_plan_free(lrt_plan* plan) { delete plan; }
 
 lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port) {
+  if (!plan || !port) return LRT_ERROR_ARGUMENT;
   const auto& outputs = plan->plan->plan()->outputs;
   if (index >= outputs.size()) return LRT_ERROR_ARGUMENT;
   const lrt::Graph& graph = plan->model->graph();
@@ -337,14 +349,21 @@ lrt_status lrt_plan_output(const lrt_plan* plan, size_t index, lrt_port* port) {
 }
 
 lrt_status lrt_plan_run(lrt_plan* plan, const void* const* inputs, void* const* outputs, lrt_error* error) {
-  return guarded(error, [&] { plan->plan->run(inputs, outputs, plan->workers); });
+  return guarded(error, [&] {
+    require_all(plan, inputs, outputs);
+    plan->plan->run(inputs, outputs, plan->workers);
+  });
 }
 
 lrt_status lrt_plan_set_threads(lrt_plan* plan, int32_t threads, lrt_error* error) {
-  return guarded(error, [&] { plan->workers = plan->model->workers(threads); });
+  return guarded(error, [&] {
+    require_all(plan);
+    plan->workers = plan->model->workers(threads);
+  });
 }
 
 lrt_status lrt_plan_call(const lrt_plan* plan, size_t index, lrt_call* call) {
+  if (!plan || !call) return LRT_ERROR_ARGUMENT;
   const auto& infos = plan->plan->plan()->infos;
   if (index >= infos.size()) return LRT_ERROR_ARGUMENT;
   const lrt::PlannedCall& info = infos[index];
@@ -359,7 +378,9 @@ uint64_t lrt_plan_arena_bytes(const lrt_plan* plan) { return plan->plan->plan()-
 lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options* options, lrt_stream** stream,
                              lrt_error* error) {
   return guarded(error, [&] {
+    require_all(stream);
     *stream = nullptr;
+    require_all(model);
     auto made = std::make_unique<lrt::Stream>(model->model, stream_options(*model->model, options));
     *stream = new lrt_stream{model->model, std::move(made)};
   });
@@ -367,7 +388,9 @@ lrt_status lrt_stream_create(lrt_model* model, const lrt_stream_options* options
 
 lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_error* error) {
   return guarded(error, [&] {
+    require_all(copy);
     *copy = nullptr;
+    require_all(stream);
     auto made = stream->stream->clone();
     *copy = new lrt_stream{stream->model, std::move(made)};
   });
@@ -376,7 +399,7 @@ lrt_status lrt_stream_clone(const lrt_stream* stream, lrt_stream** copy, lrt_err
 lrt_status lrt_stream_size(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs, size_t count,
                            size_t* size, size_t* alignment, lrt_error* error) {
   return guarded(error, [&] {
-    require(size != nullptr, "size is NULL");
+    require_all(model, size);
     *size = lrt::Stream::bytes(model->model, stream_options(*model->model, options), frames_of(inputs, count));
     if (alignment) *alignment = lrt::kAlignment;
   });
@@ -385,8 +408,9 @@ lrt_status lrt_stream_size(lrt_model* model, const lrt_stream_options* options, 
 lrt_status lrt_stream_create_in(lrt_model* model, const lrt_stream_options* options, const lrt_array* inputs,
                                 size_t count, void* memory, size_t size, lrt_stream** stream, lrt_error* error) {
   return guarded(error, [&] {
+    require_all(stream);
     *stream = nullptr;
-    require(memory != nullptr, "memory is NULL");
+    require_all(model, memory);
     auto made = std::make_unique<lrt::Stream>(model->model, stream_options(*model->model, options),
                                               frames_of(inputs, count), memory, size);
     *stream = new lrt_stream{model->model, std::move(made)};
@@ -409,10 +433,14 @@ int lrt_stream_time_axis(const lrt_stream* stream, size_t index) {
 }
 
 lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error) {
-  return guarded(error, [&] { stream->stream->prepare(frames_of(inputs, count)); });
+  return guarded(error, [&] {
+    require_all(stream);
+    stream->stream->prepare(frames_of(inputs, count));
+  });
 }
 
 lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port) {
+  if (!stream || !port) return LRT_ERROR_ARGUMENT;
   const lrt::Plan* plan = stream->stream->plan();
   if (!plan) return LRT_ERROR_STATE;
   if (index >= stream->stream->setup().outputs().size()) return LRT_ERROR_ARGUMENT;
@@ -428,6 +456,7 @@ uint64_t lrt_stream_macs(const lrt_stream* stream) {
 }
 
 lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs) {
+  if (!stream || !inputs || !outputs) return LRT_ERROR_ARGUMENT;
   if (!stream->stream->plan()) return LRT_ERROR_STATE;
   stream->stream->step(inputs, outputs);
   return LRT_OK;
@@ -439,6 +468,7 @@ size_t lrt_stream_state_count(const lrt_stream* stream) { return stream->stream-
 lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* port, const void** data,
                             lrt_error* error) {
   return guarded(error, [&] {
+    require_all(stream, port, data);
     require(index < stream->stream->states().size(), "there is no such state");
     *port = state_port(stream->stream->states()[index]);
     *data = stream->stream->state_data(index);
@@ -447,6 +477,8 @@ lrt_status lrt_stream_state(const lrt_stream* stream, size_t index, lrt_port* po
 
 lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_array* value, lrt_error* error) {
   return guarded(error, [&] {
+    require_all(stream, value);
+    require_all(value->data);
     require(index < stream->stream->states().size(), "there is no such state");
     stream->stream->set_state(index, dtype_of(value->dtype), shape_of(value->shape), value->data);
   });
@@ -455,7 +487,9 @@ lrt_status lrt_stream_set_state(lrt_stream* stream, size_t index, const lrt_arra
 lrt_status lrt_pool_create(lrt_model* model, const lrt_stream_options* options, size_t capacity, lrt_pool** pool,
                            lrt_error* error) {
   return guarded(error, [&] {
+    require_all(pool);
     *pool = nullptr;
+    require_all(model);
     require(capacity >= 1 && capacity <= kMaxPool, "a pool's capacity must be 1 to 1048576");
     require(!options || options->batch <= 1, "a stream of a pool has batch 1");
     auto made = std::make_unique<lrt::Pool>(model->model, stream_options(*model->model, options), capacity);
@@ -469,15 +503,24 @@ size_t lrt_pool_capacity(const lrt_pool* pool) { return pool->pool->capacity(); 
 size_t lrt_pool_size(const lrt_pool* pool) { return pool->pool->size(); }
 
 lrt_status lrt_pool_open(lrt_pool* pool, int64_t* id, lrt_error* error) {
-  return guarded(error, [&] { *id = pool->pool->open(); });
+  return guarded(error, [&] {
+    require_all(pool, id);
+    *id = pool->pool->open();
+  });
 }
 
 lrt_status lrt_pool_close(lrt_pool* pool, int64_t id, lrt_error* error) {
-  return guarded(error, [&] { pool->pool->close(id); });
+  return guarded(error, [&] {
+    require_all(pool);
+    pool->pool->close(id);
+  });
 }
 
 lrt_status lrt_pool_reset(lrt_pool* pool, int64_t id, lrt_error* error) {
-  return guarded(error, [&] { pool->pool->reset(id); });
+  return guarded(error, [&] {
+    require_all(pool);
+    pool->pool->reset(id);
+  });
 }
 
 size_t lrt_pool_input_count(const lrt_pool* pool) { return pool->pool->setup().inputs().size(); }
@@ -486,10 +529,14 @@ size_t lrt_pool_input(const lrt_pool* pool, size_t index) { return at_or_none(po
 size_t lrt_pool_output(const lrt_pool* pool, size_t index) { return at_or_none(pool->pool->setup().outputs(), index); }
 
 lrt_status lrt_pool_prepare(lrt_pool* pool, const lrt_array* inputs, size_t count, size_t rows, lrt_error* error) {
-  return guarded(error, [&] { pool->pool->prepare(frames_of(inputs, count), rows); });
+  return guarded(error, [&] {
+    require_all(pool);
+    pool->pool->prepare(frames_of(inputs, count), rows);
+  });
 }
 
 lrt_status lrt_pool_output_port(const lrt_pool* pool, size_t index, lrt_port* port) {
+  if (!pool || !port) return LRT_ERROR_ARGUMENT;
   const lrt::PoolBatches* prepared = pool->pool->prepared();
   if (!prepared) return LRT_ERROR_STATE;
   if (index >= prepared->outputs().size()) return LRT_ERROR_ARGUMENT;
@@ -516,8 +563,11 @@ uint64_t lrt_pool_macs(const lrt_pool* pool) {
 
 lrt_status lrt_pool_step(lrt_pool* pool, const int64_t* ids, size_t rows, const void* const* inputs,
                          void* const* outputs, lrt_error* error) {
-  if (!pool->pool->prepared()) return fail(error, LRT_ERROR_STATE, "the pool is not prepared for any frames");
-  return guarded(error, [&] { pool->pool->step(ids, rows, inputs, outputs); });
+  return guarded(error, [&] {
+    require_all(pool, ids, inputs, outputs);
+    if (!pool->pool->prepared()) throw Error(Status::state, "the pool is not prepared for any frames");
+    pool->pool->step(ids, rows, inputs, outputs);
+  });
 }
 
 size_t lrt_pool_state_count(const lrt_pool* pool) { return pool->pool->states().size(); }
@@ -525,6 +575,7 @@ size_t lrt_pool_state_count(const lrt_pool* pool) { return pool->pool->states().
 lrt_status lrt_pool_state(const lrt_pool* pool, int64_t id, size_t index, lrt_port* port, const void** data,
                           lrt_error* error) {
   return guarded(error, [&] {
+    require_all(pool, port, data);
     require(index < pool->pool->states().size(), "there is no such state");
     *data = pool->pool->state_data(id, index);
     *port = state_port(pool->pool->states()[index]);
@@ -533,6 +584,8 @@ lrt_status lrt_pool_state(const lrt_pool* pool, int64_t id, size_t index, lrt_po
 
 lrt_status lrt_pool_set_state(lrt_pool* pool, int64_t id, size_t index, const lrt_array* value, lrt_error* error) {
   return guarded(error, [&] {
+    require_all(pool, value);
+    require_all(value->data);
     require(index < pool->pool->states().size(), "there is no such state");
     pool->pool->set_state(id, index, dtype_of(value->dtype), shape_of(value->shape), value->data);
   });
@@ -573,6 +626,7 @@ lrt_status lrt_evaluate(const char* isa, const char* function, const float* x, f
                     {"acosh", lrt::LRT_ACOSH},
                     {"atanh", lrt::LRT_ATANH}};
   return guarded(error, [&] {
+    require_all(function, x, y);
     for (const auto& entry : kFunctions) {
       if (std::strcmp(entry.name, function) != 0) continue;
       const lrt::FlushDenormals flush;

@@ -2,7 +2,8 @@
 
    Every function that can fail returns an lrt_status and, where `error` is not NULL, fills it with a message of one or
    two sentences: what, where, why, what to do; where it fails, what it was to give is NULL and nothing else has changed.
-   Nothing is thrown and nothing global is kept. NULL may be given where it is said, and to every lrt_..._free.
+   Nothing is thrown and nothing global is kept. NULL may be given where it is said, and to every lrt_..._free; elsewhere
+   what returns an lrt_status answers it with LRT_ERROR_ARGUMENT.
 
    Dimension letters: B batch, T steps, I inputs, H hidden units. Arrays are dense and row-major, sizes in bytes, data
    aligned to its elements. Structs of options are filled with zeros before fields are set: zero means the default. Functions
@@ -268,7 +269,7 @@ LRT_API lrt_status lrt_pool_create(lrt_model* model, const lrt_stream_options* o
                                    lrt_pool** pool, lrt_error* error);
 LRT_API void lrt_pool_free(lrt_pool* pool);
 LRT_API size_t lrt_pool_capacity(const lrt_pool* pool);
-LRT_API size_t lrt_pool_size(const lrt_pool* pool); /* streams that are open */
+LRT_API size_t lrt_pool_size(const lrt_pool* pool); /* streams that are open; for any thread */
 
 /* A stream before its first step. Ids are not negative and none is given twice; LRT_ERROR_STATE where all are open. */
 LRT_API lrt_status lrt_pool_open(lrt_pool* pool, int64_t* id, lrt_error* error);

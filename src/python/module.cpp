@@ -4,8 +4,10 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <string>
+#include <thread>
 #include <tuple>
 #include <vector>
 
@@ -51,12 +53,31 @@ constexpr int kDtypeCount = 6;
   throw py::error_already_set();
 }
 
+// Lets other threads run Python. When the interpreter ends, Python before 3.14 ends a thread that asks for the GIL by unwinding
+// its stack, through destructors that need the GIL. Such a thread sleeps until the process is gone, as from 3.14 on.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() {
+    try {
+      PyEval_RestoreThread(state_);
+    } catch (...) {
+      for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+    }
+  }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* const state_;
+};
+
 template <class Call>
 void check(const Call& call) {
   lrt_error error{};
   lrt_status status;
   {
-    const py::gil_scoped_release release;
+    const WithoutGil others_run;
     status = call(&error);
   }
   if (status == LRT_OK) return;

@@ -40,7 +40,8 @@ class FlushDenormals {
     return value;
   }
   static void write(uintptr_t value) { __asm__ volatile("msr fpcr, %0" : : "r"(value)); }
-#else                   // 32 bits: of the VFP only, since NEON always flushes
+#else
+  // 32 bits: of the VFP only, since NEON always flushes
   static uintptr_t read() {
     uintptr_t value;
     __asm__ volatile("vmrs %0, fpscr" : "=r"(value));

@@ -52,6 +52,7 @@ int64_t Pool::open() {
   const size_t slot = free_.back();
   start(slot);
   free_.pop_back();
+  ++open_;
   slots_[slot].open = true;
   return slots_[slot].id;
 }
@@ -61,6 +62,7 @@ void Pool::close(int64_t id) {
   slots_[slot].open = false;
   slots_[slot].id += static_cast<int64_t>(capacity());
   free_.push_back(slot);
+  --open_;
 }
 
 void Pool::reset(int64_t id) { start(slot_of(id)); }
@@ -99,16 +101,17 @@ void Pool::set_state(int64_t id, size_t index, DType dtype, const Shape& shape, 
 }
 
 void Pool::make_states(const std::vector<PlannedState>& planned) {
-  states_.clear();
+  std::vector<State> states;
   size_t offset = 0;
   for (const PlannedState& state : planned) {
-    states_.push_back({state.name, state.dtype, state.shape, state.initial, offset});
+    states.push_back({state.name, state.dtype, state.shape, state.initial, offset});
     offset += align_up(state.bytes());
   }
   const MemoryScope scope(setup_.model().memory(), setup_.model().max_memory(0, capacity()));
   if (offset > SIZE_MAX / capacity()) MemoryScope::take(UINT64_MAX);
-  memory_ = AlignedBuffer(std::max<size_t>(1, capacity() * offset));
+  memory_ = AlignedBuffer(std::max<size_t>(1, capacity() * offset));  // the last that throws: nothing has changed yet
   slot_bytes_ = offset;
+  states_ = std::move(states);
   for (size_t slot = 0; slot < capacity(); ++slot) start(slot);
 }
 
@@ -197,8 +200,10 @@ void Pool::prepare(const std::vector<PlanInput>& frames, size_t rows) {
     return prepared_.splice(prepared_.begin(), prepared_, found);
   }
   if (!batches) batches = std::make_unique<PoolBatches>(setup_, one, axes_, capacity());
-  check_states(batches->planned_states());
-  prepared_.push_front({std::move(one), std::move(batches)});
+  std::list<Prepared> made;
+  made.push_front({std::move(one), std::move(batches)});
+  check_states(made.front().batches->planned_states());  // once these are new, those in front must be too
+  prepared_.splice(prepared_.begin(), made);
   if (prepared_.size() > kKept) prepared_.pop_back();
 }
 

@@ -2,6 +2,7 @@
 // stepped alone, since the rows of a batch are independent.
 #pragma once
 
+#include <atomic>
 #include <list>
 #include <memory>
 #include <string>
@@ -18,7 +19,7 @@ class Pool {
 
   const StreamSetup& setup() const { return setup_; }
   size_t capacity() const { return slots_.size(); }
-  size_t size() const { return slots_.size() - free_.size(); }
+  size_t size() const { return open_; }  // from any thread
 
   // No id is given twice.
   int64_t open();
@@ -70,6 +71,7 @@ class Pool {
   const StreamSetup setup_;
   std::vector<Slot> slots_;
   std::vector<size_t> free_;  // slots that are not open, the next to be opened last
+  std::atomic<size_t> open_{0};
   std::vector<State> states_;
   AlignedBuffer memory_;  // of all slots
   size_t slot_bytes_ = 0;

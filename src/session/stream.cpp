@@ -87,7 +87,8 @@ void Stream::adopt(std::shared_ptr<const Plan> plan, const std::vector<PlanInput
   auto next = std::make_unique<Execution>(std::move(plan), setup_->inputs(), setup_->outputs(), turn());
   next->share_with(setup_->workers());
   next->spare_outputs();
-  check_states(next->plan().states);  // throws where they do not go on; nothing has changed then, nor may it afterwards
+  auto prepared = frames;
+  check_states(next->plan().states);  // the last that throws: nothing has changed yet
   for (size_t i = 0; i < states_.size(); ++i) {
     const PlannedState& state = next->plan().states[i];
     for (const bool turn : {false, true}) {
@@ -96,7 +97,7 @@ void Stream::adopt(std::shared_ptr<const Plan> plan, const std::vector<PlanInput
     }
   }
   current_ = std::move(next);
-  prepared_ = frames;
+  prepared_ = std::move(prepared);
 }
 
 void Stream::make_states(const std::vector<PlannedState>& planned) {

@@ -3,7 +3,7 @@
 #include <pthread.h>
 
 #include <chrono>
-#include <system_error>
+#include <exception>
 
 #include "model/error.h"
 #include "model/pages.h"
@@ -39,8 +39,8 @@ Workers::Workers(int threads)
   sleep_->threads.reserve(parts_.size());
   try {
     for (int own = 1; own < threads; ++own) sleep_->threads.emplace_back([this, own] { work(own); });
-  } catch (const std::system_error&) {
-    // Fewer threads than wanted: the others take their parts.
+  } catch (const std::exception&) {
+    // Fewer threads than wanted, for want of threads or memory: the others take their parts.
   }
 }
 

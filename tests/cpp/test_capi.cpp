@@ -7,81 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "lstm_rt.h"
-#include "model_image.h"
+#include "capi_models.h"
 
 namespace {
 
 using namespace lrt_test;
-
-int passed = 0, failed = 0;
-
-void expect(bool right, const std::string& what) {
-  ++(right ? passed : failed);
-  if (!right) std::printf("FAILED: %s\n", what.c_str());
-}
-
-bool mentions(const lrt_error& error, const char* text) {
-  return std::string(error.message).find(text) != std::string::npos;
-}
-
-// s2 = x·w + s, y = tanh(s2): x [batch, 3], w [3, 2], s bound to s2.
-std::string stepping_model() {
-  Image image;
-  image.text("general.architecture", "lstm_rt");
-  image.integer("general.alignment", 32);
-  image.integer("lstm_rt.format_version", 1);
-  GraphTables graph;
-  graph.block(
-      {{"MatMul", "product", {"x", "w"}, {"xw"}}, {"Add", "sum", {"xw", "s"}, {"s2"}}, {"Tanh", "", {"s2"}, {"y"}}},
-      {"y", "s2"});
-  graph.write(image);
-  image.ints("lstm_rt.graph.inputs", graph.list({"x", "s"}));
-  image.ints("lstm_rt.graph.weights", graph.list({"w"}));
-  graph.write(image);
-  image.ints("lstm_rt.bindings", graph.list({"s", "s2"}));
-  image.ints("lstm_rt.attr.counts", {0, 0, 0});
-  image.ints("lstm_rt.input.dtypes", {0, 0});
-  image.ints("lstm_rt.input.ranks", {2, 2});
-  image.ints("lstm_rt.input.dims", {-1, 3, -1, 2}, I64);
-  image.strings("lstm_rt.input.dim_names", {"batch", "", "batch", ""});
-  image.ints("lstm_rt.output.dtypes", {0, -1});
-  image.ints("lstm_rt.output.ranks", {2, -1});
-  image.ints("lstm_rt.output.dims", {-1, 2}, I64);
-  image.strings("lstm_rt.output.dim_names", {"", ""});
-  image.tensors = {{"w", TENSOR_F32, {2, 3}, raw<float>({0.5f, -0.25f, 1, 2, -3, 0.125f}), 0}};
-  image.ints("lstm_rt.tensor.dtypes", {0});
-  image.ints("lstm_rt.tensor.ranks", {2});
-  image.ints("lstm_rt.tensor.dims", {3, 2}, I64);
-  return image.bytes();
-}
-
-const std::string kModel = stepping_model();
-
-lrt_array frames(int64_t batch) {
-  lrt_array array{};
-  array.dtype = LRT_FLOAT32;
-  array.shape.rank = 2;
-  array.shape.dims[0] = batch;
-  array.shape.dims[1] = 3;
-  return array;
-}
-
-lrt_model* load(const lrt_model_options* options, lrt_error* error) {
-  lrt_model* model = nullptr;
-  lrt_model_load_memory(kModel.data(), kModel.size(), options, &model, error);
-  return model;
-}
-
-lrt_model* load(const lrt_model_options* options = nullptr) {
-  lrt_error error{};
-  lrt_model* const model = load(options, &error);
-  if (!model) {
-    std::printf("the model does not load: %s\n", error.message);
-    std::exit(1);
-  }
-  return model;
-}
 
 // Steps a stream of batch 1; the outputs of all steps.
 std::vector<float> step(lrt_stream* stream, int steps) {
@@ -309,6 +239,5 @@ int main() {
   test_max_memory();
   test_lent_memory();
   test_borrowed_and_log();
-  std::printf("%d passed, %d failed\n", passed, failed);
-  return failed == 0 && passed > 0 ? 0 : 1;
+  return report();
 }
