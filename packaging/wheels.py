@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib.util
 import os
 import pathlib
 import re
@@ -16,6 +15,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+
+import zig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +31,7 @@ SIZE_LIMIT = 1_500_000
 @dataclasses.dataclass(frozen=True)
 class Target:
     platform: str  # as wheels are named
-    zig: str  # zig's name for the processor and the C library, of the oldest version
+    triple: str  # zig's name for the processor and the C library, of the oldest version
     soabi: str  # what names of extension modules end with
     bits: int = 64
     flags: dict[str, str] = dataclasses.field(default_factory=dict)  # of kernels: as zig has them
@@ -40,54 +41,30 @@ class Target:
         return re.sub(r"^(manylinux2014|musllinux_1_2)_", "", self.platform)
 
 
-# zig names a processor with its instructions in one word, and the last such word counts.
-ARM64 = {"-march=armv8.2-a+dotprod": "-mcpu=generic+dotprod"}
-ARM32 = {
-    "-march=armv7-a": "",
-    "-mfpu=neon": "-mcpu=generic+v7a+neon",
-    "-mfpu=neon-vfpv4": "-mcpu=generic+v7a+neon+vfp4",
-}
 TARGETS = {
     target.platform: target
     for target in (
         Target("manylinux2014_x86_64", "x86_64-linux-gnu.2.17", "x86_64-linux-gnu"),
-        Target("manylinux2014_aarch64", "aarch64-linux-gnu.2.17", "aarch64-linux-gnu", flags=ARM64),
+        Target("manylinux2014_aarch64", "aarch64-linux-gnu.2.17", "aarch64-linux-gnu", flags=zig.ARM64),
         Target(
             "manylinux2014_armv7l",
             "arm-linux-gnueabihf.2.17 -mcpu=generic+v7a-neon-d32",
             "arm-linux-gnueabihf",
             bits=32,
-            flags=ARM32,
+            flags=zig.ARM32,
         ),
         Target("musllinux_1_2_x86_64", "x86_64-linux-musl", "x86_64-linux-musl"),
-        Target("musllinux_1_2_aarch64", "aarch64-linux-musl", "aarch64-linux-musl", flags=ARM64),
+        Target("musllinux_1_2_aarch64", "aarch64-linux-musl", "aarch64-linux-musl", flags=zig.ARM64),
     )
 }
 
 TOOLCHAIN = """\
-set(CMAKE_SYSTEM_NAME Linux)
-set(CMAKE_SYSTEM_PROCESSOR {processor})
-set(CMAKE_C_COMPILER "{folder}/cc")
-set(CMAKE_CXX_COMPILER "{folder}/c++")
-set(CMAKE_CXX_COMPILER_AR "{folder}/ar" CACHE FILEPATH "")
-set(CMAKE_CXX_COMPILER_RANLIB "{folder}/ranlib" CACHE FILEPATH "")
 set(CMAKE_SHARED_LINKER_FLAGS_INIT -s)
 set(CMAKE_MODULE_LINKER_FLAGS_INIT -s)
 set(CMAKE_STRIP "" CACHE FILEPATH "") # the linker does it: this machine's knows no other processors
 set(PYTHON_MODULE_EXTENSION "{extension}" CACHE STRING "")
 set(Python_INCLUDE_DIR "{python}" CACHE PATH "")
 set(Python_NumPy_INCLUDE_DIR "{numpy}" CACHE PATH "")
-"""
-
-COMPILER = """\
-#!/bin/sh
-for word; do
-  shift
-  case $word in{cases}
-  esac
-  set -- "$@" "$word"
-done
-exec "{zig}" {tool} -target {target} "$@"
 """
 
 # Of a build Python: what names its modules, and where its headers are.
@@ -158,34 +135,17 @@ def headers_for(target: Target, headers: pathlib.Path, to: pathlib.Path) -> path
     return to
 
 
-def write_tools(target: Target, folder: pathlib.Path) -> None:
-    """Write zig's tools as programs of one word, which is what CMake takes."""
-    spec = importlib.util.find_spec("ziglang")
-    if spec is None or spec.origin is None:
-        raise SystemExit("ziglang is not installed. Install it: pip install ziglang")
-    zig = pathlib.Path(spec.origin).with_name("zig")
-    cases = "".join(f"\n    {word}) {f'word={flag}' if flag else 'continue'} ;;" for word, flag in target.flags.items())
-    for tool in ("cc", "c++"):
-        (folder / tool).write_text(COMPILER.format(zig=zig, tool=tool, target=target.zig, cases=cases))
-    for tool in ("ar", "ranlib"):
-        (folder / tool).write_text(f'#!/bin/sh\nexec "{zig}" {tool} "$@"\n')
-    for tool in ("cc", "c++", "ar", "ranlib"):
-        (folder / tool).chmod(0o755)
-
-
 def write_toolchain(target: Target, python: BuildPython, folder: pathlib.Path) -> pathlib.Path:
-    """Write what tells CMake of the compiler and of the target; its path."""
-    folder.mkdir(parents=True)
-    write_tools(target, folder)
+    """Write what tells CMake of the compiler, the target and its Python; the file's path."""
+    toolchain = zig.write_toolchain(target.triple, "Linux", target.processor, folder, target.flags)
     text = TOOLCHAIN.format(
-        processor=target.processor,
-        folder=folder,
         extension=f".cpython-{python.name}-{target.soabi}.so",
         python=headers_for(target, python.headers, folder / "python"),
         numpy=headers_for(target, python.numpy_headers, folder / "numpy"),
     )
-    (folder / "toolchain.cmake").write_text(text)
-    return folder / "toolchain.cmake"
+    with open(toolchain, "a") as stream:
+        stream.write(text)
+    return toolchain
 
 
 def build(target: Target, python: BuildPython, source: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
@@ -210,7 +170,9 @@ def build(target: Target, python: BuildPython, source: pathlib.Path, to: pathlib
 def main() -> None:
     parser = argparse.ArgumentParser(prog="dev.py wheels", description=__doc__)
     parser.add_argument("--python", nargs="+", default=[sys.executable], metavar="PROGRAM", help="for which; this one")
-    parser.add_argument("--target", nargs="+", default=list(TARGETS), choices=TARGETS, metavar="NAME", help=", ".join(TARGETS))
+    parser.add_argument(
+        "--target", nargs="+", default=list(TARGETS), choices=TARGETS, metavar="NAME", help=", ".join(TARGETS)
+    )
     parser.add_argument("--to", type=pathlib.Path, default=ROOT / "wheelhouse", metavar="FOLDER", help="wheelhouse")
     options = parser.parse_args()
     options.to.mkdir(parents=True, exist_ok=True)
