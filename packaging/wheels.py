@@ -63,8 +63,8 @@ set(CMAKE_SHARED_LINKER_FLAGS_INIT -s)
 set(CMAKE_MODULE_LINKER_FLAGS_INIT -s)
 set(CMAKE_STRIP "" CACHE FILEPATH "") # the linker does it: this machine's knows no other processors
 set(PYTHON_MODULE_EXTENSION "{extension}" CACHE STRING "")
-set(Python_INCLUDE_DIR "{python}" CACHE PATH "")
-set(Python_NumPy_INCLUDE_DIR "{numpy}" CACHE PATH "")
+set(Python_INCLUDE_DIR "{python}" CACHE PATH "" FORCE) # over those of this machine
+set(Python_NumPy_INCLUDE_DIR "{numpy}" CACHE PATH "" FORCE)
 """
 
 # Of a build Python: what names its modules, and where its headers are.
