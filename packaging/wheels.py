@@ -61,6 +61,7 @@ TARGETS = {
 TOOLCHAIN = """\
 set(CMAKE_SHARED_LINKER_FLAGS_INIT -s)
 set(CMAKE_MODULE_LINKER_FLAGS_INIT -s)
+set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF) # of modules, one file each; the library has its own setting
 set(CMAKE_STRIP "" CACHE FILEPATH "") # the linker does it: this machine's knows no other processors
 set(PYTHON_MODULE_EXTENSION "{extension}" CACHE STRING "")
 set(Python_INCLUDE_DIR "{python}" CACHE PATH "" FORCE) # over those of this machine
@@ -164,6 +165,8 @@ def build(target: Target, python: BuildPython, source: pathlib.Path, to: pathlib
     repair = ["repair", "--plat", "auto", "-z", "9", "--wheel-dir", folder / "repaired"]
     run(sys.executable, "-m", "auditwheel", *repair, raw)
     [repaired] = (folder / "repaired").glob("*.whl")
+    if target.platform not in repaired.name:
+        raise SystemExit(f"auditwheel calls it {repaired.name}: it needs a newer system than {target.platform}")
     return pathlib.Path(shutil.copy(repaired, to))
 
 
