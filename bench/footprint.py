@@ -53,9 +53,9 @@ def measure(package: str, module: str, repeats: int) -> str:
         run(*pip, "download", "--no-deps", "--only-binary=:all:", "--dest", folder, package)
         [wheel] = folder.glob("*.whl")
         run(*pip, "install", "numpy", wheel)
-        program = PROGRAM.format(module=module)
-        run(python, "-c", program)  # compiles the Python files, and reads them all once
-        found = [json.loads(run(python, "-c", program)) for _ in range(repeats)]
+        program = [python, "-I", "-c", PROGRAM.format(module=module)]  # -I: without the sources in this folder
+        run(*program)  # compiles the Python files, and reads them all once
+        found = [json.loads(run(*program)) for _ in range(repeats)]
         milliseconds, megabytes = (statistics.median(column) for column in zip(*found))
         name, version = wheel.name.split("-")[:2]
         size = wheel.stat().st_size / 1e6
