@@ -329,6 +329,22 @@ def sanitize_python(options, folder, sanitizers, rest):
     run(in_venv("pytest"), *(rest or tests), env=env)
 
 
+def wheels(options, rest):
+    """Wheels for old Linux systems, ARM and musl, by PyPI's zig; --python and --target say which, --help more."""
+    ensure_venv()
+    tools = ["auditwheel", "build", "ninja", "cmake", "ziglang", "tomli; python_version < '3.11'"]
+    run(in_venv("pip"), "install", "--quiet", *tools)
+    run(in_venv("python"), os.path.join(ROOT, "packaging", "wheels.py"), *rest)
+
+
+def targets(options, rest):
+    """Compile the library for macOS and Windows, by PyPI's zig."""
+    ensure_venv()
+    run(in_venv("pip"), "install", "--quiet", "cmake", "ninja", "ziglang")
+    tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja")]
+    run(in_venv("python"), os.path.join(ROOT, "packaging", "targets.py"), *rest, *tools)
+
+
 def bench(options, rest):
     """Measure against the other runtimes."""
     install(["all", "bench"])
@@ -360,6 +376,8 @@ COMMANDS = {
     "lint": lint,
     "format": format_,
     "realtime": realtime,
+    "wheels": wheels,
+    "targets": targets,
     "bench": bench,
     "fuzz": fuzz,
     "sanitize": sanitize,

@@ -5,9 +5,11 @@ include(CMakePackageConfigHelpers)
 if(LSTM_RT_PYTHON)
   # In the package lstm_rt; no version in the file name, since a wheel holds no links.
   set(install_library lstm_rt/lib)
+  set(install_runtime lstm_rt) # of Windows, which looks for a module's libraries beside it
   set(install_include lstm_rt/include)
 else()
   set(install_library "${CMAKE_INSTALL_LIBDIR}")
+  set(install_runtime "${CMAKE_INSTALL_BINDIR}")
   set(install_include "${CMAKE_INSTALL_INCLUDEDIR}")
   set_target_properties(lstm_rt PROPERTIES VERSION "${PROJECT_VERSION}" SOVERSION "${PROJECT_VERSION_MAJOR}")
 endif()
@@ -23,7 +25,7 @@ set_target_properties(lstm_rt PROPERTIES EXPORT_NAME ${kind})
 install(TARGETS lstm_rt EXPORT ${kind}
         LIBRARY DESTINATION "${install_library}"
         ARCHIVE DESTINATION "${install_library}"
-        RUNTIME DESTINATION "${install_library}"
+        RUNTIME DESTINATION "${install_runtime}"
         INCLUDES DESTINATION "${install_include}")
 
 # ---- find_package(lstm_rt) ----

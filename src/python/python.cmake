@@ -32,7 +32,7 @@ function(lrt_cython_module name)
   set(cpp "${PROJECT_BINARY_DIR}/${name}.cpp")
   add_custom_command(
     OUTPUT "${cpp}"
-    COMMAND "${Python_EXECUTABLE}" -m cython -3 --cplus lstm_rt/${name}.pyx --output-file "${cpp}"
+    COMMAND "${Python_EXECUTABLE}" -m cython -3 --cplus -X freethreading_compatible=True lstm_rt/${name}.pyx --output-file "${cpp}"
     DEPENDS "${PROJECT_SOURCE_DIR}/lstm_rt/${name}.pyx" ${cython_declarations}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Cython: lstm_rt/${name}.pyx"

@@ -1,6 +1,9 @@
 #include "session/workers.h"
 
+#if __has_include(<pthread.h>) && !defined(_WIN32)
 #include <pthread.h>
+#define LRT_HAS_FORK 1
+#endif
 
 #include <chrono>
 #include <exception>
@@ -27,8 +30,10 @@ void pause() {
 // Counts the forks this process descends from.
 std::atomic<uint64_t> forks{0};
 uint64_t count_forks() {
+#ifdef LRT_HAS_FORK
   static const int registered = pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
   (void)registered;
+#endif
   return forks.load(std::memory_order_relaxed);
 }
 
