@@ -37,6 +37,9 @@ LRT_INLINE int64_t even_part(int64_t left, int64_t limit) {
   return (left + parts - 1) / parts;
 }
 
+// The widest tile of one row: a group may be wider than the registers of ARMv7, whose sums would then be in memory.
+constexpr int kRowVectors = kAccumulators < kMaxGroup ? kAccumulators : kMaxGroup;
+
 struct Group {
   const char* data;
   int64_t first;         // its first vector
@@ -69,16 +72,17 @@ template <class F>
 LRT_NOINLINE void run_tiles(const Walk& s, const Group& group, const char* x, const float* start, float* out, int last,
                             int vectors, int64_t rows) {
   const int64_t fit = F::accumulators / rows;
-  const int64_t limit = fit < kTileVectors ? kTileVectors : fit < kMaxGroup ? fit : kMaxGroup;
+  const int64_t limit = fit < kTileVectors ? kTileVectors : fit < kRowVectors ? fit : kRowVectors;
   int64_t width, height;
   for (int64_t v = 0; v < vectors; v += width) {
     width = even_part(vectors - v, limit);
     const int64_t column = v * LRT_LANES;
     for (int64_t row = 0; row < rows; row += height) {
       height = even_part(rows - row, tile_rows<F>(static_cast<int>(width)));
-      run_any<F, kMaxGroup>(s, group.data + v * group.vector_bytes, x + row * s.x_stride,
-                            start + row * s.start_stride + column, out + row * s.out_stride + column, column,
-                            v + width == vectors ? last : LRT_LANES, static_cast<int>(height), static_cast<int>(width));
+      run_any<F, kRowVectors>(s, group.data + v * group.vector_bytes, x + row * s.x_stride,
+                              start + row * s.start_stride + column, out + row * s.out_stride + column, column,
+                              v + width == vectors ? last : LRT_LANES, static_cast<int>(height),
+                              static_cast<int>(width));
     }
   }
 }
@@ -89,17 +93,26 @@ LRT_NOINLINE void run_tiles(const Walk& s, const Group& group, const char* x, co
 template <class F>
 LRT_INLINE void group_product(const Walk& s, const Group& group, const char* x, const float* start, float* out,
                               int last, int vectors, int64_t rows) {
-  if (vectors <= kMaxGroup && rows <= tile_rows<F>(vectors)) {
-    return run_any<F, kMaxGroup>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
+  if (vectors <= kRowVectors && rows <= tile_rows<F>(vectors)) {
+    return run_any<F, kRowVectors>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
   }
   run_tiles<F>(s, group, x, start, out, last, vectors, rows);
 }
 
 // The terms of one row's sums. vectors <= Vectors.
 template <class F, int Vectors>
-LRT_INLINE void group_terms(const Walk& s, const Group& group, const char* x, float* out, int vectors) {
-  if (vectors == Vectors) return F::template run<1, Vectors, true>(s, group.data, x, out, out, 0, LRT_LANES);
-  if constexpr (Vectors > 1) group_terms<F, Vectors - 1>(s, group, x, out, vectors);
+LRT_INLINE void run_terms(const Walk& s, const char* w, const char* x, float* out, int64_t column, int vectors) {
+  if (vectors == Vectors) return F::template run<1, Vectors, true>(s, w, x, out, out, column, LRT_LANES);
+  if constexpr (Vectors > 1) run_terms<F, Vectors - 1>(s, w, x, out, column, vectors);
+}
+template <class F>
+LRT_INLINE void group_terms(const Walk& s, const Group& group, const char* x, float* out) {
+  int64_t width;
+  for (int64_t v = 0; v < group.vectors; v += width) {
+    width = even_part(group.vectors - v, kRowVectors);
+    const int64_t column = v * LRT_LANES;
+    run_terms<F, kRowVectors>(s, group.data + v * group.vector_bytes, x, out + column, column, static_cast<int>(width));
+  }
 }
 
 // f(group) for the groups of a Gemm or a step, from the front or from the back.
@@ -145,7 +158,7 @@ LRT_INLINE void product_terms(const Gemm& g) {
   for_groups(w, g, [&](const Group& group) {
     Walk s = walk_group(w, group, x.stride, 0, 0);
     s.term_stride = g.term_stride;
-    group_terms<F, kMaxGroup>(s, group, x.data, g.out + group.first * LRT_LANES, group.vectors);
+    group_terms<F>(s, group, x.data, g.out + group.first * LRT_LANES);
   });
 }
 
