@@ -37,7 +37,7 @@ TESTS = (
     "test_stream",
     "test_stream_moving",
 )
-QUICK_ON = ("cortex-a76", "cortex-a7")
+QUICK_ON = ("cortex-a53", "cortex-a76")
 
 
 class Processor:

@@ -68,10 +68,9 @@ ARMV7 = Target(
     "cortex-a7",
     bits=32,
 )
-# Debian's compiler and C library for 32-bit ARM need ARMv7, and zig takes no flags of another processor, as those of
-# NEON's kernels: by a name that isa.cmake does not know there are the portable ones alone. The first build is slow.
+# Debian's compiler and C library for 32-bit ARM need ARMv7. The first build of zig is slow.
 ARMV6 = Target(
-    "arm1176", "arm-linux-musleabihf", "qemu-arm-static", {"arm1176": "portable"}, "arm1176", bits=32, zig=True
+    "armv6l", "arm-linux-musleabihf", "qemu-arm-static", {"arm1176": "portable"}, "arm1176", bits=32, zig=True
 )
 TARGETS = (AARCH64, ARMV7)
 
