@@ -199,12 +199,22 @@ def hashes(options, rest):
     run(in_venv("python"), os.path.join(ROOT, "tests", "cross", "hashes.py"), CPP, *rest, *tools)
 
 
-def pi(options, rest):
-    """Go through docs/raspberry-pi.md in an arm64 Debian under QEMU; minutes, --wheel FILE for one that is built."""
+def in_debian(options, program, *rest):
+    """Run a program that puts the package into a Debian for ARM."""
     install(["all", "test"], options.werror)
     run(in_venv("pip"), "install", "--quiet", "cmake", "ninja", "cython>=3.1", "pybind11>=3.0")
     tools = ["--cmake", in_venv("cmake"), "--ninja", in_venv("ninja")]
-    run(in_venv("python"), os.path.join(ROOT, "tests", "pi", "rootfs.py"), *tools, *rest)
+    run(in_venv("python"), os.path.join(ROOT, "tests", program), *tools, *rest)
+
+
+def roots(options, rest):
+    """Python tests in a Debian for arm64 and armhf under QEMU: an hour; --quick, --cpu NAME, --wheel FILE."""
+    in_debian(options, os.path.join("cross", "on_arm.py"), *rest)
+
+
+def pi(options, rest):
+    """Go through docs/raspberry-pi.md in an arm64 Debian under QEMU; minutes, --wheel FILE for one that is built."""
+    in_debian(options, os.path.join("pi", "rootfs.py"), *rest)
 
 
 def lint(options, rest):
@@ -372,6 +382,7 @@ COMMANDS = {
     "arm": arm,
     "embed": embed,
     "hashes": hashes,
+    "roots": roots,
     "pi": pi,
     "lint": lint,
     "format": format_,

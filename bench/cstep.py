@@ -14,6 +14,7 @@ import lstm_rt
 
 from .compiled import compiled
 from .workloads.layers import SIZES, layer_onnx, random_layer
+from .workloads.workload import Recurrent
 
 SOURCE = Path(__file__).parent / "cpp" / "step.cpp"
 NOTHING = "nothing"  # a model whose only work is the Relu of one number
@@ -26,9 +27,15 @@ class StepTime(NamedTuple):
     fastest: float
 
 
-def names(sizes: Iterable[int] = SIZES, cells: Iterable[str] = ("lstm", "gru")) -> list[str]:
-    """Names of models: ``lstm/128``."""
-    return [f"{cell}/{size}" for cell in cells for size in sizes]
+def names(sizes: Iterable[int] = SIZES, cells: Iterable[str] = ("lstm", "gru"), batch: int = 1) -> list[str]:
+    """Names of models: ``lstm/128``, or ``lstm/128x64`` for a batch of 64."""
+    return [f"{cell}/{size}" + (f"x{batch}" if batch > 1 else "") for cell in cells for size in sizes]
+
+
+def multiply_adds(name: str) -> int:
+    """Those of the matrices in one step of a layer."""
+    layer, batch = _layer(name)
+    return int(layer.W.size + layer.R.size) * batch
 
 
 def write_models(folder: str | os.PathLike[str], wanted: Iterable[str], quantize: str | None = None) -> dict[str, Path]:
@@ -41,10 +48,16 @@ def write_models(folder: str | os.PathLike[str], wanted: Iterable[str], quantize
     return files
 
 
+def _layer(name: str) -> tuple[Recurrent, int]:
+    cell, sizes = name.split("/")
+    size, _, batch = sizes.partition("x")
+    return random_layer(cell.upper(), int(size)), int(batch or 1)
+
+
 def _onnx(name: str) -> bytes:
     if name != NOTHING:
-        cell, size = name.split("/")
-        return layer_onnx(random_layer(cell.upper(), int(size)), 1, 1, ())
+        layer, batch = _layer(name)
+        return layer_onnx(layer, 1, batch, ())
     ports = [helper.make_tensor_value_info(port, TensorProto.FLOAT, [1, 1, 1]) for port in "xy"]
     graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "nothing", ports[:1], ports[1:])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -10,7 +10,7 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import pytest
 from lstm_rt.converters import DType, Options
 from lstm_rt.converters.gguf_file import write
 from lstm_rt.converters.onnx import from_onnx
@@ -210,6 +210,7 @@ def rebuild(source: Any, folder: pathlib.Path, **options: Any) -> onnx.ModelProt
 
 def run(model: Any, feeds: dict[str, Array]) -> list[Array]:
     source = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+    onnxruntime = pytest.importorskip("onnxruntime")
     return list(onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"]).run(None, feeds))
 
 

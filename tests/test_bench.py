@@ -6,7 +6,9 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +19,22 @@ from versions import skip_before
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))  # bench/ is not installed
 
-from bench import check, cli, compare, cstep, instructions, latency, limits, measure, overhead, report, roofline, rows
+from bench import (
+    check,
+    cli,
+    compare,
+    cstep,
+    emulated,
+    instructions,
+    latency,
+    limits,
+    measure,
+    overhead,
+    pi,
+    report,
+    roofline,
+    rows,
+)
 from bench.check import Error
 from bench.engines import ENGINES
 from bench.measure import Timing
@@ -407,6 +424,42 @@ def test_the_program_in_c_steps_models(tmp_path: pathlib.Path) -> None:
 @pytest.mark.skipif(shutil.which("g++") is None or shutil.which("valgrind") is None, reason="needs g++ and valgrind")
 @pytest.mark.skipif(sys.platform != "linux", reason="valgrind is for Linux")
 def test_instructions_do_not_vary() -> None:
-    counts = [instructions.count(["gru/16"], "portable")["gru/16"] for _ in range(2)]
+    counts = [instructions.count(["gru/16"], instructions.here(), "portable")["gru/16"] for _ in range(2)]
     assert counts[0] == pytest.approx(counts[1], rel=0.01)
     assert counts[0] > 1000
+
+
+@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="needs qemu-user")
+def test_instructions_are_counted_under_qemu() -> None:
+    def count(*command: str) -> int:
+        words = ["qemu-x86_64", "-plugin", str(emulated.plugin("qemu-x86_64")), *command]
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
+        found = instructions.TOTAL.search(done.stderr)
+        assert found
+        return int(found[1])
+
+    shell = shutil.which("dash") or "/bin/sh"
+    counts = [count(shell, "-c", f"for i in {'x ' * loops}; do :; done") for loops in (100, 200, 300)]
+    assert 0 < counts[1] - counts[0] == pytest.approx(counts[2] - counts[1], rel=0.1)
+
+
+def test_a_pi_is_as_slow_as_its_slowest_part() -> None:
+    [pi3, *_, pi5] = pi.BOARDS
+    issue = pi.expected(pi3, "lstm/16", "float32", "arm64_neon", 1000.0)
+    assert issue.bound == "instructions"
+    assert issue.seconds == pytest.approx(1500 / 1.2e9)
+    # W and R of 2048 x 512 floats are 8 MiB
+    assert pi.expected(pi3, "lstm/512", "float32", "arm64_neon", 1.0) == (pytest.approx(8 * 2**20 / 2e9), "memory")
+    assert pi.expected(pi5, "lstm/256", "int4", "arm64_dotprod", 1.0).bound == "L2"
+    assert pi.expected(pi3, "gru/16", "int8", "arm64_neon", 1.0).bound == "multiply-adds"
+
+
+def test_every_count_on_arm_has_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pi.main([]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("A MODEL, NOT A MEASUREMENT")
+    counted = json.loads(pi.COUNTS.read_text())["arm"]
+    assert {count["cpu"] for count in counted} >= {at.cpu for at in pi.BOARDS}
+    for count in counted:
+        for name in count["instructions"].keys() - {cstep.NOTHING}:
+            assert len(re.findall(rf"^{name} +{count['precision']} ", said, re.MULTILINE)) == 1

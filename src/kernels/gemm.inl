@@ -37,6 +37,9 @@ LRT_INLINE int64_t even_part(int64_t left, int64_t limit) {
   return (left + parts - 1) / parts;
 }
 
+// The widest tile of one row: a group may be wider than the registers of ARMv7, whose sums would then be in memory.
+constexpr int kRowVectors = kAccumulators < kMaxGroup ? kAccumulators : kMaxGroup;
+
 struct Group {
   const char* data;
   int64_t first;         // its first vector
@@ -68,16 +71,17 @@ template <class F>
 LRT_NOINLINE void run_tiles(const Walk& s, const Group& group, const char* x, const float* start, float* out, int last,
                             int vectors, int64_t rows) {
   const int64_t fit = F::accumulators / rows;
-  const int64_t limit = fit < kTileVectors ? kTileVectors : fit < kMaxGroup ? fit : kMaxGroup;
+  const int64_t limit = fit < kTileVectors ? kTileVectors : fit < kRowVectors ? fit : kRowVectors;
   int64_t width, height;
   for (int64_t v = 0; v < vectors; v += width) {
     width = even_part(vectors - v, limit);
     const int64_t column = v * LRT_LANES;
     for (int64_t row = 0; row < rows; row += height) {
       height = even_part(rows - row, tile_rows<F>(static_cast<int>(width)));
-      run_any<F, kMaxGroup>(s, group.data + v * group.vector_bytes, x + row * s.x_stride,
-                            start + row * s.start_stride + column, out + row * s.out_stride + column, column,
-                            v + width == vectors ? last : LRT_LANES, static_cast<int>(height), static_cast<int>(width));
+      run_any<F, kRowVectors>(s, group.data + v * group.vector_bytes, x + row * s.x_stride,
+                              start + row * s.start_stride + column, out + row * s.out_stride + column, column,
+                              v + width == vectors ? last : LRT_LANES, static_cast<int>(height),
+                              static_cast<int>(width));
     }
   }
 }
@@ -88,8 +92,8 @@ LRT_NOINLINE void run_tiles(const Walk& s, const Group& group, const char* x, co
 template <class F>
 LRT_NOINLINE void group_product(const Walk& s, const Group& group, const char* x, const float* start, float* out,
                                 int last, int vectors, int64_t rows) {
-  if (vectors <= kMaxGroup && (rows == 1 || rows <= tile_rows<F>(vectors))) {
-    return run_any<F, kMaxGroup>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
+  if (vectors <= kRowVectors && (rows == 1 || rows <= tile_rows<F>(vectors))) {
+    return run_any<F, kRowVectors>(s, group.data, x, start, out, 0, last, static_cast<int>(rows), vectors);
   }
   run_tiles<F>(s, group, x, start, out, last, vectors, rows);
 }

@@ -42,7 +42,7 @@ function(lrt_add_kernels target)
   endif()
   set(x86 "x86_64|AMD64|amd64")
   set(arm64 "aarch64|arm64|ARM64")
-  set(arm32 "arm|armhf|armv[678].*") # a build for ARMv6 runs on ARMv7 too, and finds NEON there
+  set(arm32 "arm|armhf|armv[78].*") # ARMv6 has no NEON, and its own compilers are slow
 
   set(avx2 -mavx2 -mfma -mf16c)
   set(avx512 -mavx512f -mavx512bw -mavx512dq -mavx512vl ${avx2})

@@ -40,6 +40,7 @@ string(REGEX REPLACE "/$" "" prefix_from_pc "${prefix_from_pc}")
 set(private_libraries ${CMAKE_CXX_IMPLICIT_LINK_LIBRARIES}) # what the C++ inside needs of a C linker: its library and libm
 list(FILTER private_libraries INCLUDE REGEX "^(stdc\\+\\+|c\\+\\+|c\\+\\+abi|m)$")
 list(REMOVE_DUPLICATES private_libraries)
+list(APPEND private_libraries ${libatomic})
 list(TRANSFORM private_libraries PREPEND "-l")
 list(JOIN private_libraries " " private_libraries)
 configure_file(src/package/lstm_rt.pc.in lstm_rt.pc @ONLY)

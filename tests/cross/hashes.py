@@ -116,6 +116,8 @@ def show(found: Iterable[Row]) -> int:
             print(f"  {processor:18} {given.isa:17} {given.kind:8} {given.sha256}")
         for kind in ("exact", "rounded"):
             hashes = {row.given.sha256 for row in those if row.given.kind == kind}
+            if not hashes:
+                continue
             print(f"  {kind}: " + ("one hash" if len(hashes) == 1 else f"{len(hashes)} HASHES"))
             surplus += max(0, len(hashes) - 1)
     return surplus

@@ -9,20 +9,21 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "cross"
 ZIG = "-m;ziglang;{};-target;arm-linux-musleabihf;-mcpu=arm1176jzf_s"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Target:
     processor: str  # as CMake calls it
     triple: str  # Debian's; its compiler builds what has no `zig`
     qemu: str
     isas: dict[str, str]  # QEMU's name of a processor: what the library must find there
     every_test_on: str
+    bits: int = 64
     zig: bool = False  # static, by the compiler that PyPI's ziglang holds
 
     @property
@@ -65,10 +66,12 @@ ARMV7 = Target(
         "cortex-a8,neon=off": "portable",
     },
     "cortex-a7",
+    bits=32,
 )
-# Debian's compiler and C library for 32-bit ARM need ARMv7, and zig takes no flags of another processor, as those of
-# NEON's kernels: by a name that isa.cmake does not know there are the portable ones alone. The first build is slow.
-ARMV6 = Target("arm1176", "arm-linux-musleabihf", "qemu-arm-static", {"arm1176": "portable"}, "arm1176", zig=True)
+# Debian's compiler and C library for 32-bit ARM need ARMv7. The first build of zig is slow.
+ARMV6 = Target(
+    "armv6l", "arm-linux-musleabihf", "qemu-arm-static", {"arm1176": "portable"}, "arm1176", bits=32, zig=True
+)
 TARGETS = (AARCH64, ARMV7)
 
 
@@ -104,14 +107,14 @@ def is_x86() -> bool:
     return platform.machine() in ("x86_64", "AMD64")
 
 
-def prepare(targets: Sequence[Target]) -> None:
-    """All that building and running for `targets` needs; ends, and well, where it cannot be had."""
+def prepare(targets: Sequence[Target], more: Mapping[str, str] | None = None) -> None:
+    """All that building and running for `targets` needs, and `more`; ends, and well, where it cannot be had."""
     if not is_x86():
         print(
             f"ARM IS NOT TESTED: QEMU plays it on x86 here, and this machine is {platform.machine()}", file=sys.stderr
         )
         sys.exit(0)
-    install_missing({name: program for target in targets for name, program in target.packages.items()})
+    install_missing({name: program for t in targets for name, program in t.packages.items()} | dict(more or {}))
     BUILD.mkdir(parents=True, exist_ok=True)
 
 
@@ -124,8 +127,8 @@ def build(
     system = ["-DCMAKE_SYSTEM_NAME=Linux", f"-DCMAKE_SYSTEM_PROCESSOR={target.processor}"]
     static = ["-DCMAKE_EXE_LINKER_FLAGS=-static"] if target.zig else []
     print(f"{target.processor}: building", file=sys.stderr, flush=True)
-    make = f"-DCMAKE_MAKE_PROGRAM={ninja}"
-    run(cmake, "-S", ROOT, "-B", folder, "-G", "Ninja", make, *system, *tools, *static, *options)
+    make = [f"-DCMAKE_MAKE_PROGRAM={ninja}", "-DLSTM_RT_PYTHON=OFF"]
+    run(cmake, "-S", ROOT, "-B", folder, "-G", "Ninja", *make, *system, *tools, *static, *options)
     run(cmake, "--build", folder, *(word for goal in goals for word in ("--target", goal)))
     return folder
 

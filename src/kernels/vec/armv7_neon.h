@@ -13,8 +13,8 @@
 namespace lrt {
 namespace {
 
-// Of 16 q registers, 8 for sums.
-constexpr int kMaxGroup = 4, kAccumulators = 2, kTileVectors = 1;
+// Of 16 q registers, 12 for sums of floats, and 8 for those of integers.
+constexpr int kMaxGroup = 4, kAccumulators = 3, kTileVectors = 1;
 constexpr int kIntAccumulators = 2;
 
 #ifndef LRT_OWN_FMA
