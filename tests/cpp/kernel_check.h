@@ -199,6 +199,6 @@ struct Packed {
   Packed(const Packed&) = delete;
 };
 
-int64_t panels_of(int64_t units) { return (units + 15) / 16; }
+inline int64_t panels_of(int64_t units) { return (units + 15) / 16; }
 
 }  // namespace
