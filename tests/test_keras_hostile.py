@@ -207,6 +207,14 @@ def test_other_compression(tmp_path: pathlib.Path) -> None:
     assert "compressed in a way" in done.stdout, done.stdout + done.stderr
 
 
+def test_address_past_what_python_counts(tmp_path: pathlib.Path) -> None:
+    data = bytearray(weights())
+    data[48:56] = (2**64 - 2).to_bytes(8, "little")  # h5py raises OverflowError when it reads there
+    path = archive(tmp_path / "model.keras", **{"model.weights.h5": bytes(data)})
+    done = convert(path)
+    assert "not an HDF5 file, or a damaged one" in done.stdout, done.stdout + done.stderr
+
+
 def test_damaged_bytes_never_crash(tmp_path: pathlib.Path) -> None:
     # Every byte that a small file has, changed in turn by a few patterns: an error of ours, or a model.
     from lstm_rt.converters import converter_for

@@ -17,6 +17,8 @@ from lstm_rt.errors import ModelFileError
 
 from ..graph import MAX_RANK, Array
 
+# What h5py raises at damaged files.
+_DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 # Weights hardly compress: a file that claims many times its size is not one of weights.
 _EXPANSION = 16
 _SLACK = 1 << 20
@@ -34,7 +36,7 @@ class File:
         self._spent: set[str] = set()
         try:
             self._file = h5py.File(io.BytesIO(data), "r")
-        except (OSError, RuntimeError, ValueError) as error:
+        except _DAMAGED as error:
             raise ModelFileError(f"{label}: not an HDF5 file, or a damaged one: {error}") from error
 
     @property
@@ -72,7 +74,7 @@ class Group:
         """Names of what is inside."""
         try:
             return [str(name) for name in self._group]
-        except (RuntimeError, OSError, ValueError, UnicodeError) as error:
+        except _DAMAGED as error:
             raise self._file.refuse(self.path, f"damaged: {error}") from error
 
     def group(self, path: str) -> Group | None:
@@ -111,7 +113,7 @@ class Group:
                 return None
             self._check_attribute(where, name)
             value = self._group.attrs[name]
-        except (RuntimeError, OSError, ValueError, TypeError, KeyError, UnicodeError) as error:
+        except _DAMAGED as error:
             raise self._file.refuse(where, f"cannot be read: {error}. The file is damaged.") from error
         if isinstance(value, (bytes, np.bytes_)):
             return _decode(value)
@@ -148,7 +150,7 @@ class Group:
             if not isinstance(link, h5py.HardLink):
                 raise self._file.refuse(where, "a link that leads elsewhere. Only what is inside the file is read.")
             child = self._group[name]
-        except (RuntimeError, OSError, ValueError, KeyError, UnicodeError) as error:
+        except _DAMAGED as error:
             raise self._file.refuse(where, f"cannot be opened: {error}. The file is damaged.") from error
         if isinstance(child, h5py.Group):
             if where.count("/") > 64:
@@ -165,7 +167,7 @@ class Group:
             self._file.spend(where, int(np.prod(dataset.shape, dtype=np.float64)) * dataset.dtype.itemsize)
             array = np.asarray(dataset[()])
             bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
-        except (RuntimeError, OSError, ValueError, TypeError, KeyError) as error:
+        except _DAMAGED as error:
             raise self._file.refuse(where, f"cannot be read: {error}. The file is damaged.") from error
         if bfloat16 and array.dtype.itemsize == 2:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
