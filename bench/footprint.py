@@ -49,7 +49,7 @@ def measure(package: str, module: str, repeats: int) -> str:
         folder = Path(scratch)
         run(sys.executable, "-m", "venv", folder / "venv")
         python = folder / "venv" / "bin" / "python"
-        pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        pip = [python, "-I", "-m", "pip", "--quiet", "--disable-pip-version-check"]  # -I: no other lstm_rt is seen
         run(*pip, "download", "--no-deps", "--only-binary=:all:", "--dest", folder, package)
         [wheel] = folder.glob("*.whl")
         run(*pip, "install", "numpy", wheel)
