@@ -1,4 +1,5 @@
 // Which tables of kernels this machine can run, and which one is used. A new instruction set is one row here.
+#include <array>
 #include <cstdlib>
 #include <string>
 
@@ -35,16 +36,39 @@ bool has(unsigned long features) {
 #endif
 
 #if defined(__x86_64__)
-// What compilers of some years ago (clang 14) have no name for. Both need of the operating system what AVX2 does.
-bool has_f16c() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c >> 29 & 1) != 0;
-}
+// Not __builtin_cpu_supports: clang 14 has no name for F16C and AVX-VNNI, and where a library brings its own runtime, as
+// zig's do, it finds nothing.
+class X86 {
+ public:
+  bool sse41() const { return bit(one_[2], 19); }
+  bool avx2() const { return saves(kYmm) && bit(seven_[1], 5) && bit(one_[2], 12) && bit(one_[2], 29); }  // FMA, F16C
+  bool avxvnni() const { return avx2() && bit(more_[0], 4); }
+  bool avx512() const {  // F, DQ, BW, VL
+    return avx2() && saves(kZmm) && bit(seven_[1], 16) && bit(seven_[1], 17) && bit(seven_[1], 30) &&
+           bit(seven_[1], 31);
+  }
+  bool avx512vnni() const { return avx512() && bit(seven_[2], 11); }
 
-bool has_avxvnni() {
-  unsigned a = 0, b = 0, c = 0, d = 0;
-  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a >> 4 & 1) != 0;
-}
+ private:
+  using Registers = std::array<unsigned, 4>;  // eax, ebx, ecx, edx
+  static constexpr unsigned kYmm = 0x6, kZmm = 0xe6;
+
+  static bool bit(unsigned word, int n) { return (word >> n & 1) != 0; }
+  static Registers ask(unsigned leaf, unsigned part) {
+    Registers r{};
+    __get_cpuid_count(leaf, part, &r[0], &r[1], &r[2], &r[3]);  // where the leaf is not there: zeros
+    return r;
+  }
+  // Whether the operating system saves these registers.
+  bool saves(unsigned registers) const {
+    if (!bit(one_[2], 27)) return false;
+    unsigned low = 0, high = 0;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (low & registers) == registers;
+  }
+
+  const Registers one_ = ask(1, 0), seven_ = ask(7, 0), more_ = ask(7, 1);
+};
 #endif
 
 struct Tables {
@@ -57,16 +81,12 @@ struct Tables {
 
   Tables() {
 #if defined(__x86_64__)
-    // These ask the operating system too, whether it saves the registers.
-    __builtin_cpu_init();
-    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-    const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-    add(kernels_x86_avx512vnni, avx512 && __builtin_cpu_supports("avx512vnni"));
-    add(kernels_x86_avx512, avx512);
-    add(kernels_x86_avxvnni, avx2 && has_avxvnni());
-    add(kernels_x86_avx2, avx2);
-    add(kernels_x86_sse41, __builtin_cpu_supports("sse4.1"));
+    const X86 cpu;
+    add(kernels_x86_avx512vnni, cpu.avx512vnni());
+    add(kernels_x86_avx512, cpu.avx512());
+    add(kernels_x86_avxvnni, cpu.avxvnni());
+    add(kernels_x86_avx2, cpu.avx2());
+    add(kernels_x86_sse41, cpu.sse41());
 #elif defined(__aarch64__)
     constexpr unsigned long kDotProduct = 1ul << 20;
     add(kernels_arm64_dotprod, has(kDotProduct));
