@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import pathlib
+import platform
+import re
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+
+import lstm_rt
 
 # Resident memory after numpy alone, and after lstm_rt; then the modules that lstm_rt added.
 PROGRAM = """
@@ -23,6 +27,16 @@ print(json.dumps({"pages": resident() - before, "modules": sorted(set(sys.module
 """
 HEAVY = {"gguf", "h5py", "keras", "onnx", "onnxruntime", "rich", "safetensors", "torch", "typer", "matplotlib"}
 LIMIT = 5 * 1024 * 1024
+CPUINFO = pathlib.Path("/proc/cpuinfo")
+_AVX2 = {"avx2", "fma", "f16c"}
+_AVX512 = {*_AVX2, "avx512f", "avx512dq", "avx512bw", "avx512vl"}
+NEEDS = {
+    "x86_sse41": {"sse4_1"},
+    "x86_avx2": _AVX2,
+    "x86_avxvnni": {*_AVX2, "avx_vnni"},
+    "x86_avx512": _AVX512,
+    "x86_avx512vnni": {*_AVX512, "avx512_vnni"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +63,13 @@ def test_resident_memory(imported: dict[str, Any]) -> None:
     import resource
 
     assert imported["pages"] * resource.getpagesize() < LIMIT
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64" or not CPUINFO.exists(), reason="looks into x86 Linux's /proc/cpuinfo"
+)
+@pytest.mark.parametrize("isa", NEEDS)
+def test_instruction_set_is_found(isa: str) -> None:
+    # A wheel whose compiler brings a runtime of its own might find none, and run ten times slower.
+    flags = set(re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)[1].split())  # type: ignore[index]
+    assert (isa in lstm_rt.available_isas()) == (NEEDS[isa] <= flags)
