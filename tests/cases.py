@@ -57,7 +57,7 @@ def elementwise() -> Iterator[Case]:
         sigmoid = reference.sigmoid(wide)
         yield Case(f"Sigmoid-{shape}", "Sigmoid", {"x": x}, [sigmoid.astype(np.float32)], tolerance=2e-7)
         yield Case(f"Tanh-{shape}", "Tanh", {"x": x}, [np.tanh(wide).astype(np.float32)], tolerance=2e-7)
-        hard = np.clip(np.float32(0.25) * x + np.float32(0.5), 0, 1)
+        hard = np.asarray(np.clip(np.float32(0.25) * x + np.float32(0.5), 0, 1), np.float32)
         yield Case(f"HardSigmoid-{shape}", "HardSigmoid", {"x": x}, [hard], attributes={"alpha": 0.25}, tolerance=1e-7)
         yield Case(f"Identity-{shape}", "Identity", {"x": x}, [x])
         low, high = np.array(-1.5, np.float32), np.array(2.5, np.float32)
