@@ -281,7 +281,8 @@ def fuzz(options, rest):
     corpus, crashes = os.path.join(FUZZ, "corpus", name), os.path.join(FUZZ, "crashes", name)
     os.makedirs(corpus, exist_ok=True)
     os.makedirs(crashes, exist_ok=True)
-    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=10", "-max_len=65536"]
+    # A minute: the 2^24 calls that loops may make take seconds under AddressSanitizer, more on a busy machine.
+    limits = ["-max_total_time={}".format(chosen.seconds), "-timeout=60", "-max_len=65536"]
     limits += ["-rss_limit_mb=2048", "-malloc_limit_mb=256"]  # what ASan remembers grows for hours
     if chosen.jobs > 1:
         limits += ["-fork={}".format(chosen.jobs)]
