@@ -479,7 +479,8 @@ assert os.waitpid(child, 0)[1] == 0
 def test_the_process_ends_in_silence(name: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "model.gguf"
     lstm_rt.convert(LARGE, path)
-    command = [sys.executable, "-c", PROLOGUE + ENDINGS[name], str(path)]
+    # Python warns of every fork of a process with threads.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", PROLOGUE + ENDINGS[name], str(path)]
     for _ in range(3):
         done = subprocess.run(command, timeout=120, check=False, capture_output=True, text=True, cwd=tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
