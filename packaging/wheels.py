@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tarfile
 
+import headers
 import zig
 
 if sys.version_info >= (3, 11):
@@ -117,23 +118,8 @@ class BuildPython:
             say(f"{found}: installing what building needs")
             run(interpreter, "-m", "venv", "--clear", BUILD / found)
         run(self.program, "-m", "pip", "install", "--quiet", "pip", "cmake", "ninja", *build_requirements())
-        self.name, *headers = run(self.program, "-c", ABOUT).split("\n")[:3]
-        self.headers, self.numpy_headers = map(pathlib.Path, headers)
-
-
-def headers_for(target: Target, headers: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
-    """These headers, with the sizes of the target's types."""
-    if target.bits == 64:
-        return headers
-    shutil.copytree(headers, to)
-    for file in [*to.rglob("pyconfig.h"), *to.rglob("_numpyconfig.h")]:
-        text = file.read_text()
-        four = "LONG|SIZE_T|VOID_P|UINTPTR_T|PTHREAD_T|TIME_T|PY_INTPTR_T|INTP|UINTP"
-        text = re.sub(rf"(define (?:NPY_)?(?:SIZEOF|ALIGNOF)_(?:{four})) 8\b", r"\1 4", text)
-        text = re.sub(r"(define (?:NPY_)?SIZEOF_LONG_?DOUBLE) 16\b", r"\1 8", text)
-        text = re.sub(r"(define NPY_SIZEOF_COMPLEX_LONG_?DOUBLE) 32\b", r"\1 16", text)
-        file.write_text(text.replace("#define HAVE_GCC_UINT128_T 1", ""))
-    return to
+        self.name, *found = run(self.program, "-c", ABOUT).split("\n")[:3]
+        self.headers, self.numpy_headers = map(pathlib.Path, found)
 
 
 def write_toolchain(target: Target, python: BuildPython, folder: pathlib.Path) -> pathlib.Path:
@@ -141,8 +127,8 @@ def write_toolchain(target: Target, python: BuildPython, folder: pathlib.Path) -
     toolchain = zig.write_toolchain(target.triple, "Linux", target.processor, folder, target.flags)
     text = TOOLCHAIN.format(
         extension=f".cpython-{python.name}-{target.soabi}.so",
-        python=headers_for(target, python.headers, folder / "python"),
-        numpy=headers_for(target, python.numpy_headers, folder / "numpy"),
+        python=headers.for_bits(target.bits, python.headers, folder / "python"),
+        numpy=headers.for_bits(target.bits, python.numpy_headers, folder / "numpy"),
     )
     with open(toolchain, "a") as stream:
         stream.write(text)

@@ -93,7 +93,8 @@ class Cell {
                const CellStep& step) const;
   // `count` steps, one after the other; leaves `step` with the last state in h_in and c_in.
   virtual void steps(const float* packed, CellStep& step, int64_t count) const;
-  // A single step of all rows, W x included, as a call of its own; null where the cell has no fused form. `packed` outlives it.
+  // Of a fused cell (fused_step.h), a single step of all rows, W x included, as a call of its own. `packed` outlives it.
+  virtual bool is_fused() const { return false; }
   virtual Run single_step(const float* /*packed*/, const SingleStep&) const { return nullptr; }
 
  protected:

@@ -3,7 +3,7 @@
 //   n = g(Wn x + Rn (r∘h) + Rbn + Wbn), or with linear_before_reset  n = g(Wn x + r∘(Rn h + Rbn) + Wbn)
 // The fused form (linear_before_reset, sigmoid and tanh, no clip) keeps z, r, n of 16 units side by side; the general
 // form keeps z, r side by side and all n behind them, since n's product may have to wait for r.
-#include "ops/cell.h"
+#include "ops/fused_step.h"
 
 namespace lrt {
 
@@ -36,40 +36,18 @@ class FusedGruCell final : public Cell {
     }
   }
 
+  bool is_fused() const override { return true; }
   void steps(const float* packed, CellStep& s, int64_t count) const override {
-    const Panels r = r_.in(packed);
-    GruStep step = step_of(packed, s.rows);
-    step.gate_stride = s.gate_stride;
-    for (; count > 0; --count) {
-      step.recurrent = {&r, s.h_in.data, s.h_in.stride};
-      step.gates = s.gates;
-      step.h_out = s.h_out.data;
-      step.h_out_stride = s.h_out.stride;
-      step.backwards = s.backwards;
-      step_cell(kernels_, step, s.quantized, s.parallel);
-      s.advance(count > 1);
-    }
+    fused_steps(kernels_, step_of(packed, s.rows), r_.in(packed), s, count);
   }
-
   Run single_step(const float* packed, const SingleStep& at) const override {
-    GruStep step = step_of(packed, at.rows);
-    step.gates = packed + bias_at_;
-    step.h_out_stride = options_.hidden;
-    const Panels w = w_.in(packed), r = r_.in(packed);
-    return [=, &kernels = kernels_, inputs = options_.inputs, hidden = options_.hidden](const Frame& frame) {
-      GruStep own = step;
-      own.input = {&w, frame.at<float>(at.x), inputs};
-      own.recurrent = {&r, frame.at<float>(at.h_in), hidden};
-      own.h_out = frame.at<float>(at.h_out);
-      own.backwards = frame.backwards();
-      step_cell(kernels, own, quantized_at(frame, at.quantized), frame.parallel());
-    };
+    return fused_single_step(kernels_, step_of(packed, at.rows), w_.in(packed), r_.in(packed), at);
   }
 
  private:
-  // What is the same in all steps.
   GruStep step_of(const float* packed, int64_t rows) const {
     GruStep step{};
+    step.gates = packed + bias_at_;
     step.rbias_n = packed + rbias_at_;
     step.hidden = options_.hidden;
     step.rows = rows;

@@ -1,7 +1,7 @@
 // LSTM as ONNX LSTM-22 defines it. Gates i, o, f, c of the same 16 units stand side by side.
 //   i = f(Wi x + Ri h + Pi∘c + bi)      f = f(Wf x + Rf h + Pf∘c + bf), or 1 - i where input_forget
 //   C = f∘c + i∘g(Wc x + Rc h + bc)     h = f(Wo x + Ro h + Po∘C + bo) ∘ h(C), or a projection of that
-#include "ops/cell.h"
+#include "ops/fused_step.h"
 
 namespace lrt {
 
@@ -13,7 +13,7 @@ class LstmCell final : public Cell {
  public:
   LstmCell(const Kernels& kernels, const CellOptions& options)
       : Cell(kernels, options, kGates),
-        fused_(is_activated({LRT_SIGMOID, LRT_TANH, LRT_TANH}) && !options.peephole && options.clip == 0.0f &&
+        usual_(is_activated({LRT_SIGMOID, LRT_TANH, LRT_TANH}) && !options.peephole && options.clip == 0.0f &&
                !options.input_forget) {
     bias_at_ = reserve(static_cast<size_t>(gate_row()));
     reserve_products(kGates * panels_, kGates);
@@ -42,15 +42,13 @@ class LstmCell final : public Cell {
     if (projects()) pack_projection(memory, weights.projection);
   }
 
+  bool is_fused() const override { return usual_ && !projects(); }
   void steps(const float* packed, CellStep& s, int64_t count) const override {
-    if (!fused_ || projects()) return Cell::steps(packed, s, count);
-    const Panels r = r_.in(packed);
-    LstmStep step = step_of(s.rows);
-    for (; count > 0; --count) {
-      point(step, r, s);
-      step_cell(kernels_, step, s.quantized, s.parallel);
-      s.advance(count > 1);
-    }
+    if (!is_fused()) return Cell::steps(packed, s, count);
+    fused_steps(kernels_, step_of(packed, s.rows), r_.in(packed), s, count);
+  }
+  Run single_step(const float* packed, const SingleStep& at) const override {
+    return fused_single_step(kernels_, step_of(packed, at.rows), w_.in(packed), r_.in(packed), at);
   }
 
   void step(const float* packed, const CellStep& s) const override {
@@ -65,33 +63,14 @@ class LstmCell final : public Cell {
              s.quantized, s.parallel);
   }
 
-  Run single_step(const float* packed, const SingleStep& at) const override {
-    if (!fused_ || projects()) return nullptr;
-    LstmStep step = step_of(at.rows);
-    step.gates = packed + bias_at_;
-    step.c_in_stride = step.h_out_stride = step.c_out_stride = options_.hidden;
-    const Panels w = w_.in(packed), r = r_.in(packed);
-    return [=, &kernels = kernels_, inputs = options_.inputs, hidden = options_.hidden](const Frame& frame) {
-      LstmStep own = step;
-      own.input = {&w, frame.at<float>(at.x), inputs};
-      own.recurrent = {&r, frame.at<float>(at.h_in), hidden};
-      own.c_in = frame.at<float>(at.c_in);
-      own.h_out = frame.at<float>(at.h_out);
-      own.c_out = frame.at<float>(at.c_out);
-      own.backwards = frame.backwards();
-      step_cell(kernels, own, quantized_at(frame, at.quantized), frame.parallel());
-    };
-  }
-
  private:
   bool projects() const { return options_.projection > 0; }
 
   void step_units(const float* packed, const CellStep& s) const {
     const Panels r = r_.in(packed);
-    if (fused_) {
-      LstmStep step = step_of(s.rows);
-      point(step, r, s);
-      return step_cell(kernels_, step, s.quantized, s.parallel);
+    if (usual_) {
+      CellStep one = s;
+      return fused_steps(kernels_, step_of(packed, s.rows), r, one, 1);
     }
     multiply(kernels_,
              {&r, s.h_in.data, s.h_in.stride, s.rows, nullptr, s.gates, s.gate_stride, gate_row(), s.backwards},
@@ -123,24 +102,12 @@ class LstmCell final : public Cell {
     pack_bias_into(memory + zeros_at_, nullptr, n);
   }
 
-  // A fused step: what is the same in all of them, and what is not.
-  LstmStep step_of(int64_t rows) const {
+  LstmStep step_of(const float* packed, int64_t rows) const {
     LstmStep step{};
+    step.gates = packed + bias_at_;
     step.hidden = options_.hidden;
     step.rows = rows;
     return step;
-  }
-  static void point(LstmStep& step, const Panels& r, const CellStep& s) {
-    step.recurrent = {&r, s.h_in.data, s.h_in.stride};
-    step.gates = s.gates;
-    step.gate_stride = s.gate_stride;
-    step.c_in = s.c_in.data;
-    step.c_in_stride = s.c_in.stride;
-    step.h_out = s.h_out.data;
-    step.h_out_stride = s.h_out.stride;
-    step.c_out = s.c_out.data;
-    step.c_out_stride = s.c_out.stride;
-    step.backwards = s.backwards;
   }
 
   void pack_peephole(float* memory, const float* p) const {
@@ -152,7 +119,7 @@ class LstmCell final : public Cell {
     }
   }
 
-  const bool fused_;
+  const bool usual_;  // the kernel that takes the product too can compute it
   PanelPlace projection_;
   size_t peephole_at_ = 0, zeros_at_ = 0;
 };

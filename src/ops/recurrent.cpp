@@ -250,11 +250,14 @@ bool plan_time(OpPlan& p, const SequenceShape& s, bool forward) {
   return forward && time == steps_axis;
 }
 
-// Copies of a state that was written, to everywhere else it is wanted.
+// Copies of a state, from the place that was written to all others it is wanted at.
 struct Copies {
   BufferId from = -1;
   std::vector<BufferId> to;
   size_t bytes = 0;
+  Copies() = default;
+  Copies(const std::vector<BufferId>& places, size_t size)
+      : from(places[0]), to(places.begin() + 1, places.end()), bytes(size) {}
   void run(const Frame& frame) const {
     for (const BufferId id : to) std::memcpy(frame.at<void>(id), frame.at<void>(from), bytes);
   }
@@ -267,34 +270,57 @@ Run plan_single_step(OpPlan& p, const SequenceCall& call) {
   const Cell& cell = *call.directions[0].cell;
   const bool whole = call.packed && call.lengths < 0 && call.mask < 0 && call.h_initial >= 0 && !call.h_final.empty();
   const bool cells = !cell.has_cell_state() || (call.c_initial >= 0 && !call.c_final.empty());
-  if (s.steps != 1 || s.directions != 1 || !whole || !cells) return nullptr;
+  if (!cell.is_fused() || s.steps != 1 || s.directions != 1 || !whole || !cells) return nullptr;
 
+  const auto bytes = [&s](int64_t columns) { return static_cast<size_t>(s.batch * columns) * sizeof(float); };
+  Copies h(call.h_final, bytes(s.outputs)), c;
   SingleStep at;
   at.rows = s.batch;
   at.x = call.x;
   at.h_in = call.h_initial;
-  at.h_out = call.h_final[0];
+  at.h_out = h.from;
   if (cell.has_cell_state()) {
+    c = Copies(call.c_final, bytes(s.hidden));
     at.c_in = call.c_initial;
-    at.c_out = call.c_final[0];
-  }
-  const size_t bytes = cell.quantized_bytes(s.batch, s.batch, true);
-  const auto* packed = static_cast<const AlignedBuffer*>(call.packed.get())->as<float>();
-  if (!cell.single_step(packed, at)) return nullptr;
-  if (bytes > 0) at.quantized = p.scratch(bytes);
-
-  const auto floats = [&s](int64_t columns) { return static_cast<size_t>(s.batch * columns) * sizeof(float); };
-  Copies h{at.h_out, call.h_final, floats(s.outputs)}, c{at.c_out, call.c_final, floats(s.hidden)};
-  for (Copies* copies : {&h, &c}) {
-    if (!copies->to.empty()) copies->to.erase(copies->to.begin());
+    at.c_out = c.from;
   }
   if (call.y >= 0) h.to.push_back(call.y);
+  if (const size_t quantized = cell.quantized_bytes(s.batch, s.batch, true)) at.quantized = p.scratch(quantized);
+  const auto* packed = static_cast<const AlignedBuffer*>(call.packed.get())->as<float>();
   return [step = cell.single_step(packed, at), owner = call.packed, cell = call.directions[0].cell, h,
           c](const Frame& frame) {
     step(frame);
     h.run(frame);
     c.run(frame);
   };
+}
+
+void plan_cost(OpPlan& p, const SequenceCall& call, const CellType& type) {
+  const SequenceShape& s = call.shape;
+  const int64_t projection = projects(p, type) ? s.outputs : 0;
+  const auto weights =
+      static_cast<uint64_t>(s.directions * s.hidden * (type.gates * (s.inputs + s.outputs) + projection));
+  const auto elements = [&p](int input) { return static_cast<uint64_t>(p.in(input).shape.elements()); };
+  uint64_t others = p.has(kB) ? elements(kB) : 0;
+  if (type.cell_state && p.has(kPeephole)) others += elements(kPeephole);
+  p.cost(weights * static_cast<uint64_t>(s.steps * s.batch), call.packed_floats() * sizeof(float), weights + others);
+}
+
+// What steps of a sequence need beside inputs and outputs.
+void plan_scratch(OpPlan& p, SequenceCall& call) {
+  const SequenceShape& s = call.shape;
+  const Cell& cell = *call.directions[0].cell;
+  const int64_t row_bytes = std::max<int64_t>(1, s.batch * cell.gate_row() * static_cast<int64_t>(sizeof(float)));
+  call.chunk = std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, s.steps));
+  const auto floats = [](int64_t count) { return static_cast<size_t>(count) * sizeof(float); };
+  call.gates = p.scratch(floats(call.chunk * s.batch * cell.gate_row()));
+  call.h_scratch = p.scratch(floats(2 * s.batch * s.outputs));
+  if (cell.has_cell_state()) call.c_scratch = p.scratch(floats(s.batch * s.hidden));
+  size_t extra = 0;
+  for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
+  if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
+    call.quantized_scratch = p.scratch(bytes);
+  if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
 }
 
 void plan_recurrent(OpPlan& p, const CellType& type) {
@@ -307,7 +333,6 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   options.format = read_format(p, weights.w);
   check_sum_length(p, options.format, std::max({s.inputs, s.hidden, s.outputs}));
   call.directions = make_directions(p, type, options, reversed);
-  const Cell& cell = *call.directions[0].cell;
 
   const bool keeps = plan_time(p, s, directions == 1 && !reversed[0]);
   if (p.wants(0)) {
@@ -328,26 +353,9 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
   if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
   plan_weights(p, call, type, weights);
 
-  const auto parameters =
-      static_cast<uint64_t>(directions * s.hidden * (type.gates * (s.inputs + s.outputs) + options.projection));
-  const uint64_t others =
-      (p.has(kB) ? static_cast<uint64_t>(p.in(kB).shape.elements()) : 0) +
-      (type.cell_state && p.has(kPeephole) ? static_cast<uint64_t>(p.in(kPeephole).shape.elements()) : 0);
-  p.cost(parameters * static_cast<uint64_t>(s.steps * s.batch), call.packed_floats() * sizeof(float),
-         parameters + others);
+  plan_cost(p, call, type);
   if (Run single = plan_single_step(p, call)) return p.run(std::move(single));
-
-  const int64_t row_bytes = std::max<int64_t>(1, s.batch * cell.gate_row() * static_cast<int64_t>(sizeof(float)));
-  call.chunk = std::clamp<int64_t>(kChunkBytes / row_bytes, 1, std::max<int64_t>(1, s.steps));
-  const auto floats = [](int64_t count) { return static_cast<size_t>(count) * sizeof(float); };
-  call.gates = p.scratch(floats(call.chunk * s.batch * cell.gate_row()));
-  call.h_scratch = p.scratch(floats(2 * s.batch * s.outputs));
-  if (type.cell_state) call.c_scratch = p.scratch(floats(s.batch * s.hidden));
-  size_t extra = 0;
-  for (const auto& direction : call.directions) extra = std::max(extra, direction.cell->scratch_floats(s.batch));
-  if (const size_t bytes = cell.quantized_bytes(call.chunk * s.batch, s.batch))
-    call.quantized_scratch = p.scratch(bytes);
-  if (extra > 0) call.cell_scratch = p.scratch(extra * sizeof(float));
+  plan_scratch(p, call);
   p.run(std::move(call));
 }
 

@@ -35,8 +35,8 @@ inline Image empty_image() {
   return image;
 }
 
-// s2 = x·w + s, y = tanh(s2): x [batch, 3], w [3, 2], s bound to s2.
-inline std::string stepping_model() {
+// s2 = x·w + s, y = tanh(s2): x [batch, inputs], w [inputs, units] row by row, s bound to s2.
+inline std::string product_model(int64_t inputs, int64_t units, const std::vector<float>& w) {
   Image image = empty_image();
   GraphTables graph;
   graph.block(
@@ -49,18 +49,20 @@ inline std::string stepping_model() {
   image.ints("lstm_rt.attr.counts", {0, 0, 0});
   image.ints("lstm_rt.input.dtypes", {0, 0});
   image.ints("lstm_rt.input.ranks", {2, 2});
-  image.ints("lstm_rt.input.dims", {-1, 3, -1, 2}, I64);
+  image.ints("lstm_rt.input.dims", {-1, inputs, -1, units}, I64);
   image.strings("lstm_rt.input.dim_names", {"batch", "", "batch", ""});
   image.ints("lstm_rt.output.dtypes", {0, -1});
   image.ints("lstm_rt.output.ranks", {2, -1});
-  image.ints("lstm_rt.output.dims", {-1, 2}, I64);
+  image.ints("lstm_rt.output.dims", {-1, units}, I64);
   image.strings("lstm_rt.output.dim_names", {"", ""});
-  image.tensors = {{"w", TENSOR_F32, {2, 3}, raw<float>({0.5f, -0.25f, 1, 2, -3, 0.125f}), 0}};
+  image.tensors = {{"w", TENSOR_F32, {static_cast<uint64_t>(units), static_cast<uint64_t>(inputs)}, raw(w), 0}};
   image.ints("lstm_rt.tensor.dtypes", {0});
   image.ints("lstm_rt.tensor.ranks", {2});
-  image.ints("lstm_rt.tensor.dims", {3, 2}, I64);
+  image.ints("lstm_rt.tensor.dims", {inputs, units}, I64);
   return image.bytes();
 }
+
+inline std::string stepping_model() { return product_model(3, 2, {0.5f, -0.25f, 1, 2, -3, 0.125f}); }
 
 // An LSTM of two units that keeps its state itself: x [steps, batch, 3], y [steps, 1, batch, 2].
 inline std::string lstm_model() {

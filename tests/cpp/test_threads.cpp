@@ -14,33 +14,10 @@ using namespace lrt_test;
 constexpr int kSize = 400;  // squared: enough multiply-adds for every thread to have a share
 constexpr int kThreads = 4, kRounds = 12;
 
-// s2 = x·w + s, y = tanh(s2): x and s [batch, 400], s bound to s2.
 std::string wide_model() {
-  Image image = empty_image();
-  GraphTables graph;
-  graph.block(
-      {{"MatMul", "product", {"x", "w"}, {"xw"}}, {"Add", "", {"xw", "s"}, {"s2"}}, {"Tanh", "", {"s2"}, {"y"}}},
-      {"y", "s2"});
-  image.ints("lstm_rt.graph.inputs", graph.list({"x", "s"}));
-  image.ints("lstm_rt.graph.weights", graph.list({"w"}));
-  graph.write(image);
-  image.ints("lstm_rt.bindings", graph.list({"s", "s2"}));
-  image.ints("lstm_rt.attr.counts", {0, 0, 0});
-  image.ints("lstm_rt.input.dtypes", {0, 0});
-  image.ints("lstm_rt.input.ranks", {2, 2});
-  image.ints("lstm_rt.input.dims", {-1, kSize, -1, kSize}, I64);
-  image.strings("lstm_rt.input.dim_names", {"batch", "", "batch", ""});
-  image.ints("lstm_rt.output.dtypes", {0, -1});
-  image.ints("lstm_rt.output.ranks", {2, -1});
-  image.ints("lstm_rt.output.dims", {-1, kSize}, I64);
-  image.strings("lstm_rt.output.dim_names", {"", ""});
   std::vector<float> w(kSize * kSize);
   for (size_t i = 0; i < w.size(); ++i) w[i] = static_cast<float>(static_cast<int>(i * 7919 % 101) - 50) / 2000;
-  image.tensors = {{"w", TENSOR_F32, {kSize, kSize}, raw(w), 0}};
-  image.ints("lstm_rt.tensor.dtypes", {0});
-  image.ints("lstm_rt.tensor.ranks", {2});
-  image.ints("lstm_rt.tensor.dims", {kSize, kSize}, I64);
-  return image.bytes();
+  return product_model(kSize, kSize, w);
 }
 
 const std::string kWide = wide_model();

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import re
 import shutil
 import sys
 import zipfile
 
 import numpy
 from targets import AARCH64, ARMV7, BUILD, ROOT, Target, build, run
+
+sys.path.insert(0, str(ROOT / "packaging"))
+import headers
 
 PYTHON = (3, 11)  # of bookworm
 MIRROR = "deb http://deb.debian.org/debian bookworm main"
@@ -87,7 +89,7 @@ class Debian:
             (libraries / library.name).symlink_to(library.relative_to(libraries))
         # pyconfig.h includes that of the processor by a path below the root's include; this puts it beside Python.h.
         (self.include / self.target.triple).symlink_to(f"../{self.target.triple}")
-        (self.include / "numpy").unlink(missing_ok=True)  # older than numpy_headers()
+        (self.include / "numpy").unlink(missing_ok=True)  # older than those that are built with
         done(self.root, wanted)
 
     def install(self, cmake: str, ninja: str, wheel: pathlib.Path | None) -> None:
@@ -114,12 +116,14 @@ class Debian:
             version = ".".join(map(str, PYTHON))
             print(f"NOT TESTED: bookworm has Python {version}, this is another. Give a wheel.", file=sys.stderr)
             sys.exit(0)
+        # This machine's: Debian's are too old for Cython.
+        numpy_headers = headers.for_bits(self.target.bits, pathlib.Path(numpy.get_include()), self.folder / "numpy")
         python = [  # this machine's runs Cython, the headers are those of the root
             "-DLSTM_RT_PYTHON=ON",
             f"-DPython_EXECUTABLE={sys.executable}",
             "-DCMAKE_CROSSCOMPILING_EMULATOR=/usr/bin/env",
             f"-DPython_INCLUDE_DIR={self.include}",
-            f"-DPython_NumPy_INCLUDE_DIR={self.numpy_headers()}",
+            f"-DPython_NumPy_INCLUDE_DIR={numpy_headers}",
             f"-DPYTHON_MODULE_EXTENSION=.cpython-{PYTHON[0]}{PYTHON[1]}-{self.target.triple}.so",
             f"-DCMAKE_STRIP={shutil.which(self.target.triple + '-strip')}",
         ]
@@ -128,16 +132,6 @@ class Debian:
         shutil.copytree(ROOT / "lstm_rt", self.site / "lstm_rt", ignore=pure)
         shutil.copytree(ROOT / "converters", self.site / "lstm_rt" / "converters", ignore=pure)
         run(cmake, "--install", folder, "--prefix", self.site, "--strip")
-
-    def numpy_headers(self) -> pathlib.Path:
-        """Headers of this machine's NumPy (Debian's is too old for Cython) with the sizes of the target's types."""
-        folder = self.folder / "numpy"
-        shutil.copytree(numpy.get_include(), folder, dirs_exist_ok=True)
-        config = folder / "numpy" / "_numpyconfig.h"
-        if self.target.bits == 32:
-            text = re.sub(r"(SIZEOF_(?:LONG|PY_INTPTR_T|INTP|UINTP)) 8\b", r"\1 4", config.read_text())
-            config.write_text(re.sub(r"(SIZEOF_LONGDOUBLE) 16\b", r"\1 8", text))
-        return folder
 
     def python(self, cpu: str) -> pathlib.Path:
         """Python on a processor, as a program of this machine that can start itself: it is its sys.executable."""
