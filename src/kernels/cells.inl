@@ -139,15 +139,16 @@ void gru_step(const GruStep* s) {
 
 // The general cells: each equation as the standard writes it (ONNX LSTM-22, GRU-22, RNN-22).
 
-template <int Kind = 0>
-LRT_INLINE V activate_kind(int kind, V x, V alpha, V beta) {
-  if (kind == Kind) return unary<Kind>(x, alpha, beta);
-  if constexpr (Kind + 1 < LRT_ACTIVATION_KINDS) return activate_kind<Kind + 1>(kind, x, alpha, beta);
-  return x;
-}
+// The usual functions here; the others, which are large, by way of memory and the one place where they are.
 LRT_NOINLINE V activate(const Activation& a, V x, float clip) {
   if (clip > 0) x = clamp(x, -clip, clip);
-  return activate_kind(a.kind, x, broadcast(a.alpha), broadcast(a.beta));
+  if (a.kind == LRT_TANH) return tanh(x);
+  if (a.kind == LRT_SIGMOID) return sigmoid(x);
+  if (a.kind == LRT_RELU) return unary<LRT_RELU>(x, x, x);
+  float lanes[LRT_LANES];
+  store(lanes, x);
+  unary_f32(a.kind, lanes, lanes, LRT_LANES, a.alpha, a.beta);
+  return load(lanes);
 }
 
 void lstm_cell_f32(const LstmCellF32* s) {

@@ -14,8 +14,11 @@ LRT_INLINE void for_all_lanes(int64_t n, F f) {
 template <int Kind>
 void map(const float* x, float* y, int64_t n, float alpha, float beta) {
   const V a = broadcast(alpha), b = broadcast(beta);
-  for_all_lanes(n,
-                [=](int64_t i, int lanes) { store_lanes(y + i, unary<Kind>(load_lanes(x + i, lanes), a, b), lanes); });
+  // One body for whole vectors and for the rest: functions are large.
+  for (int64_t i = 0; i < n; i += LRT_LANES) {
+    const int lanes = n - i < LRT_LANES ? static_cast<int>(n - i) : LRT_LANES;
+    store_lanes(y + i, unary<Kind>(load_lanes(x + i, lanes), a, b), lanes);
+  }
 }
 template <int Kind = 0>
 void map_kind(int kind, const float* x, float* y, int64_t n, float alpha, float beta) {

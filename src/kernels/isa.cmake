@@ -59,7 +59,7 @@ function(lrt_add_kernels target)
   # Where there is another it is here to compare with, and as small as can be.
   set(others "${x86}|${arm64}|${arm32}")
   if(LRT_PROCESSOR MATCHES "^(${others})$")
-    lrt_isa(${target} portable portable.h ".*" -Os)
+    lrt_isa(${target} portable portable.h ".*" -Os -DLRT_SMALL)
   else()
     lrt_isa(${target} portable portable.h ".*")
     target_compile_definitions(${target} PRIVATE LRT_PORTABLE_ONLY) # whatever the compiler says of the processor

@@ -8,7 +8,9 @@
 
 #define LRT_INLINE static inline __attribute__((always_inline))
 #define LRT_NOINLINE static __attribute__((noinline))
-#if defined(__clang__)
+#if defined(LRT_SMALL)
+#define LRT_UNROLL
+#elif defined(__clang__)
 #define LRT_UNROLL _Pragma("unroll")
 #else
 #define LRT_UNROLL _Pragma("GCC unroll 16")
@@ -29,8 +31,8 @@
 #include "kernels/quantize.inl"
 #include "kernels/products.inl"
 #include "kernels/gemm.inl"
-#include "kernels/cells.inl"
 #include "kernels/elementwise.inl"
+#include "kernels/cells.inl"
 #include "kernels/taps.inl"
 #include "kernels/integers.inl"
 #include "kernels/reduce.inl"

@@ -4,45 +4,57 @@
 namespace lrt {
 namespace {
 
-// f on two arrays of one dtype to an array of bools.
+// An op whose operands have one dtype, broadcast together. `swapped`: the second comes first.
+struct Operands {
+  Pair pair;
+  BufferId out;
+
+  Operands(OpPlan& p, DType result, bool swapped = false)
+      : pair(plan_pair(p)), out(elementwise_out(p, result, pair.shape)) {
+    want_same_dtype(p, 1, 0);
+    if (swapped) pair = Pair(p.in(1).buffer, p.in(1).shape, p.in(0).buffer, p.in(0).shape, pair.shape);
+  }
+};
+
+// One function for every dtype it is asked for, whatever the op: there are many.
+template <class T, class F>
+Run comparison_run(const Operands& operands, F f) {
+  return pair_run<T, T, Bool>(operands.pair, operands.out, [f](T a, T b) { return to_bool(f(a, b)); });
+}
+
+// a > b is b < a: `swapped`.
 template <class F>
-void plan_comparison(OpPlan& p, const F& f) {
-  want_same_dtype(p, 1, 0);
-  const Pair pair = plan_pair(p);
-  const BufferId out = elementwise_out(p, DType::boolean, pair.shape);
+void plan_order(OpPlan& p, const F& f, bool swapped = false) {
+  want_dtype(p, 0, kNumbers);
+  const Operands operands(p, DType::boolean, swapped);
   visit_dtype(p.in(0).dtype, [&](auto type) {
     using T = typename decltype(type)::type;
-    p.run(pair_run<T, T, Bool>(pair, out, [f](T a, T b) {
-      if constexpr (std::is_same_v<T, Bool>) {
-        return to_bool(f(a != Bool::no, b != Bool::no));
-      } else {
-        return to_bool(f(a, b));
-      }
-    }));
+    if constexpr (!std::is_same_v<T, Bool>) p.run(comparison_run<T>(operands, f));
   });
 }
 
-template <class F>
-void plan_order(OpPlan& p, const F& f) {
-  want_dtype(p, 0, kNumbers);
-  plan_comparison(p, f);
-}
+constexpr auto less = [](auto a, auto b) { return a < b; };
+constexpr auto less_or_equal = [](auto a, auto b) { return a <= b; };
 
 template <class F>
 void plan_logic(OpPlan& p, const F& f) {
   want_dtype(p, 0, {DType::boolean});
-  plan_comparison(p, f);
+  const auto flags = [f](Bool a, Bool b) { return f(a != Bool::no, b != Bool::no); };
+  p.run(comparison_run<Bool>(Operands(p, DType::boolean), flags));
 }
 
+template <class T, class F>
+Run integer_run(const Operands& operands, F f) {
+  return pair_run<T, T, T>(operands.pair, operands.out, [f](T a, T b) { return static_cast<T>(f(a, b)); });
+}
+
+// f on integers taken as unsigned.
 template <class F>
 void plan_bitwise(OpPlan& p, const F& f) {
   want_dtype(p, 0, kIntegers);
-  want_same_dtype(p, 1, 0);
-  const Pair pair = plan_pair(p);
-  const BufferId out = elementwise_out(p, p.in(0).dtype, pair.shape);
+  const Operands operands(p, p.in(0).dtype);
   with_integer(p.in(0).dtype, [&](auto type) {
-    using T = typename decltype(type)::type;
-    p.run(pair_run<T, T, T>(pair, out, [f](T a, T b) { return static_cast<T>(f(a, b)); }));
+    p.run(integer_run<std::make_unsigned_t<typename decltype(type)::type>>(operands, f));
   });
 }
 
@@ -80,20 +92,14 @@ struct Choice {
 }  // namespace
 
 void plan_equal(OpPlan& p) {
-  plan_comparison(p, [](auto a, auto b) { return a == b; });
+  const auto same = [](auto a, auto b) { return a == b; };
+  if (p.in(0).dtype != DType::boolean) return plan_order(p, same);
+  plan_logic(p, same);
 }
-void plan_greater(OpPlan& p) {
-  plan_order(p, [](auto a, auto b) { return a > b; });
-}
-void plan_greater_or_equal(OpPlan& p) {
-  plan_order(p, [](auto a, auto b) { return a >= b; });
-}
-void plan_less(OpPlan& p) {
-  plan_order(p, [](auto a, auto b) { return a < b; });
-}
-void plan_less_or_equal(OpPlan& p) {
-  plan_order(p, [](auto a, auto b) { return a <= b; });
-}
+void plan_greater(OpPlan& p) { plan_order(p, less, true); }
+void plan_greater_or_equal(OpPlan& p) { plan_order(p, less_or_equal, true); }
+void plan_less(OpPlan& p) { plan_order(p, less); }
+void plan_less_or_equal(OpPlan& p) { plan_order(p, less_or_equal); }
 
 void plan_and(OpPlan& p) {
   plan_logic(p, [](auto a, auto b) { return a && b; });
@@ -120,7 +126,12 @@ void plan_bit_shift(OpPlan& p) {
   if (direction != "LEFT" && direction != "RIGHT") {
     p.refuse(Status::unsupported, "direction is '" + direction + "'; wanted LEFT or RIGHT");
   }
-  plan_bitwise(p, [left = direction == "LEFT"](auto a, auto b) { return shifted(a, b, left); });
+  want_dtype(p, 0, kIntegers);
+  const Operands operands(p, p.in(0).dtype);
+  with_integer(p.in(0).dtype, [&](auto type) {
+    p.run(integer_run<typename decltype(type)::type>(
+        operands, [left = direction == "LEFT"](auto a, auto b) { return shifted(a, b, left); }));
+  });
 }
 
 void plan_where(OpPlan& p) {

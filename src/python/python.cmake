@@ -13,7 +13,9 @@ function(lrt_python_module name)
   target_link_libraries(${name} PRIVATE lstm_rt)
   target_compile_features(${name} PRIVATE cxx_std_17)
   set_target_properties(${name} PROPERTIES INSTALL_RPATH "$ORIGIN/lib" CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
-  if(NOT name STREQUAL "_stepper") # which every step passes through
+  if(name STREQUAL "_stepper") # which every step passes through
+    target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O2>)
+  else()
     target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-Os>)
   endif()
   if(APPLE)

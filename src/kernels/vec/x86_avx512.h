@@ -62,8 +62,6 @@ using I = __m512i;      // 16 lanes of int32
 using Bytes = __m512i;  // 16 lanes of 4 bytes
 using Four = __m512i;   // 4 activations, in every lane
 
-constexpr int kIntAccumulators = 16;  // sums of a tile of integers
-
 LRT_INLINE Bytes load_bytes(const void* p) { return _mm512_loadu_si512(p); }
 LRT_INLINE I zero_ints() { return _mm512_setzero_si512(); }
 LRT_INLINE I broadcast_int(int32_t x) { return _mm512_set1_epi32(x); }
@@ -94,7 +92,8 @@ LRT_INLINE Four broadcast_four(const int8_t* p) {
 }
 
 #ifndef LRT_VNNI
-using N = __m512i;  // sums of products with nibbles, on their way
+constexpr int kIntAccumulators = 8;  // sums of a tile of integers: few tiles, and yet enough to hide latency
+using N = __m512i;                   // sums of products with nibbles, on their way
 // Activations are stored as they are (as for vpdpbusd: with 128 added), and a sum starts where dot_start says.
 constexpr int kActivationOffset = 0;
 LRT_INLINE I dot_start(const int32_t*) { return zero_ints(); }

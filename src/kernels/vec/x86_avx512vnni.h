@@ -7,6 +7,7 @@
 namespace lrt {
 namespace {
 
+constexpr int kIntAccumulators = 16;
 constexpr int kActivationOffset = 128;
 LRT_INLINE I dot_start(const int32_t* sums) { return sub(zero_ints(), _mm512_slli_epi32(load_ints(sums), 7)); }
 LRT_INLINE I dot4(I sum, Bytes w, Four x) { return _mm512_dpbusd_epi32(sum, x, w); }
