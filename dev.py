@@ -17,6 +17,7 @@ VENV = os.path.join(ROOT, ".venv")
 WHEELS = os.path.join(ROOT, "build", "wheel")
 CPP = os.path.join(ROOT, "build", "cpp")
 STATIC = os.path.join(ROOT, "build", "static")
+SMALL = os.path.join(ROOT, "build", "small")
 FUZZ = os.path.join(ROOT, "build", "fuzz")
 TESTS_FUZZ = os.path.join(ROOT, "tests", "fuzz")
 # What `sanitize address --python` runs by itself: steps, states, threads, files and operations, some minutes of it.
@@ -141,9 +142,10 @@ def configure(folder, *flags):
     run(in_venv("cmake"), "-S", ROOT, "-B", folder, "-G", "Ninja", ninja, *flags)
 
 
-def build_cpp(werror, folder=CPP, kind="-DLSTM_RT_TESTS=ON"):
+def build_cpp(werror, folder=CPP, *flags):
     """Build the core, with tests/cpp unless told otherwise, where cmake keeps what did not change."""
-    configure(folder, kind, "-DLSTM_RT_WERROR={}".format("ON" if werror else "OFF"))
+    flags = flags or ("-DLSTM_RT_TESTS=ON",)
+    configure(folder, *flags, "-DLSTM_RT_WERROR={}".format("ON" if werror else "OFF"))
     run(in_venv("cmake"), "--build", folder)
 
 
@@ -183,8 +185,11 @@ def arm(options, rest):
 
 
 def embed(options, rest):
-    """Build the static library too, and the examples in C, C++ and Cython on everything that is installed."""
+    """Examples in C, C++ and Cython on all that can be installed; tests of the library without threads and files."""
     install(["all", "test"], options.werror)
+    without = ["-DLSTM_RT_THREADS=OFF", "-DLSTM_RT_FILES=OFF", "-DCMAKE_BUILD_TYPE=Debug"]
+    build_cpp(options.werror, SMALL, "-DLSTM_RT_TESTS=ON", *without)
+    run(in_venv("ctest"), "--test-dir", SMALL, "--output-on-failure")
     build_cpp(options.werror)
     build_cpp(options.werror, STATIC, "-DBUILD_SHARED_LIBS=OFF")
     run(in_venv("pytest"), os.path.join("tests", "test_examples.py"), *rest)

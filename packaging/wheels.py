@@ -70,7 +70,7 @@ set(Python_INCLUDE_DIR "{python}" CACHE PATH "" FORCE) # over those of this mach
 set(Python_NumPy_INCLUDE_DIR "{numpy}" CACHE PATH "" FORCE)
 """
 
-# zig's C++ library is in every module, and would write the type of an exception that nothing catches in C++'s words: 100 KB.
+# zig's C++ library is in every module, 100 KB of it to write the type of an uncaught exception as C++ spells it.
 NO_DEMANGLE = """\
 __attribute__((visibility("hidden")))
 char* __cxa_demangle(const char* name, char* to, unsigned long* length, int* status) {

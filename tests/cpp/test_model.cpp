@@ -472,6 +472,21 @@ void test_memory() {
 
 // ---- Files ----
 
+#if !LRT_FILES
+
+void test_files() {
+  try {
+    lrt::read_graph_file("model.gguf");
+    expect(false, "a library without files reads one");
+  } catch (const lrt::Error& error) {
+    const std::string got = error.what();
+    expect(error.status == lrt::Status::unsupported && got.find("Load the model from memory") != std::string::npos,
+           got);
+  }
+}
+
+#else
+
 void test_files() {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / ("lstm_rt_test_model_" + std::to_string(std::random_device()()));
@@ -504,6 +519,8 @@ void test_files() {
 #endif
   std::filesystem::remove_all(folder);
 }
+
+#endif
 
 // ---- Shapes, attributes, words ----
 
