@@ -153,7 +153,8 @@ def build(target: Target, python: BuildPython, source: pathlib.Path, to: pathlib
     """Build one wheel; its path."""
     say(f"CPython {python.name}, {target.platform}: building")
     folder = BUILD / f"{python.name}-{target.platform}"
-    shutil.rmtree(folder, ignore_errors=True)
+    for left in (folder, source / "build"):  # setuptools would pack what the last build left there
+        shutil.rmtree(left, ignore_errors=True)
     env = {
         "CMAKE_TOOLCHAIN_FILE": str(write_toolchain(target, python, folder)),
         "_PYTHON_HOST_PLATFORM": f"linux-{target.processor}",
