@@ -339,6 +339,8 @@ void give_back_free_memory() {
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
   m.doc() = "Models and plans of lstm_rt. Use lstm_rt.Model, which wraps this with names and checks.";
+  // Has pybind11 look up numpy's functions now, not in a thread that the end of the interpreter may unwind in the middle.
+  py::dtype::of<float>();
   m.def("version", &lrt_version);
   m.def("available_isas", &available_isas);
   m.def("exact_isas", &exact_isas);

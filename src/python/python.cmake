@@ -26,6 +26,8 @@ endfunction()
 
 pybind11_add_module(_core MODULE src/python/module.cpp)
 target_link_libraries(_core PRIVATE lstm_rt_warnings)
+# Cython's modules are for one interpreter too.
+target_compile_definitions(_core PRIVATE PYBIND11_HAS_SUBINTERPRETER_SUPPORT=0)
 lrt_python_module(_core)
 
 # Cython writes the module's C++; its code is not ours to warn about.

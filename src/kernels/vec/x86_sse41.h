@@ -1,5 +1,5 @@
-// vec/portable.h with the integer products of SSE4.1 (and SSSE3), for x86 without AVX2: Atoms and old Pentiums. No fused
-// multiply-add; the floats are the same as portable's, to the bit.
+// The integer products of SSE4.1 (and SSSE3), for x86 without AVX2: Atoms and old Pentiums. The rest is portable's: there is
+// no fused multiply-add.
 #pragma once
 
 #include <smmintrin.h>
