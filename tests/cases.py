@@ -363,7 +363,7 @@ def gathers() -> Iterator[Case]:
     for axis, dtype in itertools.product((0, 1, 2, -1), (np.int64, np.int32)):
         for indices in (np.array(2), np.array([0, -1, 3]), np.array([[1, 0], [2, 3]])):
             index = indices.astype(dtype)
-            expected = np.take(x, index, axis)
+            expected = np.take(x, indices, axis)
             name = f"Gather-{axis}-{np.dtype(dtype)}-{index.shape}"
             yield Case(name, "Gather", {"x": x}, [expected], {"i": index}, attributes={"axis": axis})
             yield Case(name + "-input", "Gather", {"x": x, "i": index}, [expected], attributes={"axis": axis})

@@ -315,7 +315,7 @@ def sorting() -> Iterator[Case]:
             yield Case(name, "TopK", {"x": x}, [values, order], weights, None, attributes, 17, onnxruntime=narrow)
     x = floats(1, 3, 9)
     for opset in (7, 10):
-        order = np.argsort(-x, -1)[:, :4]
+        order = np.argsort(-x, -1)[:, :4].astype(np.int64)
         k: dict[str, Any] = {"attributes": {"k": 4}} if opset == 7 else {"weights": {"k": i64(4)}}
         yield Case(f"TopK-{opset}", "TopK", {"x": x}, [np.take_along_axis(x, order, -1), order], opset=opset, **k)
 
