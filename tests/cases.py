@@ -53,7 +53,8 @@ def elementwise() -> Iterator[Case]:
         x = floats(4, *shape) * np.float32(4)
         wide = x.astype(np.float64)
         yield Case(f"Relu-{shape}", "Relu", {"x": x}, [np.maximum(x, np.float32(0))])
-        yield Case(f"Sqrt-{shape}", "Sqrt", {"x": np.abs(x)}, [np.sqrt(np.abs(x))])
+        root = np.sqrt(np.abs(x.astype(np.float64))).astype(np.float32)  # numpy's own is not exact on ARMv7
+        yield Case(f"Sqrt-{shape}", "Sqrt", {"x": np.abs(x)}, [root])
         sigmoid = reference.sigmoid(wide)
         yield Case(f"Sigmoid-{shape}", "Sigmoid", {"x": x}, [sigmoid.astype(np.float32)], tolerance=2e-7)
         yield Case(f"Tanh-{shape}", "Tanh", {"x": x}, [np.tanh(wide).astype(np.float32)], tolerance=2e-7)
