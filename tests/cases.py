@@ -72,7 +72,13 @@ def elementwise() -> Iterator[Case]:
     yield Case("Clip-inputs", "Clip", {"x": x, "low": low, "high": high}, [np.clip(x, -1, 1)])
     yield Case("Clip-7", "Clip", {"x": x}, [np.clip(x, -1, 1)], attributes={"min": -1.0, "max": 1.0}, opset=7)
     whole = integers(3, np.int64, 20)
-    yield Case("Clip-int64", "Clip", {"x": whole}, [np.clip(whole, -5, 9)], {"low": np.array(-5), "high": np.array(9)})
+    yield Case(
+        "Clip-int64",
+        "Clip",
+        {"x": whole},
+        [np.clip(whole, -5, 9)],
+        {"low": np.array(-5, np.int64), "high": np.array(9, np.int64)},
+    )
 
 
 def powers() -> Iterator[Case]:

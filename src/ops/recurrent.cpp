@@ -270,7 +270,7 @@ Run plan_single_step(OpPlan& p, const SequenceCall& call) {
   const Cell& cell = *call.directions[0].cell;
   const bool whole = call.packed && call.lengths < 0 && call.mask < 0 && call.h_initial >= 0 && !call.h_final.empty();
   const bool cells = !cell.has_cell_state() || (call.c_initial >= 0 && !call.c_final.empty());
-  if (!cell.is_fused() || s.steps != 1 || s.directions != 1 || !whole || !cells) return nullptr;
+  if (!cell.is_fused() || s.steps != 1 || s.directions != 1 || s.batch == 0 || !whole || !cells) return nullptr;
 
   const auto bytes = [&s](int64_t columns) { return static_cast<size_t>(s.batch * columns) * sizeof(float); };
   Copies h(call.h_final, bytes(s.outputs)), c;

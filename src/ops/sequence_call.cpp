@@ -148,6 +148,7 @@ void SequenceCall::point_h(const Frame& frame, int64_t direction, int64_t first,
 
 void SequenceCall::run_rows(const Frame& frame, const float* weights, int64_t direction, int64_t first, int64_t rows,
                             int64_t length, const uint8_t* mask_row) const {
+  if (rows == 0) return;  // nor is there any memory
   const Cell& cell = *directions[static_cast<size_t>(direction)].cell;
   const bool reverse = directions[static_cast<size_t>(direction)].reversed;
   float* gate_rows = frame.at<float>(gates);
