@@ -94,7 +94,7 @@ def pool_indices() -> Iterator[Case]:
         options = {"kernel_shape": [3, 2], "strides": [2, 2], "pads": [1, 0, 1, 1]}
         largest = windowed(x, np.max, options)
         order = x.transpose(0, 1, 3, 2) if by_columns else x
-        flat = np.argsort(order.ravel())[largest.astype(np.int64)]
+        flat = np.argsort(order.ravel()).astype(np.int64)[largest.astype(np.int64)]
         attributes = {**options, "storage_order": by_columns}
         yield Case(f"MaxPool-indices-{by_columns}", "MaxPool", {"x": x}, [largest, flat], attributes=attributes)
 
@@ -298,16 +298,16 @@ def sorting() -> Iterator[Case]:
         for op, largest in (("ArgMax", True), ("ArgMin", False)):
             find = np.argmax if largest else np.argmin
             for keep, last in itertools.product((0, 1), (0, 1)):
-                expected = find(x, axis)
+                expected = find(x, axis).astype(np.int64)
                 if last:
-                    expected = x.shape[axis] - 1 - find(np.flip(x, axis), axis)
+                    expected = x.shape[axis] - 1 - find(np.flip(x, axis), axis).astype(np.int64)
                 result = [np.expand_dims(expected, axis) if keep else expected]
                 attributes = {"axis": axis, "keepdims": keep, "select_last_index": last}
                 name = f"{op}-{np.dtype(dtype)}-{axis}-{keep}-{last}"
                 yield Case(name, op, {"x": x}, result, attributes=attributes)
         for k, largest in itertools.product((1, 3), (0, 1)):
             ranked = -x.astype(np.float64) if largest else x
-            order = np.take(np.argsort(ranked, axis, kind="stable"), np.arange(k), axis)
+            order = np.take(np.argsort(ranked, axis, kind="stable"), np.arange(k), axis).astype(np.int64)
             values = np.take_along_axis(x, order, axis)
             name = f"TopK-{np.dtype(dtype)}-{axis}-{k}-{largest}"
             attributes = {"axis": axis, "largest": largest}
