@@ -143,11 +143,17 @@ Outcome read(const std::string& bytes) {
   return outcome;
 }
 
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr double kMostSeconds = 60;
+#else
+constexpr double kMostSeconds = 5;
+#endif
+
 std::string problem(const Outcome& outcome, size_t size) {
   if (outcome.peak > std::min(kMostFixed + kMostPerByte * size, size + kMostInAll)) {
     return "it took " + std::to_string(outcome.peak) + " bytes of memory";
   }
-  if (outcome.seconds > 5) return "it took " + std::to_string(outcome.seconds) + " s";
+  if (outcome.seconds > kMostSeconds) return "it took " + std::to_string(outcome.seconds) + " s";
   if (outcome.read) return keeps_promises(outcome.graph) ? "" : "the graph breaks its promises";
   if (!lrt::is_label(outcome.message) && !lrt::is_utf8(outcome.message)) return "the message is not UTF-8";
   if (outcome.message.size() < 20 || outcome.message.size() > 1500) return "the message is too short or too long";
