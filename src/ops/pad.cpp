@@ -101,18 +101,29 @@ void add_position(std::vector<Piece>& pieces, int64_t source) {
   pieces.push_back({source, 1, 1});
 }
 
+// How often a border may turn around or begin anew: what is planned for each must not outgrow the model.
+constexpr size_t kMostPieces = size_t{1} << 16;
+
 // Pieces of an axis of which `crop` positions are left out at the start and `dim` are kept.
-std::vector<Piece> pieces_of(int64_t crop, int64_t dim, int64_t before, int64_t after, Mode mode) {
+std::vector<Piece> pieces_of(const OpPlan& p, int64_t crop, int64_t dim, int64_t before, int64_t after, Mode mode) {
   std::vector<Piece> pieces;
+  const auto add = [&](int64_t at) {
+    add_position(pieces, crop + source_of(at, dim, mode));
+    if (pieces.size() > kMostPieces) {
+      p.refuse(Status::shape, "pads of " + std::to_string(before) + " and " + std::to_string(after) + " repeat " +
+                                  std::to_string(dim) + " positions more than " + std::to_string(kMostPieces) +
+                                  " times");
+    }
+  };
   if (mode == Mode::constant) {
     for (const Piece& piece : {Piece{-1, before, 1}, Piece{crop, dim, 1}, Piece{-1, after, 1}}) {
       if (piece.count > 0) pieces.push_back(piece);
     }
     return pieces;
   }
-  for (int64_t at = -before; at < 0; ++at) add_position(pieces, crop + source_of(at, dim, mode));
+  for (int64_t at = -before; at < 0; ++at) add(at);
   if (dim > 0) pieces.push_back({crop, dim, 1});
-  for (int64_t at = dim; at < dim + after; ++at) add_position(pieces, crop + source_of(at, dim, mode));
+  for (int64_t at = dim; at < dim + after; ++at) add(at);
   return pieces;
 }
 
@@ -203,7 +214,7 @@ void plan_pad(OpPlan& p) {
   PadCall call{{}, in.buffer, out, border, size_of(in.dtype)};
   for (int axis = 0; axis <= last; ++axis) {
     const auto i = static_cast<size_t>(axis);
-    call.axes.push_back({pieces_of(crop[i], kept[axis], before[i], after[i], mode), from[i], to[i]});
+    call.axes.push_back({pieces_of(p, crop[i], kept[axis], before[i], after[i], mode), from[i], to[i]});
   }
   p.run(call);
 }
