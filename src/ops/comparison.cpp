@@ -4,16 +4,19 @@
 namespace lrt {
 namespace {
 
-// An op whose operands have one dtype, broadcast together. `swapped`: the second comes first.
+Pair plan_same(OpPlan& p, bool swapped) {
+  want_same_dtype(p, 1, 0);
+  const Pair pair = plan_pair(p);
+  return swapped ? Pair(p.in(1).buffer, p.in(1).shape, p.in(0).buffer, p.in(0).shape, pair.shape) : pair;
+}
+
+// Two operands of one dtype, broadcast together, and where the result goes. `swapped`: the second comes first.
 struct Operands {
   Pair pair;
   BufferId out;
 
   Operands(OpPlan& p, DType result, bool swapped = false)
-      : pair(plan_pair(p)), out(elementwise_out(p, result, pair.shape)) {
-    want_same_dtype(p, 1, 0);
-    if (swapped) pair = Pair(p.in(1).buffer, p.in(1).shape, p.in(0).buffer, p.in(0).shape, pair.shape);
-  }
+      : pair(plan_same(p, swapped)), out(elementwise_out(p, result, pair.shape)) {}
 };
 
 // One function for every dtype it is asked for, whatever the op: there are many.
