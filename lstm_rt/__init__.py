@@ -32,6 +32,8 @@ def _explain(error: ImportError) -> str:
     return f"lstm_rt's compiled part is missing from {_FOLDER}. Install it again: pip install --force-reinstall lstm_rt"
 
 
+importlib.import_module("numpy")  # where it is missing or broken it says so; the compiled part would not
+
 try:
     import lstm_rt._core
     from lstm_rt._pool import Pool

@@ -64,7 +64,7 @@ set(CMAKE_SHARED_LINKER_FLAGS_INIT -s)
 set(CMAKE_MODULE_LINKER_FLAGS_INIT -s)
 set(CMAKE_INTERPROCEDURAL_OPTIMIZATION OFF) # of modules, one file each; the library has its own setting
 set(CMAKE_STRIP "" CACHE FILEPATH "") # the linker does it: this machine's knows no other processors
-set(CMAKE_CXX_STANDARD_LIBRARIES "{folder}/no_demangle.o" CACHE STRING "")
+set(CMAKE_CXX_STANDARD_LIBRARIES "\\"{folder}/no_demangle.o\\"" CACHE STRING "")
 set(PYTHON_MODULE_EXTENSION "{extension}" CACHE STRING "")
 set(Python_INCLUDE_DIR "{python}" CACHE PATH "" FORCE) # over those of this machine
 set(Python_NumPy_INCLUDE_DIR "{numpy}" CACHE PATH "" FORCE)

@@ -73,3 +73,10 @@ def test_instruction_set_is_found(isa: str) -> None:
     # A wheel whose compiler brings a runtime of its own might find none, and run ten times slower.
     flags = set(re.search(r"^flags\s*:(.*)$", CPUINFO.read_text(), re.MULTILINE)[1].split())  # type: ignore[index]
     assert (isa in lstm_rt.available_isas()) == (NEEDS[isa] <= flags)
+
+
+def test_a_missing_numpy_is_named(tmp_path: pathlib.Path) -> None:
+    program = "import sys; sys.modules['numpy'] = None; import lstm_rt"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "numpy" in done.stderr.splitlines()[-1]

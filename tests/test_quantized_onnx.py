@@ -53,6 +53,15 @@ def test_dynamic_lstm(layer: Layer) -> None:
             assert_within(got, wanted, 2e-6 * max(1, np.abs(wanted).max()), f"{steps} steps of {batch}")
 
 
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+def test_dynamic_lstm_of_no_rows(layer: Layer) -> None:
+    ours = lstm_rt.load(layer.model())
+    some, none = ours.run(layer.feeds(5, 2)), ours.run(layer.feeds(5, 0))
+    for name, value in none.items():
+        assert value.size == 0
+        assert value.ndim == some[name].ndim
+
+
 def test_dynamic_lstm_has_the_same_bytes_on_every_instruction_set() -> None:
     for layer in LAYERS:
         model, feeds = layer.model(), layer.feeds(7, 3)

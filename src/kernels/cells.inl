@@ -145,6 +145,7 @@ LRT_NOINLINE V activate(const Activation& a, V x, float clip) {
   if (a.kind == LRT_TANH) return tanh(x);
   if (a.kind == LRT_SIGMOID) return sigmoid(x);
   if (a.kind == LRT_RELU) return unary<LRT_RELU>(x, x, x);
+  if (a.kind == LRT_HARD_SIGMOID) return unary<LRT_HARD_SIGMOID>(x, broadcast(a.alpha), broadcast(a.beta));
   float lanes[LRT_LANES];
   store(lanes, x);
   unary_f32(a.kind, lanes, lanes, LRT_LANES, a.alpha, a.beta);

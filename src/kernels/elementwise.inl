@@ -16,7 +16,7 @@ void map(const float* x, float* y, int64_t n, float alpha, float beta) {
   const V a = broadcast(alpha), b = broadcast(beta);
   // One body for whole vectors and for the rest: functions are large.
   for (int64_t i = 0; i < n; i += LRT_LANES) {
-    const int lanes = n - i < LRT_LANES ? static_cast<int>(n - i) : LRT_LANES;
+    const int lanes = lanes_from(i, n);
     store_lanes(y + i, unary<Kind>(load_lanes(x + i, lanes), a, b), lanes);
   }
 }

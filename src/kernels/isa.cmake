@@ -56,11 +56,11 @@ function(lrt_add_kernels target)
   lrt_isa(${target} arm64_neon arm64_neon.h "${arm64}")
   lrt_isa(${target} armv7_vfpv4 armv7_vfpv4.h "${arm32}" -march=armv7-a -mfpu=neon-vfpv4 -mfloat-abi=hard)
   lrt_isa(${target} armv7_neon armv7_neon.h "${arm32}" -march=armv7-a -mfpu=neon -mfloat-abi=hard)
-  # As small as can be where there is another: on ARM it is here to compare with.
-  if(LRT_PROCESSOR MATCHES "^(${x86})$")
-    lrt_isa(${target} portable portable.h ".*" -Os)
-  elseif(LRT_PROCESSOR MATCHES "^(${arm64}|${arm32})$")
+  # Where there are others it is to be small; on 64-bit ARM as small as can be, since it is there to compare with.
+  if(LRT_PROCESSOR MATCHES "^(${arm64})$")
     lrt_isa(${target} portable portable.h ".*" -Os -DLRT_SMALL)
+  elseif(LRT_PROCESSOR MATCHES "^(${x86}|${arm32})$")
+    lrt_isa(${target} portable portable.h ".*" -Os)
   else()
     lrt_isa(${target} portable portable.h ".*")
     target_compile_definitions(${target} PRIVATE LRT_PORTABLE_ONLY) # whatever the compiler says of the processor

@@ -11,17 +11,17 @@ Pair plan_same(OpPlan& p, bool swapped) {
 }
 
 // Two operands of one dtype, broadcast together, and where the result goes. `swapped`: the second comes first.
-struct Operands {
+struct SameDtypePair {
   Pair pair;
   BufferId out;
 
-  Operands(OpPlan& p, DType result, bool swapped = false)
+  SameDtypePair(OpPlan& p, DType result, bool swapped = false)
       : pair(plan_same(p, swapped)), out(elementwise_out(p, result, pair.shape)) {}
 };
 
-// One function for every dtype it is asked for, whatever the op: there are many.
+// Named, not lambdas inside lambdas: ops and dtypes whose code is the same then share it.
 template <class T, class F>
-Run comparison_run(const Operands& operands, F f) {
+Run comparison_run(const SameDtypePair& operands, F f) {
   return pair_run<T, T, Bool>(operands.pair, operands.out, [f](T a, T b) { return to_bool(f(a, b)); });
 }
 
@@ -29,7 +29,7 @@ Run comparison_run(const Operands& operands, F f) {
 template <class F>
 void plan_order(OpPlan& p, const F& f, bool swapped = false) {
   want_dtype(p, 0, kNumbers);
-  const Operands operands(p, DType::boolean, swapped);
+  const SameDtypePair operands(p, DType::boolean, swapped);
   visit_dtype(p.in(0).dtype, [&](auto type) {
     using T = typename decltype(type)::type;
     if constexpr (!std::is_same_v<T, Bool>) p.run(comparison_run<T>(operands, f));
@@ -43,21 +43,22 @@ template <class F>
 void plan_logic(OpPlan& p, const F& f) {
   want_dtype(p, 0, {DType::boolean});
   const auto flags = [f](Bool a, Bool b) { return f(a != Bool::no, b != Bool::no); };
-  p.run(comparison_run<Bool>(Operands(p, DType::boolean), flags));
+  p.run(comparison_run<Bool>(SameDtypePair(p, DType::boolean), flags));
 }
 
 template <class T, class F>
-Run integer_run(const Operands& operands, F f) {
+Run integer_run(const SameDtypePair& operands, F f) {
   return pair_run<T, T, T>(operands.pair, operands.out, [f](T a, T b) { return static_cast<T>(f(a, b)); });
 }
 
-// f on integers taken as unsigned.
-template <class F>
+// f on integers, taken as unsigned where their sign does not matter.
+template <bool Signed = false, class F>
 void plan_bitwise(OpPlan& p, const F& f) {
   want_dtype(p, 0, kIntegers);
-  const Operands operands(p, p.in(0).dtype);
+  const SameDtypePair operands(p, p.in(0).dtype);
   with_integer(p.in(0).dtype, [&](auto type) {
-    p.run(integer_run<std::make_unsigned_t<typename decltype(type)::type>>(operands, f));
+    using T = typename decltype(type)::type;
+    p.run(integer_run<std::conditional_t<Signed, T, std::make_unsigned_t<T>>>(operands, f));
   });
 }
 
@@ -129,12 +130,7 @@ void plan_bit_shift(OpPlan& p) {
   if (direction != "LEFT" && direction != "RIGHT") {
     p.refuse(Status::unsupported, "direction is '" + direction + "'; wanted LEFT or RIGHT");
   }
-  want_dtype(p, 0, kIntegers);
-  const Operands operands(p, p.in(0).dtype);
-  with_integer(p.in(0).dtype, [&](auto type) {
-    p.run(integer_run<typename decltype(type)::type>(
-        operands, [left = direction == "LEFT"](auto a, auto b) { return shifted(a, b, left); }));
-  });
+  plan_bitwise<true>(p, [left = direction == "LEFT"](auto a, auto b) { return shifted(a, b, left); });
 }
 
 void plan_where(OpPlan& p) {

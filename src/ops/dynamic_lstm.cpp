@@ -129,6 +129,7 @@ struct DynamicLstmCall {
   }
 
   void operator()(const Frame& frame) const {
+    if (s.batch == 0) return;  // nor is there any memory
     const int64_t steps = longest(frame);
     const ByteScale x_scale = byte_scale(*kernels, frame.at<float>(x), steps * s.batch * s.inputs);
     // Past its length a row of Y is zero.

@@ -36,6 +36,8 @@ void zip_row(const A* a, int64_t a_step, const B* b, int64_t b_step, Out* to, in
     for (int64_t i = 0; i < n; ++i) to[i] = f(a[i], b[i]);
   } else if (a_step == 1 && b_step == 0) {
     for (int64_t i = 0; i < n; ++i) to[i] = f(a[i], *b);
+  } else if (a_step == 0 && b_step == 1) {
+    for (int64_t i = 0; i < n; ++i) to[i] = f(*a, b[i]);
   } else {
     for (int64_t i = 0; i < n; ++i) to[i] = f(a[i * a_step], b[i * b_step]);
   }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "model/memory.h"
 #include "ops/checks.h"
 #include "ops/strided.h"
 
@@ -110,9 +111,9 @@ std::vector<Piece> pieces_of(const OpPlan& p, int64_t crop, int64_t dim, int64_t
   const auto add = [&](int64_t at) {
     add_position(pieces, crop + source_of(at, dim, mode));
     if (pieces.size() > kMostPieces) {
-      p.refuse(Status::shape, "pads of " + std::to_string(before) + " and " + std::to_string(after) + " repeat " +
-                                  std::to_string(dim) + " positions more than " + std::to_string(kMostPieces) +
-                                  " times");
+      p.refuse(Status::shape, "pads of " + std::to_string(before) + " and " + std::to_string(after) + " around " +
+                                  std::to_string(dim) + " positions turn around or begin anew more than " +
+                                  std::to_string(kMostPieces) + " times");
     }
   };
   if (mode == Mode::constant) {
@@ -215,6 +216,7 @@ void plan_pad(OpPlan& p) {
   for (int axis = 0; axis <= last; ++axis) {
     const auto i = static_cast<size_t>(axis);
     call.axes.push_back({pieces_of(p, crop[i], kept[axis], before[i], after[i], mode), from[i], to[i]});
+    MemoryScope::take(call.axes.back().pieces.size() * sizeof(Piece));
   }
   p.run(call);
 }

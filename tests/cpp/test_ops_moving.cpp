@@ -212,7 +212,7 @@ void test_pad() {
   expect_refused("Pad", {}, {x, known(integers({0}))}, "wanted two for each");
   expect_refused("Pad", {}, {x, known(integers({-2, -2}))}, "cannot be padded");
   expect_refused("Pad", {{"mode", "wrap"}}, {x, known(integers({0, 1 << 20}))},
-                 "repeat 3 positions more than 65536 times");
+                 "around 3 positions turn around or begin anew more than 65536 times");
 }
 
 // ---- Shapes ----
