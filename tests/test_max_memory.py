@@ -31,6 +31,18 @@ def test_outputs_beyond_the_limit_are_refused() -> None:
                 work({"x": x})
 
 
+def test_what_is_planned_position_by_position_counts() -> None:
+    x = np.zeros((1, 1, 4, 4), np.float32)
+    wide = {"sizes": np.array([1, 1, 1, 3 << 15], np.int64)}  # 400 KB, and 800 KB of places
+    resize = models.single_op("Resize", {"x": x}, weights=wide, outputs={"y": x}, order=["x", "", "", "sizes"])
+    pads = {"pads": np.array([0, 0, 0, 0, 0, 0, 0, 1 << 17], np.int64)}  # 500 KB, and 900 KB of pieces
+    pad = models.single_op("Pad", {"x": x}, weights=pads, outputs={"y": x}, mode="wrap", opset=19)
+    for proto in (resize, pad):
+        assert lstm_rt.load(proto, max_memory=4 * MIB)(x).size > 1 << 15
+        with pytest.raises(lstm_rt.OutOfMemoryError, match="max_memory"):
+            lstm_rt.load(proto, max_memory=MIB)(x)
+
+
 def test_weights_beyond_the_limit_are_refused() -> None:
     model = lstm_rt.load(Recurrent("LSTM", 256, 256).model(outputs=["Y"]), max_memory=MIB)
     with pytest.raises(MemoryError, match="max_memory"):

@@ -90,6 +90,14 @@ class MemoryScope {
   MemoryScope* outer_;
 };
 
+// Room for `count` more of what a plan is made of, which max_memory has to allow. A double: counts may overflow integers.
+template <class T>
+void reserve_counted(std::vector<T>& items, double count) {
+  const double bytes = count * sizeof(T);
+  MemoryScope::take(bytes < 1e18 ? static_cast<uint64_t>(bytes) : UINT64_MAX);
+  items.reserve(items.size() + static_cast<size_t>(count));
+}
+
 // Zeroed at birth. Moves, does not copy.
 class AlignedBuffer {
  public:

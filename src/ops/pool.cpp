@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "model/memory.h"
 #include "ops/checks.h"
 #include "ops/dtypes.h"
 #include "ops/power.h"
@@ -38,6 +39,7 @@ Places places_among(const SpatialAxis& axis, int64_t i, int64_t first, int64_t l
 // last outputs may reach further still.
 std::vector<int64_t> plan_divisors(const SpatialAxis& axis, int64_t pad_end, bool with_pads) {
   std::vector<int64_t> counts;
+  reserve_counted(counts, static_cast<double>(axis.out));
   const int64_t first = with_pads ? -axis.pad : 0, last = axis.in + (with_pads ? pad_end : 0);
   for (int64_t i = 0; i < axis.out; ++i) {
     const Places places = places_among(axis, i, first, last);

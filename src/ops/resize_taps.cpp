@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/memory.h"
 #include "ops/resize.h"
 
 namespace lrt {
@@ -85,13 +86,18 @@ ResizeTaps plan_taps(const ResizeAxis& axis, const ResizeOptions& options) {
   // Where the input is larger, antialias widens what an output is made of.
   const double squeeze = options.antialias && axis.scale < 1 ? axis.scale : 1;
   const int64_t support = options.mode == ResizeMode::cubic ? 2 : 1;
-  const auto reach = static_cast<int64_t>(std::ceil(static_cast<double>(support) / squeeze));
-  taps.width = options.mode == ResizeMode::nearest ? 1 : 2 * reach;
+  const double far = std::ceil(static_cast<double>(support) / squeeze), outputs = static_cast<double>(axis.out);
+  const bool nearest = options.mode == ResizeMode::nearest;
+  reserve_counted(taps.places, nearest ? outputs : outputs * 2 * far);
+  reserve_counted(taps.weights, nearest ? 0 : outputs * 2 * far);
+  const auto reach = static_cast<int64_t>(far);
+  taps.width = nearest ? 1 : 2 * reach;
+  if (options.coordinates == Coordinates::tf_crop_and_resize) reserve_counted(taps.outside, outputs);
   for (int64_t i = 0; i < axis.out; ++i) {
     const double x = source_of(i, axis, options.coordinates);
     const bool outside = x < 0 || x > static_cast<double>(axis.in - 1);
     if (outside && options.coordinates == Coordinates::tf_crop_and_resize) taps.outside.push_back(i);
-    if (options.mode == ResizeMode::nearest) {
+    if (nearest) {
       taps.places.push_back(to_place(rounded(x, options.rounding), axis.in));
     } else {
       add_taps(x, axis, options, squeeze, reach, taps);

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
+#include "model/memory.h"
 #include "ops/checks.h"
 
 namespace lrt {
 
 std::vector<Reach> plan_reach(const SpatialAxis& axis) {
   std::vector<Reach> reach;
+  reserve_counted(reach, static_cast<double>(axis.kernel));
   for (int64_t place = 0; place < axis.kernel; ++place) {
     const int64_t shift = place * axis.dilation - axis.pad;  // where position 0 meets the input
     const int64_t begin = shift < 0 ? std::min((-shift + axis.stride - 1) / axis.stride, axis.out) : 0;
