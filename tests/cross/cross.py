@@ -29,6 +29,7 @@ TESTS = (
     "test_functions",
     "test_ops",
     "test_ops_moving",
+    "test_graph_parts",
     "test_model",
 )
 
