@@ -1,13 +1,25 @@
 """Run trained recurrent networks (LSTM, GRU, RNN and the layers around them) fast on CPUs.
 
-Importing this package loads numpy and the compiled core, nothing else: what reads the files of other frameworks is
-imported when a file is converted.
+>>> model = lstm_rt.convert("model.onnx", "model.gguf")  # once; or .keras, .h5, .pt2
+>>> model = lstm_rt.load("model.gguf")
+>>> y = model(x)  # a whole sequence
+>>> stream = model.stream()  # keeps the state from frame to frame
+>>> y = stream.step(frame)
+
+`convert`, `from_keras` and `from_torch` read models of other frameworks; `Model`, `Stream` and `Pool` run them. Every
+error derives from `Error`. The folder docs/ of the source describes each format, the numbers and the C API;
+``lstm-rt --help`` lists the commands.
+
+Importing this package loads numpy and the compiled core only. The readers of other formats are imported when a file is
+converted.
 """
 
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from lstm_rt._version import __version__
@@ -16,23 +28,50 @@ _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _COMPILED = ("_core.", "_stepper.", "_stream.", "_pool.")
 
 
+def _compiled_files(folder: str) -> list[str]:
+    """List the files of the compiled part in a folder."""
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    return [name for name in names if name.startswith(_COMPILED) and name.endswith((".so", ".pyd"))]
+
+
+def _load_installed() -> bool:
+    """Replace this package with the installed one, if this is a source folder without the compiled part.
+
+    A Python that is started at the root of a clone finds the source folder before the installed package. The compiled
+    part is missing there, so the import could only fail.
+    """
+    if _compiled_files(_FOLDER) or not os.path.exists(os.path.join(os.path.dirname(_FOLDER), "CMakeLists.txt")):
+        return False
+    for entry in sys.path:
+        folder = os.path.join(os.path.abspath(entry), "lstm_rt")
+        if folder != _FOLDER and _compiled_files(folder):
+            path = os.path.join(folder, "__init__.py")
+            spec = importlib.util.spec_from_file_location(__name__, path, submodule_search_locations=[folder])
+            if spec is None or spec.loader is None:
+                continue
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[__name__] = module  # the import statement returns what is registered here
+            spec.loader.exec_module(module)
+            return True
+    return False
+
+
 def _explain(error: ImportError) -> str:
     """Say what to do about a compiled part that cannot be imported."""
-    built = sorted(name for name in os.listdir(_FOLDER) if name.startswith(_COMPILED))
-    built = [name for name in built if name.endswith((".so", ".pyd"))]
+    built = _compiled_files(_FOLDER)
     if built:
         return f"lstm_rt's compiled part does not load: {error}. {_FOLDER} holds {', '.join(built)}"
     source = os.path.dirname(_FOLDER)
     if os.path.exists(os.path.join(source, "CMakeLists.txt")):
         return (
-            f"lstm_rt is being imported from its source folder, {source}, where the compiled part is not built. "
-            "If lstm_rt is installed, run from another folder: this one hides the installed package. "
-            f"If it is not: pip install {source}"
+            f"lstm_rt is imported from its source folder, {source}, where the compiled part is not built, and no "
+            f"installed lstm_rt was found. Install it: pip install {source}"
         )
     return f"lstm_rt's compiled part is missing from {_FOLDER}. Install it again: pip install --force-reinstall lstm_rt"
 
 
-importlib.import_module("numpy")  # where it is missing or broken it says so; the compiled part would not
+importlib.import_module("numpy")  # a missing or broken numpy reports itself; the compiled part would not
+_load_installed()
 
 try:
     import lstm_rt._core
@@ -200,4 +239,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__

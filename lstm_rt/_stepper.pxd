@@ -77,7 +77,7 @@ cdef list state_arrays(list names, object values)
 # What is stepped: the arrays it reads and writes, checked and pointed at.
 cdef class Stepper:
     cdef object _model
-    cdef tuple _inputs, _outputs
+    cdef tuple _ports, _inputs, _outputs  # _ports: the TensorInfo of each of _inputs
     cdef int _in_count, _out_count
     cdef Slot* _in_slots
     cdef Slot* _out_slots
@@ -85,6 +85,7 @@ cdef class Stepper:
     cdef void** _out_data
     cdef uint64_t _macs
     cdef bint _prepared
+    cdef bint _strict  # frames keep the shapes of the first step
     cdef Hold _hold
     cdef object __weakref__
 
@@ -94,6 +95,7 @@ cdef class Stepper:
     cdef int _prepare(self, lrt_array* arrays) except -1
     cdef cnp.ndarray _new(self, int i)
     cdef int _settle_out(self, int i, object out) except -1
+    cdef int _refuse_other_shapes(self, list frames) except -1
     cdef int _refuse_held(self) except -1
     cdef int _refuse_shared(self, str what) except -1
     cdef int _refuse_count(self) except -1

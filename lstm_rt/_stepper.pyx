@@ -11,6 +11,7 @@ from lstm_rt.capi cimport *
 import numpy as np
 
 from lstm_rt import errors
+from lstm_rt.arrays import as_array
 
 cnp.import_array()
 
@@ -79,7 +80,8 @@ cdef class Stepper:
 
     cdef int _name(self, object model, list inputs, list outputs) except -1:
         self._model = model
-        self._inputs = tuple([model.inputs[i].name for i in inputs])
+        self._ports = tuple([model.inputs[i] for i in inputs])
+        self._inputs = tuple([port.name for port in self._ports])
         self._outputs = tuple([model.outputs[i].name for i in outputs])
         self._in_count = <int>len(inputs)
         self._out_count = <int>len(outputs)
@@ -112,13 +114,14 @@ cdef class Stepper:
         cdef lrt_array* arrays
         if len(more) + 1 != self._in_count:
             raise errors.ArgumentError(f"a step takes {self._in_count} arrays ({', '.join(self._inputs)}), {len(more) + 1} were given")
-        frames = [np.ascontiguousarray(np.asarray(each)) if np.ndim(each) else np.asarray(each) for each in (frame, *more)]
+        frames = [as_array(each, port.name, port.dtype) for each, port in zip((frame, *more), self._ports)]
+        if self._strict and self._prepared:
+            self._refuse_other_shapes(frames)
         arrays = <lrt_array*>calloc(self._in_count, sizeof(lrt_array))
         if arrays == NULL:
             raise MemoryError
         try:
             for i in range(self._in_count):
-                frames[i] = np.require(frames[i], requirements=["C", "ALIGNED"])
                 arrays[i] = describe(frames[i], self._inputs[i])
             self._prepare(arrays)
             for i in range(self._in_count):
@@ -130,6 +133,17 @@ cdef class Stepper:
 
     cdef int _prepare(self, lrt_array* arrays) except -1:
         raise NotImplementedError
+
+    # A frame of another shape needs a new plan, which allocates; a strict stream must not do that after its first step.
+    cdef int _refuse_other_shapes(self, list frames) except -1:
+        cdef int i, j
+        for i in range(self._in_count):
+            planned = tuple([self._in_slots[i].dims[j] for j in range(self._in_slots[i].rank)])
+            if frames[i].shape != planned:
+                raise errors.ShapeError(
+                    f"frame '{self._inputs[i]}' is {list(frames[i].shape)}, expected {list(planned)} as at the first step: "
+                    f"this stream is strict. Open it without strict=True to let shapes change")
+        return 0
 
     cdef cnp.ndarray _new(self, int i):
         return cnp.PyArray_EMPTY(self._out_slots[i].rank, self._out_slots[i].dims, self._out_slots[i].type_number, 0)

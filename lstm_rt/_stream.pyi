@@ -29,4 +29,5 @@ def open_stream(
     freeze: dict[int, np.ndarray[Any, Any]],
     batch: int,
     threads: int,
+    strict: bool,
 ) -> Stream: ...

@@ -25,6 +25,8 @@ cdef class Stream(Stepper):
     """
 
     cdef lrt_stream* _stream
+    cdef dict _frozen  # name to value
+    cdef int _threads
 
     def __cinit__(self, making=None):
         if making is not _MAKING:
@@ -52,8 +54,10 @@ cdef class Stream(Stepper):
         Parameters
         ----------
         frame : array_like
-            The next frame, of the shape and dtype of the first of `inputs`. Any number of time steps where that dim is
-            free. A C-contiguous array of the right dtype is read where it is; anything else is copied first.
+            The next frame, of the shape of the first of `inputs`, with any number of time steps if that dim is free.
+            An array must have the input's dtype; it is read in place if it is C-contiguous, otherwise copied. Python
+            numbers and lists are converted to the input's dtype. A frame whose shape differs from the last one is
+            planned first, which allocates; a strict stream refuses it.
         *more : array_like
             The others of `inputs`, in order, where there are several.
         out : numpy.ndarray or tuple of numpy.ndarray, optional
@@ -171,7 +175,35 @@ cdef class Stream(Stepper):
             self._hold.give()
 
     def __repr__(self):
-        return f"<lstm_rt.Stream: {', '.join(self._inputs)} -> {', '.join(self._outputs)}>"
+        inputs = ", ".join([self._port_text(self._inputs[i], &self._in_slots[i]) for i in range(self._in_count)])
+        outputs = ", ".join([self._port_text(self._outputs[i], &self._out_slots[i]) for i in range(self._out_count)])
+        parts = [f"{inputs} -> {outputs}"]
+        parts += [f"{name}={_short(value)}" for name, value in self._frozen.items()]
+        parts += [f"state {', '.join(self._state_texts())}"] if lrt_stream_state_count(self._stream) else []
+        parts += [f"{self._threads} threads"] if self._threads > 1 else []
+        parts += ["strict"] if self._strict else []
+        return f"<lstm_rt.Stream: {'; '.join(parts)}>"
+
+    # A name, with the shape that is planned for once there is one.
+    cdef str _port_text(self, str name, const Slot* slot):
+        cdef int axis
+        return f"{name}{[slot.dims[axis] for axis in range(slot.rank)]}" if self._prepared else name
+
+    cdef list _state_texts(self):
+        cdef size_t i
+        cdef int axis
+        cdef lrt_port port
+        cdef const void* data
+        cdef lrt_error error
+        texts = []
+        for i in range(lrt_stream_state_count(self._stream)):
+            check(lrt_stream_state(self._stream, i, &port, &data, &error), &error)
+            texts.append(f"{port.name.decode()}{[port.shape.dims[axis] for axis in range(port.shape.rank)]}")
+        return texts
+
+
+cdef str _short(object value):
+    return f"{value.item()}" if value.size == 1 else f"{value.dtype}{list(value.shape)}"
 
 
 cdef Stream _wrap(lrt_stream* handle, object model, Stream like):
@@ -179,6 +211,8 @@ cdef Stream _wrap(lrt_stream* handle, object model, Stream like):
     stream._stream = handle
     stream._name(model, [lrt_stream_input(handle, i) for i in range(lrt_stream_input_count(handle))],
                  [lrt_stream_output(handle, i) for i in range(lrt_stream_output_count(handle))])
+    if like is not None:
+        stream._frozen, stream._threads, stream._strict = like._frozen, like._threads, like._strict
     if like is not None and like._prepared:
         memcpy(stream._in_slots, like._in_slots, stream._in_count * sizeof(Slot))
         memcpy(stream._out_slots, like._out_slots, stream._out_count * sizeof(Slot))
@@ -187,7 +221,7 @@ cdef Stream _wrap(lrt_stream* handle, object model, Stream like):
     return stream
 
 
-def open_stream(model, size_t handle, bindings, freeze, int64_t batch, int threads):
+def open_stream(model, size_t handle, bindings, freeze, int64_t batch, int threads, bint strict):
     """Make a stream. For `Model.stream`, which checks and resolves the names.
 
     Parameters
@@ -204,6 +238,8 @@ def open_stream(model, size_t handle, bindings, freeze, int64_t batch, int threa
         Size of the state's free dims.
     threads : int
         Cores that share a step.
+    strict : bool
+        Whether frames must keep the shapes of the first step.
 
     Returns
     -------
@@ -213,5 +249,9 @@ def open_stream(model, size_t handle, bindings, freeze, int64_t batch, int threa
     cdef lrt_stream* stream = NULL
     cdef lrt_error error
     cdef Options options = Options(model, bindings, freeze, batch, threads)
+    cdef Stream made
     check(lrt_stream_create(<lrt_model*>handle, &options.c, &stream, &error), &error)
-    return _wrap(stream, model, None)
+    made = _wrap(stream, model, None)
+    made._frozen = {model.inputs[index].name: value for index, value in freeze.items()}
+    made._threads, made._strict = threads, strict
+    return made

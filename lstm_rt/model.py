@@ -11,15 +11,14 @@ import numpy as np
 from lstm_rt import _core
 from lstm_rt._pool import Pool, open_pool
 from lstm_rt._stream import Stream, open_stream
-from lstm_rt.errors import ArgumentError, ShapeError
+from lstm_rt.arrays import Array, as_array
+from lstm_rt.errors import ArgumentError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lstm_rt.quantize import Report
     from lstm_rt.report import Conversion
-
-Array = np.ndarray[Any, np.dtype[Any]]  # numpy.typing would be imported for its name alone
 
 _MAX_POOL = 1 << 20
 
@@ -30,7 +29,10 @@ class TensorInfo(NamedTuple):
     name: str
     shape: Optional[tuple[Optional[int], ...]]  # None for a free dim; None as a whole where the source did not say
     dtype: Optional[np.dtype[Any]]  # None where the source did not say
-    dim_names: tuple[str, ...]  # "" where a dim has none
+    dim_names: tuple[str, ...]  # "" for a dim without a name
+
+    def __repr__(self) -> str:
+        return f"<lstm_rt.TensorInfo: {_describe(self, self.dtype)}>"
 
 
 class Call(NamedTuple):
@@ -144,32 +146,45 @@ class Model:
         """Bytes of weights packed for the kernels so far: once for all runs, streams and pools of this model."""
         return self._core.packed_bytes()
 
-    def __call__(self, *arrays: npt.ArrayLike, threads: int = 1) -> Any:
+    def __call__(self, *arrays: npt.ArrayLike, threads: int = 1, **named: npt.ArrayLike) -> Any:
         """Run the model on whole inputs.
 
         Parameters
         ----------
         *arrays : array_like
-            One for each of `inputs`, in order, of its shape and dtype.
+            Values for the first of `inputs`, in order, each of the declared shape and dtype.
         threads : int, default 1
-            Cores that share the work, the caller's with them. The bits are the same for every number.
+            Number of cores that share the work, including the caller's. The bits are the same for every number.
+        **named : array_like
+            Values for further inputs, by name. State (the inputs of `bindings`) that is not given starts as zeros, as
+            in `stream`.
 
         Returns
         -------
         numpy.ndarray or tuple of numpy.ndarray
-            One for each of `outputs`, in order.
+            One array for each of `outputs`, in order.
 
         Raises
         ------
+        ArgumentError
+            If an input is missing, unknown or given twice.
         ShapeError
             If an array does not fit.
         UnsupportedModelError
             If the model cannot run with inputs of these shapes.
+
+        Examples
+        --------
+        >>> probability, state = model(frame, sr=16000)  # doctest: +SKIP
         """
-        if len(arrays) != len(self._inputs):
+        if len(arrays) > len(self._inputs):
             names = ", ".join(info.name for info in self._inputs)
             raise ArgumentError(f"the model takes {len(self._inputs)} arrays ({names}), {len(arrays)} were given")
-        results = self._run([_as_array(array, info) for array, info in zip(arrays, self._inputs)], threads)
+        inputs = {info.name: array for info, array in zip(self._inputs, arrays)}
+        twice = sorted(inputs.keys() & named.keys())
+        if twice:
+            raise ArgumentError(f"{', '.join(twice)}: given both by position and by name. Give each input once")
+        results = self._run(self._by_name({**inputs, **named}), threads)
         return results[0] if len(results) == 1 else tuple(results)
 
     def run(self, inputs: Mapping[str, npt.ArrayLike], *, threads: int = 1) -> dict[str, Array]:
@@ -178,9 +193,10 @@ class Model:
         Parameters
         ----------
         inputs : mapping of str to array_like
-            Every one of `inputs`.
+            A value for every one of `inputs`. State (the inputs of `bindings`) that is not given starts as zeros, as
+            in `stream`.
         threads : int, default 1
-            Cores that share the work, the caller's with them. The bits are the same for every number.
+            Number of cores that share the work, including the caller's. The bits are the same for every number.
 
         Returns
         -------
@@ -201,13 +217,45 @@ class Model:
         return self._core.plan(arrays).run(arrays, threads)
 
     def _by_name(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Array]:
+        """Return one array per input, in order; absent state is filled with zeros."""
+        arrays = {
+            info.name: as_array(inputs[info.name], info.name, info.dtype)
+            for info in self._inputs
+            if info.name in inputs
+        }
+        absent = [info for info in self._inputs if info.name not in inputs]
+        if absent or len(inputs) != len(self._inputs):
+            states = self.bindings
+            arrays.update(self._zeros([info for info in absent if info.name in states], arrays))
+            self._refuse_names(set(inputs), [info.name for info in absent if info.name not in states])
+        return [arrays[info.name] for info in self._inputs]
+
+    def _zeros(self, states: Sequence[TensorInfo], given: Mapping[str, Array]) -> dict[str, Array]:
+        """Make initial states. A free dim takes the size of the given inputs' dim of the same name, or 1."""
+        sizes = {
+            name: size
+            for info in self._inputs
+            if info.name in given and info.shape is not None
+            for name, size in zip(info.dim_names, given[info.name].shape)
+            if name
+        }
+        return {
+            info.name: np.zeros(
+                [sizes.get(name, 1) if dim is None else dim for dim, name in zip(info.shape or (), info.dim_names)],
+                info.dtype or np.float32,
+            )
+            for info in states
+        }
+
+    def _refuse_names(self, given: set[str], missing: list[str]) -> None:
+        """Raise ArgumentError if an input is missing or a name is unknown."""
         names = [info.name for info in self._inputs]
-        unknown, missing = sorted(set(inputs) - set(names)), [name for name in names if name not in inputs]
-        if unknown or missing:
-            said = [f"unknown: {', '.join(unknown)}"] if unknown else []
-            said += [f"missing: {', '.join(missing)}"] if missing else []
-            raise ArgumentError(f"the model's inputs are {', '.join(names)}; {'; '.join(said)}")
-        return [_as_array(inputs[info.name], info) for info in self._inputs]
+        unknown = sorted(given - set(names))
+        if not unknown and not missing:
+            return
+        said = [f"unknown: {', '.join(unknown)}"] if unknown else []
+        said += [f"missing: {', '.join(missing)}. Pass {missing[0]}=..."] if missing else []
+        raise ArgumentError(f"the model's inputs are {', '.join(names)}; {'; '.join(said)}")
 
     def calls(self, inputs: Mapping[str, Union[npt.ArrayLike, Sequence[int]]]) -> list[Call]:
         """List what is left to do at run time for inputs of given shapes.
@@ -242,6 +290,7 @@ class Model:
         freeze: Optional[Mapping[str, npt.ArrayLike]] = None,
         batch: int = 1,
         threads: int = 1,
+        strict: bool = False,
     ) -> Stream:
         """Open a stream: the model stepped frame by frame, its state kept.
 
@@ -256,9 +305,12 @@ class Model:
         freeze : mapping of str to array_like, optional
             Inputs that stay the same at every step. Needed for `control_inputs`.
         batch : int, default 1
-            What the free dims of states become.
+            Size of the free dims of states.
         threads : int, default 1
-            Cores that share the work, the caller's with them. The bits are the same for every number.
+            Number of cores that share the work, including the caller's. The bits are the same for every number.
+        strict : bool, default False
+            Refuse frames whose shape differs from that of the first step. A new shape must be planned, which
+            allocates memory; a real-time caller would rather have an error.
 
         Returns
         -------
@@ -277,7 +329,7 @@ class Model:
         >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
         """
         _check_threads(threads)
-        return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch, threads)
+        return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch, threads, strict)
 
     def pool(
         self,
@@ -334,7 +386,8 @@ class Model:
     def _frozen(self, freeze: Optional[Mapping[str, npt.ArrayLike]]) -> dict[int, Array]:
         names = [info.name for info in self._inputs]
         return {
-            _index(names, name, "input"): _as_array(value, self._info(name)) for name, value in (freeze or {}).items()
+            _index(names, name, "input"): as_array(value, name, self._info(name).dtype)
+            for name, value in (freeze or {}).items()
         }
 
     def verify(self) -> int:
@@ -366,34 +419,18 @@ def _tensor_info(port: tuple[str, str, Optional[list[int]], list[str]]) -> Tenso
     return TensorInfo(name, shape, np.dtype(dtype) if dtype else None, tuple(dim_names))
 
 
-def _describe(info: TensorInfo) -> str:
+def _describe(info: TensorInfo, dtype: Optional[np.dtype[Any]] = None) -> str:
+    """Write a port as ``x: float32[batch, time, 40]``; a free dim without a name is ``?``."""
     if info.shape is None:
         return info.name
     dims = [n or "?" if dim is None else str(dim) for dim, n in zip(info.shape, info.dim_names)]
-    return f"{info.name}[{', '.join(dims)}]"
+    return f"{info.name}{f': {dtype}' if dtype else ''}[{', '.join(dims)}]"
 
 
 def _index(names: list[str], name: str, kind: str) -> int:
     if name not in names:
         raise ArgumentError(f"the model has no {kind} '{name}'. It has {', '.join(names)}")
     return names.index(name)
-
-
-def _as_array(value: npt.ArrayLike, info: TensorInfo) -> Array:
-    """An array that the core can read. Python numbers and lists take the input's dtype; arrays keep theirs."""
-    if isinstance(value, (np.ndarray, np.generic)):
-        array = np.asarray(value)
-        same_kind = array.ndim == 0 and info.dtype is not None and np.can_cast(array.dtype, info.dtype, "same_kind")
-        if same_kind:  # numpy's own integers for a control input, of whatever width
-            array = array.astype(info.dtype)
-    else:
-        try:
-            array = np.asarray(value, info.dtype)
-        except (TypeError, ValueError) as error:
-            raise ShapeError(f"input '{info.name}' cannot be made an array: {error}") from error
-    if info.dtype is not None and array.dtype != info.dtype:
-        raise ShapeError(f"input '{info.name}' is {array.dtype}{list(array.shape)}, wanted {info.dtype}")
-    return np.require(array, requirements=["C", "ALIGNED"])
 
 
 def _check_threads(threads: int) -> None:

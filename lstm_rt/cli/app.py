@@ -4,15 +4,15 @@ Where typer reads annotations they stay as they are, without ``from __future__ i
 does not see through the strings that makes of them.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 import lstm_rt
-from lstm_rt.cli import bench, convert, demo, inspect, isa, run, stream, ui, verify
+from lstm_rt.cli import bench, convert, demo, inspect, isa, paths, run, stream, ui, verify
 
-_MODULES = (demo, convert, inspect, run, stream, bench, verify, isa)
+_MODULES = (demo, convert, inspect, run, stream, bench, verify, isa, paths)
 _EXAMPLES = {module.NAME: module.EXAMPLES for module in _MODULES}
 _PROGRAM_EXAMPLES = (
     ("lstm-rt demo", "See it work, now"),
@@ -33,6 +33,14 @@ class _Command(TyperCommand):
 class _Program(TyperGroup):
     """Turns errors that a user can do something about into one red message and exit code 1."""
 
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        # People type these as often as the options; neither is a command of its own.
+        if args[0] == "help":
+            return super().resolve_command(ctx, [args[1], "--help"]) if args[1:] else _print_help(ctx)
+        if args[0] == "version":
+            _version(True)
+        return super().resolve_command(ctx, args)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         super().format_help(ctx, formatter)
         ui.print_examples(_PROGRAM_EXAMPLES)
@@ -44,6 +52,11 @@ class _Program(TyperGroup):
             raise
         except (lstm_rt.Error, OSError) as error:
             ui.fail(_message(error))
+
+
+def _print_help(ctx: Any) -> NoReturn:
+    typer.echo(ctx.get_help(), nl=False)
+    raise typer.Exit
 
 
 def _message(error: Exception) -> str:
@@ -62,7 +75,6 @@ app = typer.Typer(
     cls=_Program,
     name="lstm-rt",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
