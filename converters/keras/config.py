@@ -18,6 +18,7 @@ _HARMLESS = re.compile(
       |stddev|sigma|l1|l2|flash_attention)$""",
     re.VERBOSE,
 )
+_DEEPEST = 256
 _REQUIRED: Any = object()
 
 
@@ -126,3 +127,16 @@ def as_object(found: Any, name: str) -> tuple[str, Mapping[str, Any]]:
     if not isinstance(config, Mapping):
         raise Refusal(f"{name} has no config. The file is damaged.")
     return found["class_name"], config
+
+
+def names_within(found: Any, depth: int = 0) -> frozenset[str]:
+    """Names of all layers within a config: of models in models, wrappers and stacks of cells."""
+    if depth > _DEEPEST:
+        raise Refusal(f"layers are nested more than {_DEEPEST} deep. The file is damaged.")
+    names: frozenset[str] = frozenset()
+    for item in found.values() if isinstance(found, Mapping) else found if isinstance(found, list) else ():
+        names |= names_within(item, depth + 1)
+    inner = found.get("config") if isinstance(found, Mapping) else None
+    if isinstance(inner, Mapping) and "class_name" in found and isinstance(inner.get("name"), str):
+        names |= {inner["name"]}
+    return names

@@ -18,6 +18,8 @@ def call_custom(builder: Callable[..., Any], layer: Layer) -> list[Tensor]:
     """
     inputs = layer.inputs
     config = {name: layer.config.raw(name) for name in layer.config.names()}
+    if any(x.mask != ABSENT for x in inputs):
+        layer.importer.graph.notes.append(f"layer {layer.name!r} ({layer.kind}): the mask of its input ends here.")
     found = builder(layer.build, config, layer.weights.rest(), [x.value for x in inputs])
     items = found if isinstance(found, list) else [found]
     return [_tensor(item, layer) for item in items]

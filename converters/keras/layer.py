@@ -26,7 +26,7 @@ class Tensor:
     value: Value
     shape: Dims
     dtype: DType = DType.FLOAT32
-    mask: Value = ABSENT  # bool, true where it counts; its dims are the tensor's first
+    mask: Value = ABSENT  # bool, true where it counts; made by Layer.new_mask
 
     @property
     def rank(self) -> int:
@@ -47,16 +47,13 @@ class Entry:
 
     handle: Handler
     note: str
-    passes_mask: bool
     pointwise: bool  # computes each place of all but the last axis alone
 
 
 handlers: dict[str, Entry] = {}
 
 
-def handler(
-    *kinds: str, note: str = "", passes_mask: bool = False, pointwise: bool = False
-) -> Callable[[Handler], Handler]:
+def handler(*kinds: str, note: str = "", pointwise: bool = False) -> Callable[[Handler], Handler]:
     """Register the handler of a class of layers, or of several.
 
     Examples
@@ -70,7 +67,7 @@ def handler(
         for kind in kinds:
             if kind in handlers:
                 raise ValueError(f"{kind} has a handler already")
-            handlers[kind] = Entry(function, note, passes_mask, pointwise)
+            handlers[kind] = Entry(function, note, pointwise)
         return function
 
     return register
@@ -144,6 +141,15 @@ class Layer:
         """A layer inside this one, to be called with other arguments."""
         kind, config = setting
         return Layer(self.importer, kind, self.name, Config(config), weights, list(args))
+
+    def new_mask(self, value: Value, rank: int) -> Value:
+        """Keep in mind how many dims a mask has."""
+        self.importer.mask_ranks[value] = rank
+        return value
+
+    def mask_rank(self, mask: Value) -> int:
+        """How many dims a mask has."""
+        return self.importer.mask_ranks[mask]
 
     def take(self, *names: str) -> list[Array]:
         """The layer's own weights, float32 where they are numbers."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,28 +14,19 @@ from ..graph import ABSENT, MAX_RANK, DType, Graph, Source, Value
 from ..problems import Problems, Refusal
 from ..registry import converter_version
 from . import layers as _layers  # noqa: F401  (registers the handlers)
-from .config import Config, as_object
+from .config import Config, as_object, names_within
 from .custom import call_custom
 from .files import KerasFile
 from .keras1 import modern
 from .layer import Dims, Layer, Tensor, handlers, tensors_of
-from .nodes import Call, Ref, read_calls, read_refs, refs_of, resolved
+from .masks import OWN, PASS, mask_rule
+from .nodes import Call, Ref, in_order, numbered, read_calls, read_refs, refs_of, resolved
 from .shapes import input_shape_of
-from .weights import Weights
+from .shared import Part, SharedWeights, wrapped
+from .weights import LayeredWeights, Owner, Weights
 
 _MODELS = ("Sequential", "Functional", "Model")
 _DEEPEST = 32
-
-
-@dataclass
-class _Part:
-    """A layer of a model as its config has it."""
-
-    kind: str
-    name: str
-    entry: Mapping[str, Any]
-    config: Mapping[str, Any]
-    weights: Weights
 
 
 class Importer:
@@ -48,7 +39,9 @@ class Importer:
         self.problems = Problems()
         self.custom_layers = custom_layers
         self._constants: dict[tuple[Any, ...], Value] = {}
+        self.mask_ranks: dict[Value, int] = {}  # how many dims each mask has
         self._depth = 0
+        self.shared = SharedWeights(iter(()))
 
     # ---- Models ----
 
@@ -59,6 +52,8 @@ class Importer:
             config = {"layers": config}
         if not isinstance(kind, str) or not isinstance(config, Mapping):
             raise Refusal("its config is not that of a model. The file is damaged.")
+        if isinstance(self.file.weights, LayeredWeights):  # lists hold a copy for each place
+            self.shared = SharedWeights(self._all_parts(config, self.file.weights))
         outputs = self._model(kind, config, self.file.weights, None, "")
         self._finish(outputs)
 
@@ -80,22 +75,37 @@ class Importer:
         finally:
             self._depth -= 1
 
-    def _parts(self, config: Mapping[str, Any], weights: Weights) -> list[_Part]:
+    def _parts(self, config: Mapping[str, Any], weights: Weights) -> list[Part]:
         entries = config.get("layers")
         if not isinstance(entries, list) or not entries:
             raise Refusal("the model has no layers.")
         read = [(entry, *modern(*as_object(entry, "a layer"), self.file.version)) for entry in entries]
-        named = [(kind, str(_name_of(entry, settings))) for entry, kind, settings in read]
+        owners = [Owner(kind, str(_name_of(entry, settings)), names_within(settings)) for entry, kind, settings in read]
         sequential = "output_layers" not in config
-        weighted = [i for i, (kind, _) in enumerate(named) if not (sequential and kind == "InputLayer")]
-        found = dict(zip(weighted, weights.layers([named[i] for i in weighted])))
+        weighted = [i for i, owner in enumerate(owners) if not (sequential and owner.kind == "InputLayer")]
+        found = dict(zip(weighted, weights.layers([owners[i] for i in weighted])))
         return [
-            _Part(kind, name, entry, settings, found.get(i, weights))
-            for i, ((kind, name), (entry, _, settings)) in enumerate(zip(named, read))
+            Part(owner.kind, owner.name, entry, settings, self._weights_of(owner, entry, found.get(i, weights)))
+            for i, (owner, (entry, _, settings)) in enumerate(zip(owners, read))
         ]
 
+    def _weights_of(self, owner: Owner, entry: Mapping[str, Any], weights: Weights) -> Weights:
+        return self.shared.find(owner.kind, owner.name, entry, weights)
+
+    def _all_parts(self, config: Mapping[str, Any], weights: Weights, depth: int = 0) -> Iterator[Part]:
+        """All layers of a file, at any depth, each before those within it; what is wrong is reported later."""
+        try:
+            parts = self._parts(config, weights) if depth < _DEEPEST else []
+        except Refusal:
+            parts = []
+        for part in parts:
+            for inner in (part, *wrapped(part)):
+                yield inner
+                if _is_model(inner) and "layers" in inner.config:
+                    yield from self._all_parts(inner.config, inner.weights, depth + 1)
+
     def _sequential(
-        self, config: Mapping[str, Any], parts: list[_Part], inputs: list[Tensor] | None, prefix: str
+        self, config: Mapping[str, Any], parts: list[Part], inputs: list[Tensor] | None, prefix: str
     ) -> list[tuple[str, Tensor]]:
         if inputs is None:
             first = parts[0]
@@ -110,13 +120,16 @@ class Importer:
         return _named(last.name, outputs)
 
     def _functional(
-        self, config: Mapping[str, Any], parts: list[_Part], inputs: list[Tensor] | None, prefix: str
+        self, config: Mapping[str, Any], parts: list[Part], inputs: list[Tensor] | None, prefix: str
     ) -> list[tuple[str, Tensor]]:
         names = frozenset(part.name for part in parts)
         by_name = {part.name: part for part in parts}
         if len(by_name) != len(parts):
             raise Refusal("two layers have one name. The file is damaged.")
-        calls = {part.name: read_calls(part.entry.get("inbound_nodes", []), names) for part in parts}
+        outputs = read_refs(config.get("output_layers"))
+        read = {part.name: read_calls(part.entry.get("inbound_nodes", []), names) for part in parts}
+        models = frozenset(part.name for part in parts if _is_model(part))
+        calls = numbered(read, models, outputs)
         tensors: dict[Ref, Tensor] = {}
         wanted = read_refs(config.get("input_layers"))
         if inputs is not None and len(inputs) != len(wanted):
@@ -130,7 +143,6 @@ class Importer:
             else:
                 made = inputs[number]
             tensors[ref] = made
-        outputs = read_refs(config.get("output_layers"))
         self._evaluate(outputs, by_name, calls, tensors, prefix)
         counts: dict[str, set[Ref]] = {}
         for ref in outputs:
@@ -142,8 +154,8 @@ class Importer:
     def _evaluate(
         self,
         wanted: Sequence[Ref],
-        parts: Mapping[str, _Part],
-        calls: Mapping[str, list[Call]],
+        parts: Mapping[str, Part],
+        calls: Mapping[str, Mapping[int, Call]],
         tensors: dict[Ref, Tensor],
         prefix: str,
     ) -> None:
@@ -155,7 +167,7 @@ class Importer:
             if ref in tensors:
                 waiting.pop()
                 continue
-            if ref.layer not in parts or ref.node >= len(calls[ref.layer]):
+            if ref.layer not in parts or ref.node not in calls[ref.layer]:
                 raise Refusal(f"call {ref.node} of layer {ref.layer!r} is used, and is not there. The file is damaged.")
             call = calls[ref.layer][ref.node]
             missing = [other for other in refs_of([call.args, call.kwargs]) if other not in tensors]
@@ -176,7 +188,7 @@ class Importer:
 
     # ---- Layers ----
 
-    def _part(self, part: _Part, call: Call, prefix: str) -> list[Tensor]:
+    def _part(self, part: Part, call: Call, prefix: str) -> list[Tensor]:
         """Call a layer; where it is refused, something stands in for its output."""
         if any(isinstance(tensor, _Unknown) for tensor in tensors_of([call.args, call.kwargs])):
             return [self._stand_in()]
@@ -198,7 +210,7 @@ class Importer:
             return [self._stand_in()]
         return made
 
-    def _kind(self, part: _Part) -> str:
+    def _kind(self, part: Part) -> str:
         """The class of a layer, by which its handler is found; operations have names of their own."""
         module = part.entry.get("module")
         registered = part.entry.get("registered_name")
@@ -230,20 +242,22 @@ class Importer:
         outputs = found if isinstance(found, list) else [found]
         layer.config.check_all_read()
         _check_arguments(layer)
-        if entry.passes_mask:
-            return [replace(output, mask=mask) for output in outputs]
-        return outputs
+        rule = mask_rule(layer.kind, layer.version)
+        if rule == OWN:
+            return outputs
+        return [replace(output, mask=mask if rule == PASS else ABSENT) for output in outputs]
 
     def _nested(self, layer: Layer) -> list[Tensor]:
         config = layer.config.raw
         settings = {name: config(name) for name in ("layers", "input_layers", "output_layers") if name in layer.config}
-        inputs = layer.inputs
+        given = layer.args[0] if layer.args else None
+        inputs = in_order(given, settings.get("input_layers")) if isinstance(given, Mapping) else layer.inputs
         found = self._model(layer.kind, settings, layer.weights, inputs, f"{layer.name}/")
         return [tensor for _, tensor in found]
 
     # ---- Inputs, outputs, constants ----
 
-    def _input(self, name: str, part: _Part, shape: Dims) -> Tensor:
+    def _input(self, name: str, part: Part, shape: Dims) -> Tensor:
         """Add an input."""
         if len(shape) > MAX_RANK or len(shape) < 1:
             raise Refusal(f"input {name!r} has {len(shape)} dims. From 1 to {MAX_RANK} are supported.")
@@ -327,9 +341,16 @@ def _apply_mask(layer: Layer) -> None:
     layer.mask_is_given = True
     masks = given if isinstance(given, list) else [given]
     inputs = layer.inputs
-    masked = [replace(x, mask=m.value if isinstance(m, Tensor) else ABSENT) for x, m in zip(inputs, masks)]
+    masked = [replace(x, mask=_mask_of(layer, m)) for x, m in zip(inputs, masks)]
     masked += inputs[len(masked) :]
     layer.args[:1] = [masked if isinstance(layer.args[0], list) else masked[0]]
+
+
+def _mask_of(layer: Layer, given: Any) -> Value:
+    if not isinstance(given, Tensor):
+        return ABSENT
+    value = given.value if given.dtype == DType.BOOL else layer.build.cast(given.value, DType.BOOL)
+    return layer.new_mask(value, given.rank)
 
 
 def _check_arguments(layer: Layer) -> None:
@@ -376,11 +397,15 @@ def _input_dtype(name: str, declared: Any) -> DType:
     return found[text]
 
 
-def _declared(part: _Part) -> Dims:
+def _declared(part: Part) -> Dims:
     shape = part.config.get("batch_shape", part.config.get("batch_input_shape"))
     if not isinstance(shape, (list, tuple)):
         raise Refusal(f"input {part.name!r} has no shape. Build the model with one.")
     return tuple(dim if isinstance(dim, int) and dim > 0 else None for dim in shape)
+
+
+def _is_model(part: Part) -> bool:
+    return part.kind in _MODELS or "output_layers" in part.config
 
 
 def _name_of(entry: Mapping[str, Any], settings: Mapping[str, Any]) -> str:

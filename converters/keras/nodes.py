@@ -33,7 +33,30 @@ def read_calls(nodes: Any, names: frozenset[str]) -> list[Call]:
     return [_read(node, names) for node in nodes]
 
 
+def numbered(calls: Mapping[str, list[Call]], models: frozenset[str], outputs: list[Ref]) -> dict[str, dict[int, Call]]:
+    """The calls of each layer by the number that references use.
+
+    Before Keras 3, a model with inputs counts its own construction as call 0, which an outer model does not write.
+    Every written call leads to an output, so a nested model whose call 0 is never used begins at 1.
+    """
+    used = {(ref.layer, ref.node) for ref in outputs}
+    for made in calls.values():
+        used |= {(ref.layer, ref.node) for call in made for ref in refs_of([call.args, call.kwargs])}
+    return {
+        name: dict(enumerate(made, 1 if name in models and (name, 0) not in used else 0))
+        for name, made in calls.items()
+    }
+
+
 def _read(node: Any, names: frozenset[str]) -> Call:
+    if isinstance(node, Mapping) and not {"args", "kwargs"} <= set(node):  # Keras 2: a dict of tensors
+        kwargs: dict[str, Any] = {}
+        found = {}
+        for key, entry in node.items():
+            call = _read(entry, names)
+            kwargs.update(call.kwargs)
+            found[str(key)] = call.args[0]
+        return Call([found], kwargs)
     if isinstance(node, Mapping):  # Keras 3
         args, kwargs = node.get("args", []), node.get("kwargs", {})
         if not isinstance(args, list) or not isinstance(kwargs, Mapping):
@@ -52,6 +75,17 @@ def _read(node: Any, names: frozenset[str]) -> Call:
             kwargs.update({str(k): _old_value(v, names) for k, v in entry[3].items()})
         refs.append(entry[2] if entry[0] == "_CONSTANT_VALUE" else read_ref(entry))
     return Call([refs[0] if len(refs) == 1 else refs], kwargs)
+
+
+def in_order(given: Mapping[str, Any], wanted: Any) -> list[Any]:
+    """The tensors of a dict that a model is called with, in the order of its inputs: by key, else by name of input."""
+    if isinstance(wanted, Mapping):
+        names = [str(key) for key in wanted]
+    else:
+        names = [ref.layer for ref in read_refs(wanted)]
+    if set(names) != set(given):
+        raise Refusal(f"the model is called with {', '.join(given)}; its inputs are {', '.join(names)}.")
+    return [given[name] for name in names]
 
 
 def read_ref(entry: Any) -> Ref:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import layers as _layers  # noqa: F401  (registers the handlers)
 from .activations import activation_names
 from .layer import handlers
+from .masks import MASKS, Rules
 
 
 def layer_table() -> str:
@@ -28,6 +29,23 @@ def activation_list() -> str:
     return ", ".join(activation_names())
 
 
+def mask_table() -> str:
+    """A row for each rule: the layers it holds for."""
+    rows: dict[Rules, list[str]] = {}
+    for kind, rules in MASKS.items():
+        rows.setdefault(rules, []).append(kind)
+    lines = ["| layers | Keras 1 | Keras 2 | Keras 3 |", "|---|---|---|---|"]
+    lines += [
+        f"| {', '.join(sorted(kinds))} | {' | '.join(rule or '—' for rule in rules)} |" for rules, kinds in rows.items()
+    ]
+    return "\n".join(lines)
+
+
 def page_parts() -> dict[str, str]:
     """What stands between the marks of docs/keras.md, by mark."""
-    return {"layers": layer_table(), "operations": operation_list(), "activations": activation_list()}
+    return {
+        "masks": mask_table(),
+        "layers": layer_table(),
+        "operations": operation_list(),
+        "activations": activation_list(),
+    }

@@ -10,6 +10,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..graph import Array
 from ..problems import Refusal
@@ -17,6 +18,14 @@ from .hdf5 import Group
 
 _CONTAINERS = ("layers", "_layer_checkpoint_dependencies")
 _NOT_WEIGHTS = re.compile(r"(^|/)(seed_generator|_?random_generator|optimizer|_metrics|metrics|compile_metrics)(/|$)")
+
+
+class Owner(NamedTuple):
+    """A layer that weights are looked up for."""
+
+    kind: str
+    name: str
+    inside: frozenset[str] = frozenset()  # names of the layers within it, at any depth
 
 
 class Weights(ABC):
@@ -35,12 +44,16 @@ class Weights(ABC):
         """Those of a layer inside this one, which Keras may know by several names."""
 
     @abstractmethod
-    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
-        """Those of each layer of a list, by class and name."""
+    def each(self, layers: Sequence[Owner]) -> list[Weights]:
+        """Those of each layer of a list."""
 
     @abstractmethod
-    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
-        """Those of each layer of a model, by class and name."""
+    def layers(self, layers: Sequence[Owner]) -> list[Weights]:
+        """Those of each layer of a model."""
+
+    def is_empty(self) -> bool:
+        """Whether nothing is stored for the layer, nor for any layer within it."""
+        return False
 
     def fresh(self) -> Weights:
         """The same, with nothing taken: a shared layer is called, and reads them, more than once."""
@@ -89,21 +102,25 @@ class LayeredWeights(Weights):
             self._inside[names] = LayeredWeights(next((g for g in groups if g), None))
         return self._inside[names]
 
-    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+    def layers(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`."""
         container = next((c for c in (self.at(name) for name in _CONTAINERS) if c._group), None)  # type: ignore[attr-defined]
         return container.each(layers) if container else [LayeredWeights(None) for _ in layers]
 
-    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+    def each(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`."""
         named = self._by_name()
         counts: dict[str, int] = {}
         found: list[Weights] = []
-        for kind, name in layers:
-            snake = _snake(kind)
+        for owner in layers:
+            snake = _snake(owner.kind)
             number = counts[snake] = counts.get(snake, -1) + 1
-            found.append(self.at(named.get(name, f"{snake}_{number}" if number else snake)))
+            found.append(self.at(named.get(owner.name, f"{snake}_{number}" if number else snake)))
         return found
+
+    def is_empty(self) -> bool:
+        """See `Weights`."""
+        return self._group is None or not self._paths()
 
     def left(self) -> list[str]:
         """See `Weights`."""
@@ -187,33 +204,48 @@ class LegacyWeights(Weights):
         """See `Weights`."""
         return self
 
-    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+    def each(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`."""
         return [self for _ in layers]
 
-    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+    def layers(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`.
 
-        The list of a nested model has what is trained of all its layers before what is not, so only names tell.
+        The list of a nested model has the trainable weights of all its layers before the others, so only names tell
+        the layers apart. Names within one list are unique, but need not mention the models between: the name of a
+        layer of this model goes first, then that of a layer deeper inside. A layer that several of the models share is
+        stored once and belongs to each of them.
         """
-        names = {name for _, name in layers}
-        found: dict[str, LegacyWeights] = {name: LegacyWeights() for name in names}
+        lists = [LegacyWeights() for _ in layers]
         left: list[_Named] = []
         for item in self.items:
-            owner = next((part for part in _owners(item.path) if part in names), None)
-            (found[owner].items if owner is not None else left).append(item)
+            owners = _owners(item.path, layers)
+            for number in owners:
+                lists[number].items.append(item)
+            if not owners:
+                left.append(item)
         self.items[:] = left
         if left:
             raise Refusal(f"the file does not say whose weight {left[0].path!r} is. Save the model as .keras.")
-        return [found[name] for _, name in layers]
+        return list(lists)
 
     def left(self) -> list[str]:
         """See `Weights`."""
         return [item.path for item in self.items]
 
 
-def _owners(path: str) -> list[str]:
-    return path.split("/")[:-1]
+def _owners(path: str, layers: Sequence[Owner]) -> list[int]:
+    """The layers, by number, that a weight belongs to: several only if they share what is inside."""
+    scopes = path.split("/")[:-1]
+    for scope in scopes:
+        own = [number for number, owner in enumerate(layers) if owner.name == scope]
+        if own:
+            return own
+    for scope in scopes:
+        own = [number for number, owner in enumerate(layers) if scope in owner.inside]
+        if own:
+            return own
+    return []
 
 
 class LegacyModelWeights(Weights):
@@ -238,13 +270,13 @@ class LegacyModelWeights(Weights):
         """See `Weights`."""
         return self
 
-    def each(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+    def each(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`."""
         return self.layers(layers)
 
-    def layers(self, layers: Sequence[tuple[str, str]]) -> list[Weights]:
+    def layers(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`."""
-        return [self._lists.get(name, LegacyWeights()) for _, name in layers]
+        return [self._lists.get(owner.name, LegacyWeights()) for owner in layers]
 
     def left(self) -> list[str]:
         """See `Weights`."""

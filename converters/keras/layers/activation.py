@@ -13,28 +13,28 @@ def _slope(layer: Layer, name: str, default: float) -> float:
     return layer.config.number(name if name in layer.config else "alpha", default)
 
 
-@handler("LeakyReLU", passes_mask=True, pointwise=True)
+@handler("LeakyReLU", pointwise=True)
 def leaky_relu(layer: Layer) -> Tensor:
     """Scale what is negative."""
     x = layer.input
     return x.to(layer.build.op("LeakyRelu", x.value, alpha=_slope(layer, "negative_slope", 0.3)))
 
 
-@handler("ELU", passes_mask=True, pointwise=True)
+@handler("ELU", pointwise=True)
 def elu(layer: Layer) -> Tensor:
     """Bend what is negative."""
     x = layer.input
     return x.to(layer.build.op("Elu", x.value, alpha=layer.config.number("alpha", 1.0)))
 
 
-@handler("ThresholdedReLU", passes_mask=True, pointwise=True)
+@handler("ThresholdedReLU", pointwise=True)
 def thresholded_relu(layer: Layer) -> Tensor:
     """Drop what is not above theta."""
     x = layer.input
     return x.to(layer.build.op("ThresholdedRelu", x.value, alpha=layer.config.number("theta", 1.0)))
 
 
-@handler("ReLU", note="max_value, negative_slope, threshold", passes_mask=True, pointwise=True)
+@handler("ReLU", note="max_value, negative_slope, threshold", pointwise=True)
 def relu(layer: Layer) -> Tensor:
     """Drop or scale what is below a threshold, bound what is above."""
     x = layer.input
@@ -52,7 +52,7 @@ def relu(layer: Layer) -> Tensor:
     return x.to(where(build, build.op("Less", x.value, at), below, above))
 
 
-@handler("PReLU", note="shared_axes", passes_mask=True)
+@handler("PReLU", note="shared_axes")
 def prelu(layer: Layer) -> Tensor:
     """Scale what is negative by weights."""
     x = layer.input
@@ -61,7 +61,7 @@ def prelu(layer: Layer) -> Tensor:
     return x.to(layer.build.op("PRelu", x.value, layer.constant(alpha, "alpha")))
 
 
-@handler("Softmax", note="one axis", passes_mask=True)
+@handler("Softmax", note="one axis")
 def softmax(layer: Layer) -> Tensor:
     """Normalise exponentials along an axis; a mask of the input's shape leaves elements out."""
     x = layer.input

@@ -7,6 +7,7 @@ import numpy as np
 from ...graph import ABSENT, DType, Value
 from ..activations import number, where
 from ..layer import Layer, Tensor, handler, tensors_of
+from ..masks import check_rank
 
 
 @handler("Attention", note="use_scale, score_mode dot and concat, causal, masks, return_attention_scores")
@@ -46,8 +47,15 @@ def additive_attention(layer: Layer) -> list[Tensor]:
     return _attend(layer, query, value, scores)
 
 
+def _check_masks(layer: Layer, *inputs: Tensor) -> None:
+    for x in inputs:
+        if x.mask != ABSENT:
+            check_rank(layer.mask_rank(x.mask), 2)
+
+
 def _three(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
     inputs = layer.inputs
+    _check_masks(layer, *inputs)
     if len(inputs) not in (2, 3) or any(x.rank != 3 for x in inputs):
         layer.refuse("it takes query, value and perhaps key, each of rank 3.")
     return inputs[0], inputs[1], inputs[-1]
@@ -111,6 +119,7 @@ def multi_head_attention(layer: Layer) -> list[Tensor]:
     key = _argument(layer, 2, "key") if _is_given(layer, 2, "key") else value
     if any(x.rank != 3 for x in (query, value, key)):
         layer.refuse("its inputs must have rank 3.")
+    _check_masks(layer, query, value, key)
     use_bias = config.flag("use_bias", True)
     build = layer.build
     q = _projected(layer, query, "query", heads, use_bias)

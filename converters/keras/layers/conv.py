@@ -95,6 +95,8 @@ def conv_transpose(layer: Layer) -> Tensor:
     x = layer.ranked(spatial + 2)
     w = read_window(layer, spatial)
     layer.config.skip("filters")
+    if layer.config.integer("groups", 1) != 1:
+        layer.refuse("groups are not supported in a transposed convolution. Build the model without them.")
     if w.padding == "causal":
         layer.refuse("padding causal is not one of transposed convolution.")
     use_bias = layer.config.flag("use_bias", True)

@@ -12,7 +12,7 @@ from ..layer import Layer, Tensor, handler
 from ..shapes import product
 
 
-@handler("Dense", note="input of any rank", passes_mask=True, pointwise=True)
+@handler("Dense", note="input of any rank", pointwise=True)
 def dense(layer: Layer) -> Tensor:
     """Multiply the last axis by the kernel."""
     x = layer.input
@@ -41,7 +41,7 @@ def embedding(layer: Layer) -> Tensor:
     mask = ABSENT
     if layer.config.flag("mask_zero", False):
         zero = layer.constant(np.zeros((), x.dtype.numpy), "zero")
-        mask = not_equal(build, x.value, zero)
+        mask = layer.new_mask(not_equal(build, x.value, zero), x.rank)
     index = x.value if x.dtype in (DType.INT32, DType.INT64) else build.cast(x.value, DType.INT32)
     value = build.op("Gather", layer.constant(table, "embeddings"), index, axis=0)
     return Tensor(value, (*x.shape, int(table.shape[1])), DType.FLOAT32, mask)
@@ -55,14 +55,14 @@ def masking(layer: Layer) -> Tensor:
     value = number(build, layer.config.number("mask_value", 0.0))
     differs = build.cast(not_equal(build, x.value, value), DType.FLOAT32)
     any_differs = build.op("ReduceMax", differs, build.integers([-1]), keepdims=1)
-    mask = build.cast(build.squeeze(any_differs, -1), DType.BOOL)
+    mask = layer.new_mask(build.cast(build.squeeze(any_differs, -1), DType.BOOL), x.rank - 1)
     return replace(x, value=build.op("Mul", x.value, any_differs), mask=mask)
 
 
 @handler(
     "Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D", "GaussianDropout", "GaussianNoise",
     "AlphaDropout", "ActivityRegularization", "Identity", note="nothing: they only train",
-    passes_mask=True, pointwise=True,
+    pointwise=True,
 )  # fmt: skip
 def identity(layer: Layer) -> Tensor:
     """Give the input."""
@@ -70,7 +70,7 @@ def identity(layer: Layer) -> Tensor:
     return layer.input
 
 
-@handler("Activation", note="every activation below", passes_mask=True, pointwise=True)
+@handler("Activation", note="every activation below", pointwise=True)
 def activation(layer: Layer) -> Tensor:
     """Apply an activation."""
     return apply(layer, layer.input, activation_name(layer.config.raw("activation")))

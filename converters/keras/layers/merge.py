@@ -9,6 +9,7 @@ from typing import Optional
 from ...graph import ABSENT, DType, Value
 from ..activations import as_float, number, where
 from ..layer import Layer, Tensor, handler
+from ..masks import check_rank
 from ..shapes import axis_of, broadcast
 
 
@@ -35,7 +36,11 @@ def _merged_mask(layer: Layer, inputs: Sequence[Tensor]) -> Value:
     newer = layer.version[0] >= 3
     if not masks or (newer and len(masks) < len(inputs)):
         return ABSENT
-    return reduce(lambda a, b: a if a == b else layer.build.op("Or" if newer else "And", a, b), masks)
+    rank = layer.mask_rank(masks[0])
+    for mask in masks:
+        check_rank(layer.mask_rank(mask), rank)
+    op = "Or" if newer else "And"
+    return reduce(lambda a, b: a if a == b else layer.new_mask(layer.build.op(op, a, b), rank), masks)
 
 
 def _skips_masked(layer: Layer, inputs: Sequence[Tensor]) -> bool:
@@ -44,8 +49,9 @@ def _skips_masked(layer: Layer, inputs: Sequence[Tensor]) -> bool:
 
 
 def _wide(layer: Layer, mask: Value, x: Tensor) -> Value:
-    """A mask of steps, to choose among elements."""
-    return layer.build.unsqueeze(mask, *range(2, x.rank))
+    """A mask of all dims but the last, to choose among elements."""
+    check_rank(layer.mask_rank(mask), x.rank - 1)
+    return layer.build.unsqueeze(mask, -1)
 
 
 def _fold(layer: Layer, op: str) -> Tensor:
@@ -151,8 +157,9 @@ def _concatenated_mask(layer: Layer, inputs: list[Tensor], axis: int) -> Value:
     for x in inputs:
         if x.mask == ABSENT:
             layer.refuse("some of its inputs are masked and others are not. Mask all of them, or none.")
+        check_rank(layer.mask_rank(x.mask), rank - 1)
         masks.append(x.mask)
-    return build.op("Concat", *masks, axis=axis)
+    return layer.new_mask(build.op("Concat", *masks, axis=axis), rank - 1)
 
 
 @handler("Dot", note="inputs of rank 2 and 3; normalize")

@@ -32,7 +32,7 @@ def _along(layer: Layer, array: np.ndarray, axes: list[int], x: Tensor, name: st
     return layer.constant(array.reshape(shape), name)
 
 
-@handler("BatchNormalization", note="moving mean and variance, any axis", passes_mask=True)
+@handler("BatchNormalization", note="moving mean and variance, any axis")
 def batch_normalization(layer: Layer) -> Tensor:
     """Scale and shift by what was learned of the whole set."""
     x = layer.input
@@ -51,7 +51,7 @@ def _batch_names(scale: bool, center: bool) -> list[str]:
     return ["gamma"] * scale + ["beta"] * center + ["moving_mean", "moving_variance"]
 
 
-@handler("LayerNormalization", note="any axes; rms_scaling", passes_mask=True)
+@handler("LayerNormalization", note="any axes; rms_scaling")
 def layer_normalization(layer: Layer) -> Tensor:
     """Bring each place to mean 0 and variance 1."""
     x = layer.input
@@ -74,7 +74,7 @@ def layer_normalization(layer: Layer) -> Tensor:
     return x.to(normal)
 
 
-@handler("RMSNormalization", note="any axes", passes_mask=True)
+@handler("RMSNormalization", note="any axes")
 def rms_normalization(layer: Layer) -> Tensor:
     """Bring each place to a mean square of 1."""
     x = layer.input
@@ -87,11 +87,13 @@ def rms_normalization(layer: Layer) -> Tensor:
     return x.to(build.op("Mul", build.op("Div", x.value, root), _along(layer, scale, axes, x, "scale")))
 
 
-@handler("GroupNormalization", note="known dims but the batch", passes_mask=True)
+@handler("GroupNormalization", note="known dims but the batch")
 def group_normalization(layer: Layer) -> Tensor:
     """Bring each group of channels to mean 0 and variance 1."""
     x = layer.input
     config, build = layer.config, layer.build
+    if x.mask >= 0 and layer.version[0] < 3:
+        layer.refuse("its input is masked, which changes its means in Keras 2. Build the model without the mask.")
     (axis,) = _axes(layer, x)
     dims = list(x.shape[1:])
     if None in dims:
@@ -118,7 +120,7 @@ def group_normalization(layer: Layer) -> Tensor:
     return x.to(normal)
 
 
-@handler("UnitNormalization", note="one axis", passes_mask=True)
+@handler("UnitNormalization", note="one axis")
 def unit_normalization(layer: Layer) -> Tensor:
     """Bring vectors to length 1."""
     x = layer.input
@@ -126,7 +128,7 @@ def unit_normalization(layer: Layer) -> Tensor:
     return x.to(unit(layer, as_float(layer.build, x), axis))
 
 
-@handler("Rescaling", passes_mask=True)
+@handler("Rescaling")
 def rescaling(layer: Layer) -> Tensor:
     """Scale and shift by numbers of the config."""
     x = layer.input
@@ -137,7 +139,7 @@ def rescaling(layer: Layer) -> Tensor:
     return Tensor(y, x.shape, DType.FLOAT32, x.mask)
 
 
-@handler("Normalization", note="adapted or of given mean and variance; invert", passes_mask=True)
+@handler("Normalization", note="adapted or of given mean and variance; invert")
 def normalization(layer: Layer) -> Tensor:
     """Bring features to mean 0 and variance 1 by what adapt() saw."""
     x = layer.input

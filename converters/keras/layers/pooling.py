@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...graph import DType
 from ..activations import as_float, number, where
 from ..layer import Dims, Layer, Tensor, handler
+from ..masks import check_rank
 from ..window import back, channels_first, channels_last, window
 
 
@@ -52,6 +53,7 @@ def _global(layer: Layer, op: str) -> Tensor:
 
 def _masked_mean(layer: Layer, x: Tensor, axis: int, keep: bool) -> Tensor:
     """The mean of the steps that count."""
+    check_rank(layer.mask_rank(x.mask), 2)
     build = layer.build
     counts = build.cast(build.unsqueeze(x.mask, 3 - axis), DType.FLOAT32)
     kept = where(build, build.unsqueeze(x.mask, 3 - axis), x.value, number(build, 0.0))

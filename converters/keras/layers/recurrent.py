@@ -10,7 +10,9 @@ from ..activations import number, where
 from ..cells import Cell, read_cell
 from ..config import as_object
 from ..layer import Dims, Layer, Tensor, handler, tensors_of
+from ..masks import check_rank
 from ..sequence import Run, run_cell
+from ..weights import Owner
 
 CELL_LAYERS = {
     "LSTM": "LSTM",
@@ -60,6 +62,8 @@ def recurrence(layer: Layer, x: Tensor, initial: list[Tensor]) -> Recurrence:
     sequences, states = config.flag("return_sequences", False), config.flag("return_state", False)
     if initial and layer.version[0] >= 3 and not layer.mask_is_given:
         x = replace(x, mask=ABSENT)  # Keras 3 hands no mask on to a call with several tensors
+    if x.mask != ABSENT:
+        check_rank(layer.mask_rank(x.mask), 2)
     cells = _cells(layer)
     wanted = sum(cell.state_count for cell in cells)
     if initial and len(initial) != wanted:
@@ -152,8 +156,8 @@ def _read_cells(layer: Layer, setting: Any, weights: Any) -> list[Cell]:
             layer.refuse("its StackedRNNCells has no cells. The file is damaged.")
         if config.get("reverse_state_order"):
             layer.refuse("reverse_state_order is not supported. Build the model without it.")
-        kinds = [(as_object(c, "cell")[0], str(as_object(c, "cell")[1].get("name", ""))) for c in inner]
-        places = weights.at("cells").each(kinds)
+        owners = [Owner(kind, str(config.get("name", ""))) for kind, config in (as_object(c, "cell") for c in inner)]
+        places = weights.at("cells").each(owners)
         return [cell for c, place in zip(inner, places) for cell in _read_cells(layer, c, place)]
     if kind not in _CELLS:
         layer.refuse(f"cell {kind!r} is not one of {', '.join(_CELLS)}, StackedRNNCells.")

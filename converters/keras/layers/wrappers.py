@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...graph import ABSENT, Value
+from ...graph import ABSENT, DType, Value
 from ..activations import number
 from ..config import Config
 from ..keras1 import modern
@@ -15,23 +15,62 @@ from ..shapes import product
 from .recurrent import CELL_LAYERS, Recurrence, outputs_of, recurrence
 
 
-@handler("TimeDistributed", note="around any layer", passes_mask=True)
-def time_distributed(layer: Layer) -> Tensor | list[Tensor]:
+@handler("TimeDistributed", note="around any layer; masks of steps and of what is within them")
+def time_distributed(layer: Layer) -> list[Tensor]:
     """Call a layer for each step by itself."""
     x = layer.input
     kind, config = _wrapped(layer, layer.config.layer("layer"))
     entry = handlers.get(kind)
-    weights = layer.weights.at("layer")
-    if entry is not None and entry.pointwise:
-        return layer.inside((kind, config), weights, [replace(x, mask=ABSENT)]).call()
+    weights = layer.importer.shared.find(
+        kind, str(config.get("name", "")), layer.config.raw("layer"), layer.weights.at("layer")
+    )
+    if _keeps_state(config):
+        layer.refuse("the layer inside it is stateful, so that steps depend on each other. Build it without.")
+    if entry is not None and entry.pointwise and kind != "Softmax":
+        outputs = layer.inside((kind, config), weights, [replace(x, mask=ABSENT)]).call()
+        return [replace(y, mask=x.mask) for y in outputs]
     if x.rank < 3:
         layer.refuse(f"its input is {x.shape}: there is no axis of steps.")
     build = layer.build
     inner_dims = x.shape[2:]
-    rows = Tensor(_rows(layer, x), (None, *inner_dims), x.dtype)
+    rows = Tensor(_rows(layer, x), (None, *inner_dims), x.dtype, _row_mask(layer, x))
     outputs = layer.inside((kind, config), weights, [rows]).call()
     steps = build.op("Shape", x.value, start=0, end=2)
     return [_steps(layer, x, steps, y) for y in outputs]
+
+
+def _keeps_state(config: Mapping[str, Any]) -> bool:
+    """Whether a layer, or one within it, is stateful."""
+    inside = [config.get("layer"), *(config.get("layers") or ())]
+    settings = [inner.get("config") for inner in inside if isinstance(inner, Mapping)]
+    return bool(config.get("stateful")) or any(_keeps_state(inner) for inner in settings if isinstance(inner, Mapping))
+
+
+def _follows_inner(layer: Layer) -> bool:
+    """Whether the mask of the outputs follows from that of the inner layer, as from Keras 2.2 on and before Keras 3."""
+    return (2, 2) <= layer.version < (3,)
+
+
+def _row_mask(layer: Layer, x: Tensor) -> Value:
+    """The mask that each step hands to the inner layer; before Keras 2.2 there was none."""
+    if x.mask == ABSENT or layer.version < (2, 2):
+        return ABSENT
+    if (2, 2) <= layer.version < (2, 4) and x.shape[0] is not None:
+        layer.refuse("a mask with a fixed batch is not supported for this version. Build the model with a free batch.")
+    build, rank = layer.build, layer.mask_rank(x.mask)
+    inner = build.op("Shape", x.mask, start=2)
+    flat = build.op("Concat", build.integers([-1]), inner, axis=0) if rank > 2 else build.integers([-1])
+    return layer.new_mask(build.op("Reshape", x.mask, flat), rank - 1)
+
+
+def _reduced_mask(layer: Layer, x: Tensor) -> Value:
+    """A mask of steps: those of which anything counts."""
+    if x.mask == ABSENT or layer.mask_rank(x.mask) == 2:
+        return x.mask
+    build = layer.build
+    axes = build.integers(list(range(2, layer.mask_rank(x.mask))))
+    counts = build.op("ReduceMax", build.cast(x.mask, DType.FLOAT32), axes, keepdims=0)
+    return layer.new_mask(build.cast(counts, DType.BOOL), 2)
 
 
 def _wrapped(layer: Layer, setting: tuple[str, Mapping[str, Any]]) -> tuple[str, Mapping[str, Any]]:
@@ -48,11 +87,19 @@ def _rows(layer: Layer, x: Tensor) -> Value:
 
 
 def _steps(layer: Layer, x: Tensor, steps: Value, y: Tensor) -> Tensor:
-    """[batch * steps, ...] to [batch, steps, ...]."""
+    """[batch * steps, ...] to [batch, steps, ...], with the mask of either."""
     build = layer.build
-    inner = build.op("Shape", y.value, start=1)
-    value = build.op("Reshape", y.value, build.op("Concat", steps, inner, axis=0))
-    return Tensor(value, (*x.shape[:2], *y.shape[1:]), y.dtype)
+
+    def with_steps(value: Value) -> Value:
+        inner = build.op("Shape", value, start=1)
+        return build.op("Reshape", value, build.op("Concat", steps, inner, axis=0))
+
+    mask = x.mask
+    if _follows_inner(layer) and y.mask == ABSENT:
+        mask = _reduced_mask(layer, x)
+    elif _follows_inner(layer):
+        mask = layer.new_mask(with_steps(y.mask), layer.mask_rank(y.mask) + 1)
+    return Tensor(with_steps(y.value), (*x.shape[:2], *y.shape[1:]), y.dtype, mask)
 
 
 @handler(
