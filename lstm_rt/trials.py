@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from lstm_rt.errors import Error
+from lstm_rt.errors import Error, ShapeError
 
 if TYPE_CHECKING:
     from lstm_rt.converters import Graph, Port
@@ -22,6 +23,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 _FREE_DIMS = (4, 16, 64, 160, 256, 512, 576, 1024, 1)
 _CONTROL_VALUES = (0, 1, 8000, 16000)
 _TRIALS = 2
+_MOST_ELEMENTS = 1 << 20
 _SEED = 20240607
 _UNNAMED = re.compile(r"unk__\d+|\?|.*_dynamic_axes_\d+")  # names that exporters make up
 _BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize|streams?)(_|$)", re.IGNORECASE)
@@ -62,39 +64,48 @@ class Trials:
             yield from self._of_first_fit(controls, control)
 
     def _of_first_fit(self, controls: set[str], control: int) -> list[Trial]:
-        for size in _FREE_DIMS:
-            make = _InputMaker(self._graph, controls, control, size)
-            made = [make(i) for i in range(1 if controls else _TRIALS)]
-            try:
-                return [Trial(inputs, self._model.run(inputs)) for inputs in made]
-            except Error as error:
-                self.failures.append(error)
+        integers = any(port.dtype is not None and port.dtype.numpy.kind == "i" for port in self._graph.inputs)
+        for largest in (1, 0) if integers else (1,):  # a table of one row takes nothing but 0
+            for size in _FREE_DIMS:
+                make = _InputMaker(self._graph, controls, control, size, largest)
+                try:
+                    made = [make(i) for i in range(1 if controls else _TRIALS)]
+                    return [Trial(inputs, self._model.run(inputs)) for inputs in made]
+                except Error as error:
+                    self.failures.append(error)
         return []
 
 
 class _InputMaker:
     """Makes pseudo-random inputs, all free dims being of one size."""
 
-    def __init__(self, graph: Graph, controls: set[str], control: int, size: int) -> None:
+    def __init__(self, graph: Graph, controls: set[str], control: int, size: int, largest: int) -> None:
         self._graph = graph
         self._states = {before for before, _ in graph.bindings}
         self._controls = controls
         self._control = control
         self._size = size
+        self._largest = largest
 
     def __call__(self, number: int) -> Arrays:
         rng = np.random.default_rng([_SEED, number])
+        elements = sum(math.prod(self._shape(port)) for port in self._graph.inputs)
+        if elements > _MOST_ELEMENTS:
+            raise ShapeError(f"Inputs of {elements} elements are too large to try the model with.")
         return {self._graph.name(port): self._array(port, rng) for port in self._graph.inputs}
 
     def _array(self, port: Port, rng: np.random.Generator) -> npt.NDArray[Any]:
         assert port.dtype is not None
-        assert port.shape is not None
-        shape = [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(port.shape)]
+        shape = self._shape(port)
         if self._graph.name(port) in self._controls:
             return np.full(shape, self._control).astype(port.dtype.numpy)
         if port.dtype.numpy.kind == "f":
             return (0.5 * rng.standard_normal(shape)).astype(port.dtype.numpy)
-        return rng.integers(0, 2, shape).astype(port.dtype.numpy)  # a flag, a token, a length
+        return rng.integers(0, self._largest + 1, shape).astype(port.dtype.numpy)  # a flag, a token, a length
+
+    def _shape(self, port: Port) -> list[int]:
+        assert port.shape is not None
+        return [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(port.shape)]
 
     def _free_dim(self, port: Port, axis: int) -> int:
         name = port.dim_names[axis] if port.dim_names else ""

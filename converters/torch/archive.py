@@ -72,6 +72,7 @@ class Archive:
         if len(self._members) > _MOST_MEMBERS:
             raise self._damaged(f"{len(self._members)} members are too many")
         self._prefix, name = self._find_model()
+        self._name = name
         self.program = Tree(self._json(f"models/{name}.json"), "model.json")
         self._check_version()
         self._tensors = {
@@ -116,6 +117,11 @@ class Archive:
         if "/" in path or "\\" in path:
             raise self._damaged(f"{kind[:-1]} {name!r} is said to be at {path!r}, which is no name of a member")
         return self._view(self._storage(f"data/{kind}/{path}"), meta, f"{kind[:-1]} {name!r}")
+
+    def examples(self) -> bytes:
+        """Give the file of example inputs that torch keeps with a program; empty if there is none."""
+        member = f"data/sample_inputs/{self._name}.pt"
+        return self._read(member, self._size) if f"{self._prefix}/{member}" in self._members else b""
 
     # ---- Members ----
 

@@ -16,6 +16,7 @@ from ..graph import MAX_RANK, Graph, Source, Value
 from ..problems import Problems, Refusal
 from ..registry import converter_version
 from . import aten  # noqa: F401  (registers the handlers)
+from .aliases import check_unused
 from .archive import Archive
 from .archive import Source as File
 from .memory import Memory, functional
@@ -141,6 +142,8 @@ class Importer:
         for number, tree in enumerate(nodes):
             self._node(tree, number)
         self._outputs(list(signature["output_specs"]))
+        unused = [name for name in self._fed if name not in self.used]
+        self._attempt("inputs", [], lambda: check_unused(self._archive, self._fed, self.meta, unused))
 
     def _inputs(self, specs: list[Tree]) -> None:
         self._fed = input_names(self._module)

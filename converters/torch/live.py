@@ -6,8 +6,9 @@ import contextlib
 import copy
 import inspect
 import io
+import itertools
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
@@ -16,6 +17,7 @@ from ..graph import Graph
 from ..registry import missing_package
 from .exported import from_exported
 from .node import find_handler
+from .probe import cloned, fixed_ones, in_inference, refuse_state
 from .shims import exporting, private_to_torch
 
 _SHOWN = 600
@@ -58,12 +60,15 @@ def from_module(module: Any, example_inputs: Any = None, dynamic_shapes: Any = N
     except ImportError as error:
         raise missing_package("torch", error) from error
     if not isinstance(module, torch.export.ExportedProgram):
-        program = _exported(module, example_inputs, dynamic_shapes)
+        program, fixed = _exported(module, example_inputs, dynamic_shapes)
     elif example_inputs is not None or dynamic_shapes is not None:
         raise ArgumentError("example_inputs, dynamic_shapes: an exported program has its own.")
     else:
-        program = _functional(module)
+        with exporting():
+            program, fixed = _functional(module)
     graph = from_exported(_saved(program))
+    for what in fixed:
+        warnings.warn(what, stacklevel=2)
     graph.source.sha256 = ""  # of bytes that nobody keeps
     return graph
 
@@ -93,7 +98,8 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}"
 
 
-def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
+def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> tuple[Any, list[str]]:
+    """The program, and what it fixes without need."""
     import torch
 
     with private_to_torch():
@@ -102,18 +108,27 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
         raise ArgumentError(f"{type(module).__qualname__} is neither a torch.nn.Module nor an exported program.")
     if example_inputs is None:
         raise ArgumentError("A module needs example_inputs, as in from_torch(module, (torch.zeros(1, 50, 40),)).")
-    inputs = (example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs)
-    if any(part.training for part in module.modules()):
-        module = copy.deepcopy(module).eval()
+    inputs = cloned((example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs))
+    module = getattr(module, "_orig_mod", module)  # of torch.compile
     if isinstance(module, torch.jit.ScriptModule):
-        return _of_script(module, inputs)
-    module = with_stand_ins(module)
-    if dynamic_shapes is None:
-        dynamic_shapes = _all_free(module, inputs)
+        return _of_script(copy.deepcopy(module).eval() if module.training else module, inputs)
+    with in_inference(module) as (twin, copied):
+        ones: set[tuple[int, int]] = set()
+        if copied:
+            refuse_state(twin, inputs)
+            ones = fixed_ones(twin, inputs) if dynamic_shapes is None else set()
+    with in_inference(module) as (twin, _):
+        stand_in = with_stand_ins(twin)
+        free = _all_free(stand_in, inputs, ones) if dynamic_shapes is None else dynamic_shapes
+        return _first_export(stand_in, inputs, free)
+
+
+def _first_export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> tuple[Any, list[str]]:
+    """What the first way to export gives that works."""
     failures: list[str] = []
     for free_ones, strict in ((True, False), (False, False), (False, True)):
         try:
-            program, packed = _export(module, inputs, dynamic_shapes, free_ones, strict)
+            program, fixed, packed = _export(module, inputs, dynamic_shapes, free_ones, strict)
         except MissingPackageError:
             raise
         except Exception as error:  # torch raises errors of a hundred types here, some of them bare
@@ -123,11 +138,11 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> Any:
             raise _mixed(module)
         if free_ones and _squeezes_free_dims(program):
             continue  # what it drops depends on the dim being 1
-        return program
+        return program, fixed
     raise UnsupportedModelError(f"torch.export cannot export {type(module).__qualname__}: {failures[0]}")
 
 
-def _of_script(module: Any, inputs: tuple[Any, ...]) -> Any:
+def _of_script(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, list[str]]:
     """What torch makes of TorchScript. Its dims are those of the example."""
     try:
         from torch._export.converter import TS2EPConverter
@@ -141,17 +156,21 @@ def _of_script(module: Any, inputs: tuple[Any, ...]) -> Any:
         ) from error
 
 
-def _all_free(module: Any, inputs: tuple[Any, ...]) -> Any:
-    """Free dims wherever torch finds that they can be."""
+def _all_free(module: Any, inputs: tuple[Any, ...], ones: set[tuple[int, int]]) -> Any:
+    """Free dims wherever torch finds that they can be, except for these dims of size 1."""
     import torch
 
+    numbers, dim = itertools.count(), torch.export.Dim
+
     def free(item: Any) -> Any:
-        if isinstance(item, torch.Tensor):
-            return dict.fromkeys(range(item.dim()), torch.export.Dim.AUTO)
         if isinstance(item, (tuple, list)):
-            return type(item)(free(part) for part in item)
+            parts = [free(part) for part in item]
+            return type(item)(*parts) if hasattr(item, "_fields") else type(item)(parts)
         if isinstance(item, dict):
             return {key: free(part) for key, part in item.items()}
+        number = next(numbers)
+        if isinstance(item, torch.Tensor):
+            return {axis: dim.STATIC if (number, axis) in ones else dim.AUTO for axis in range(item.dim())}
         return None
 
     dims = [free(item) for item in inputs]
@@ -164,23 +183,55 @@ def _all_free(module: Any, inputs: tuple[Any, ...]) -> Any:
 
 def _export(
     module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any, free_ones: bool, strict: bool
-) -> tuple[Any, bool]:
-    """The program, and whether there are packed sequences in it."""
+) -> tuple[Any, list[str], bool]:
+    """The program, what it fixes without need, and whether there are packed sequences in it."""
     import torch
 
     with torch.no_grad(), exporting(free_ones) as packs, _quiet():
         program = torch.export.export(module, inputs, dynamic_shapes=dynamic_shapes, strict=strict)
-        return _functional(program), bool(packs)
+        return (*_functional(program), bool(packs))
 
 
-def _functional(program: Any) -> Any:
-    """A program that changes nothing in place, and in which torch has written out what has no handler here."""
+def _functional(program: Any) -> tuple[Any, list[str]]:
+    """A program that changes nothing in place, and in which torch has written out what has no handler here.
+
+    Also the sizes that torch fixed by writing operators out, in words.
+    """
+    said = []
     for _ in range(_ROUNDS):
         table = _without_handler(program)
         if not table and not _changes_in_place(program):
             break
+        free, written = _free_dims(program), _places(program, table)
         program = program.run_decompositions(table)
-    return program
+        fixed = free - _free_dims(program)
+        if fixed:
+            dims = ", ".join(f"axis {axis} of {name!r}" for name, axis in sorted(fixed))
+            said.append(
+                f"Torch fixed the size of {dims} at that of the example when it replaced {written} by other "
+                "operators. To keep it free, write this part with operators of docs/pytorch-export.md."
+            )
+    return program, said
+
+
+def _free_dims(program: Any) -> set[tuple[str, int]]:
+    """The dims of inputs that are free: name of the input, and axis."""
+    found = set()
+    for node in program.graph.nodes:
+        if node.op == "placeholder":
+            dims = getattr(node.meta.get("val"), "shape", ())
+            found |= {(node.name, axis) for axis, dim in enumerate(dims) if not str(dim).isdigit()}
+    return found
+
+
+def _places(program: Any, operators: Container[Any]) -> str:
+    """Which nodes call these operators, and in which part of the module."""
+    found: dict[str, None] = {}
+    for node in program.graph.nodes:
+        if node.target in operators or (hasattr(node.target, "_schema") and node.target._schema.is_mutable):
+            stack = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values() if path]
+            found[f"{node.target}{f' of {stack[-1]!r}' if stack else ''}"] = None
+    return ", ".join(found)
 
 
 def _operators(program: Any) -> Iterator[Any]:

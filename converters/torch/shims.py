@@ -64,30 +64,40 @@ def private_to_torch() -> Iterator[None]:
 @contextlib.contextmanager
 def _shapes_only(op: Any, kind: str) -> Iterator[None]:
     import torch._decomp.decompositions
-    import torch._dynamo  # noqa: F401  (reads these tables when it is first imported)
+    import torch._dynamo
     from torch._C import DispatchKey
 
     keys = (DispatchKey.CompositeImplicitAutograd, DispatchKey.Autograd)
-    before = dict(op.py_kernels)
-    op.py_kernels.update(dict.fromkeys(keys, _lstm if kind == "lstm" else _plain))
+    function = _lstm if kind == "lstm" else _plain
+    # Decomposing another operator retraces the program, and then shapes come from this second table.
+    tables: list[tuple[Any, dict[Any, Any]]] = [
+        (op.py_kernels, dict.fromkeys(keys, function)),
+        (torch._decomp.decomposition_table, {op: function}),
+    ]
+    before = [dict(table) for table, _ in tables]
+    for table, changes in tables:
+        table.update(changes)
     op._dispatch_cache.clear()
     try:
         yield
     finally:
-        op.py_kernels.clear()
-        op.py_kernels.update(before)
+        for (table, _), saved in zip(tables, before):
+            table.clear()
+            table.update(saved)
         op._dispatch_cache.clear()
 
 
 def _lstm(
     x: Any, hx: Sequence[Any], params: Any, biases: bool, layers: int, p: float, train: bool, two: bool, *_: Any
 ) -> Any:
-    return (_outputs(x, hx[0], two), *(state.new_empty(state.shape) for state in hx))
+    return (_outputs(x, hx[0], params[0], two), *(state.new_empty(state.shape) for state in hx))
 
 
 def _plain(x: Any, hx: Any, params: Any, biases: bool, layers: int, p: float, train: bool, two: bool, *_: Any) -> Any:
-    return _outputs(x, hx, two), hx.new_empty(hx.shape)
+    return _outputs(x, hx, params[0], two), hx.new_empty(hx.shape)
 
 
-def _outputs(x: Any, h: Any, two: bool) -> Any:
+def _outputs(x: Any, h: Any, weight: Any, two: bool) -> Any:
+    if x.shape[2] != weight.shape[1]:  # the comparison also fixes the width if the example leaves it free
+        raise RuntimeError(f"rows of {x.shape[2]} for a layer that takes {weight.shape[1]}")
     return x.new_empty((x.shape[0], x.shape[1], h.shape[2] * (2 if two else 1)))
