@@ -7,10 +7,12 @@ Everything is put into .venv and build/, inside this folder; deleting both undoe
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
@@ -24,6 +26,8 @@ TESTS_FUZZ = os.path.join(ROOT, "tests", "fuzz")
 SANITIZED = ["stream", "pool", "threads", "wrong_use", "model_file", "hostile_graphs", "recurrent", "ops", "errors"]
 # What the wheel is made of. CMake's own build folder under build/ notices the rest.
 SOURCES = ["src", "lstm_rt", "converters", "CMakeLists.txt", "pyproject.toml", "setup.py", "MANIFEST.in"]
+# What ninja and pip print for each step of a long command.
+STEP = re.compile(r"\[\d+/\d+\]|(Collecting|Downloading|Building wheel for|Installing collected packages)\b[^(:]{0,40}")
 NEEDS = """lstm_rt cannot be built here yet: {missing}.
   Debian, Ubuntu, Raspberry Pi OS:  sudo apt install g++ python3-dev python3-venv
   Fedora:                           sudo dnf install gcc-c++ python3-devel
@@ -46,6 +50,48 @@ def run(*command, env=None):
     code = attempt(*command, env=env)
     if code:
         sys.exit(code)
+
+
+def run_shown(title, *command, env=None):
+    """Run a long command and show how far it is; if it fails, print the end of its output and exit."""
+    start, progress, output = time.time(), Progress(), []
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
+    for line in process.stdout:
+        output.append(line)
+        step = STEP.match(line.strip())
+        if step:
+            progress.show("{}: {:.0f} s, {}".format(title, time.time() - start, step.group(0)))
+    code = process.wait()
+    progress.end("{}: {} after {:.0f} s".format(title, "failed" if code else "done", time.time() - start))
+    if code:
+        sys.stderr.write("".join(output[-80:]))
+        sys.exit(code)
+
+
+class Progress:
+    """One line that is rewritten on a terminal; in a log, a line every ten seconds."""
+
+    def __init__(self):
+        self.last = time.time()
+
+    def show(self, text):
+        if sys.stderr.isatty():
+            self.write(text, "")
+        elif time.time() - self.last >= 10:
+            self.last = time.time()
+            self.write(text, "\n")
+
+    def end(self, text):
+        self.write(text, "\n")
+
+    def write(self, text, end):
+        if sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            text = "\r" + text[:width].ljust(width)
+        sys.stderr.write(text + end)
+        sys.stderr.flush()
 
 
 def read(path):
@@ -119,8 +165,10 @@ def install(extras, werror=False):
         env = dict(os.environ)
         if werror:
             env["SKBUILD_CMAKE_DEFINE"] = "LSTM_RT_WERROR=ON"
-        print("building the wheel, which takes a minute or two", file=sys.stderr, flush=True)
-        run(in_venv("pip"), "wheel", "--quiet", "--no-deps", "--wheel-dir", WHEELS, ROOT, env=env)
+        minutes = max(1, round(4 / (os.cpu_count() or 1)))  # four CPU minutes on a desktop of 2023
+        print("building the wheel: about {} min on a desktop, longer on a board".format(minutes), file=sys.stderr)
+        arguments = ["wheel", "--verbose", "--no-deps", "--wheel-dir", WHEELS, ROOT]
+        run_shown("building the wheel", in_venv("pip"), *arguments, env=env)
         built = listdir(WHEELS)
         write(stamp, wanted)
         run(in_venv("pip"), "uninstall", "--quiet", "--quiet", "--yes", "lstm_rt")
@@ -129,7 +177,7 @@ def install(extras, werror=False):
     was, *have = read(done).split() or [""]
     if was != wanted or not set(extras) <= set(have):
         extras = sorted(set(extras) | set(have))
-        run(in_venv("pip"), "install", "--quiet", "{}[{}]".format(wheel, ",".join(extras)))
+        run_shown("installing", in_venv("pip"), "install", "{}[{}]".format(wheel, ",".join(extras)))
         write(done, " ".join([wanted, *extras]))
 
 
@@ -153,6 +201,9 @@ def demo(options, rest):
     """Install into .venv and run lstm-rt demo."""
     install(["all"])
     run(in_venv("lstm-rt"), "demo", *rest)
+    program = os.path.relpath(in_venv("lstm-rt"))
+    print("\nTry it on a model of your own: {} convert model.onnx model.gguf".format(program))
+    print("or put the command on the path of this shell: source {}".format(os.path.relpath(in_venv("activate"))))
 
 
 def frameworks(options, rest):
@@ -173,6 +224,14 @@ def ensure_zig(rest):
     """Install the compiler that builds for the Pi Zero, where it is asked for."""
     if "--armv6" in rest:
         run(in_venv("pip"), "install", "--quiet", "ziglang")
+
+
+def docs(options, rest):
+    """Run every command of the README and docs/ that this machine can run, with those that build for minutes."""
+    install(["all", "test"], options.werror)
+    run(in_venv("pip"), "install", "--quiet", "cmake", "ninja")
+    os.environ["LSTM_RT_LONG_COMMANDS"] = "1"
+    run(in_venv("pytest"), os.path.join("tests", "test_docs_commands.py"), *rest)
 
 
 def arm(options, rest):
@@ -385,6 +444,7 @@ COMMANDS = {
     "demo": demo,
     "test": test,
     "frameworks": frameworks,
+    "docs": docs,
     "arm": arm,
     "embed": embed,
     "hashes": hashes,

@@ -206,7 +206,7 @@ def test_components(tmp_path: pathlib.Path) -> None:
     assert b"found 0" in run(*find, "-Dversion=9.0", "-Dhow=QUIET")
     missing = subprocess.run([*map(str, find), "-Dversion=", "-Dhow=REQUIRED;COMPONENTS;static"], capture_output=True)
     assert missing.returncode
-    assert b"no component 'static'" in missing.stderr
+    assert b"no component 'static'" in b" ".join(missing.stderr.split())  # CMake wraps at the length of the path
 
 
 def blocks(language: str) -> list[str]:
