@@ -1,13 +1,17 @@
-"""Hypothesis profiles, and a summary that says loudly which real models could not be had."""
+"""Hypothesis profiles, a header about the CPU, and a summary of the real models that could not be fetched."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from typing import Any
 
 import fetch
 import hypothesis
+import pytest
+
+import lstm_rt
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # before anything imports Keras
 
@@ -15,6 +19,26 @@ os.environ.setdefault("KERAS_BACKEND", "torch")  # before anything imports Keras
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None, print_blob=True)
 hypothesis.settings.register_profile("dev", deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_report_header() -> list[str]:
+    exact = lstm_rt.exact_isas()
+    sets = [name if name in exact else f"{name} (no fused multiply-add)" for name in lstm_rt.available_isas()]
+    lines = [f"instruction sets: {', '.join(sets)}; in use: {lstm_rt.isa()}"]
+    with contextlib.suppress(ImportError):  # onnx
+        import saturation
+
+        lines.append(saturation.describe())
+    return lines
+
+
+@pytest.fixture(autouse=True)
+def _no_saturated_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails tests that depend on onnxruntime's products, where LSTM_RT_TEST_ONNXRUNTIME asks for it."""
+    if os.environ.get("LSTM_RT_TEST_ONNXRUNTIME"):
+        import saturation
+
+        saturation.guard(monkeypatch)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import onnx
-from models import Feeds
+from models import Array, Feeds
 from onnx import TensorProto, helper
 from onnx_of_gguf import build, info
+from reference_integers import dynamic_quantize_lstm
+
+INPUTS = ("X", "W", "R", "B", "lens", "h0", "c0", "P", "ws", "wz", "rs", "rz")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +65,9 @@ class Layer:
         if self.states:
             inputs += [info("h0", [d, "N", h]), info("c0", [d, "N", h])]
         given = {*weights, *(port.name for port in inputs)}
-        names = ["X", "W", "R", "B", "lens", "h0", "c0", "P", "ws", "wz", "rs", "rz"]
         node = helper.make_node(
             "DynamicQuantizeLSTM",
-            [name if name in given else "" for name in names],
+            [name if name in given else "" for name in INPUTS],
             ["Y", "Y_h", "Y_c"],
             "lstm",
             domain="com.microsoft",
@@ -74,6 +76,13 @@ class Layer:
             **dict(self.attributes),
         )
         return build([node], inputs, [info(name, None) for name in ("Y", "Y_h", "Y_c")], weights)
+
+    def expected(self, feeds: Feeds, follow: Array) -> list[Array]:
+        """Returns Y, Y_h and Y_c with exact products of bytes. follow: see `reference_integers`."""
+        given = {**self.weights(), **feeds}
+        [node] = self.model().graph.node
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        return dynamic_quantize_lstm([given.get(name) for name in INPUTS], attributes, follow)
 
     def feeds(self, steps: int, batch: int) -> Feeds:
         rng = np.random.default_rng(steps + batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,11 @@ RNG = np.random.default_rng(3)
 
 def info(name: str, dims: Sequence[Any] | None, dtype: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, dtype, dims)
+
+
+def reseed(name: str) -> None:
+    """Makes the arrays that follow depend on `name` alone, not on what was drawn before."""
+    RNG.bit_generator.state = np.random.default_rng(zlib.crc32(name.encode())).bit_generator.state
 
 
 def floats(*shape: int) -> Array:

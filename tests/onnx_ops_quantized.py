@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Callable
 
 import numpy as np
 import onnx
 from onnx import helper
-from onnx_of_gguf import Array, build, floats, info
+from onnx_of_gguf import RNG, Array, build, floats, info, reseed
 
 MICROSOFT = "com.microsoft::"
 U8, I8, F32 = np.uint8, np.int8, np.float32
-RNG = np.random.default_rng(11)
+reseed("ops of quantised models")
 
 
 def bytes_of(dtype: Any, *shape: int) -> Array:
@@ -131,9 +132,15 @@ _THROUGH_FLOATS: list[tuple[str, Callable[[], onnx.ModelProto], Array]] = [
     (f"{MICROSOFT}DequantizeLinear", lambda: node(f"{MICROSOFT}DequantizeLinear", Q, *FROM, out=F32), Q),
 ]
 
+
+def _reseeded(name: str, make: Callable[[], onnx.ModelProto]) -> onnx.ModelProto:
+    reseed(name)
+    return make()
+
+
 # name, model, input, and how far from the source a result may be
 OPS: list[tuple[str, Callable[[], onnx.ModelProto], Array, float]] = [
-    *((*op, 0.0) for op in _STANDARD),
-    *((*op, 1e-5) for op in _PRODUCTS),
-    *((*op, 1.0) for op in _THROUGH_FLOATS),
+    (name, functools.partial(_reseeded, name, make), x, tolerance)
+    for ops, tolerance in ((_STANDARD, 0.0), (_PRODUCTS, 1e-5), (_THROUGH_FLOATS, 1.0))
+    for name, make, x in ops
 ]

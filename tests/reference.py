@@ -98,7 +98,7 @@ class Cell:
     def __init__(
         self, w: Array, r: Array, b: Array, p: Array, functions: list[Function], options: dict[str, Any]
     ) -> None:
-        hidden = r.shape[1]
+        hidden = p.size // 3
         self.w = w.reshape(self.gates, hidden, -1)
         self.r = r.reshape(self.gates, hidden, hidden)
         self.wb, self.rb = b.reshape(2, self.gates, hidden)

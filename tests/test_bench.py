@@ -146,9 +146,17 @@ def test_the_two_forms_of_gru_differ() -> None:
 def test_onnxruntime_in_int8_is_near_and_not_equal() -> None:
     pytest.importorskip("onnxruntime")
     skip_before("onnx", (1, 20), NO_CELL_STATE)
+    import saturation
+
+    if not saturation.onnxruntime_is_exact():
+        pytest.skip("onnxruntime's products of bytes saturate on this CPU, so its error in int8 has no bound")
     workload = next(w for w in all_workloads() if w.name == "lstm/step/32")
     found = run(workload, [ENGINES["ort-int8"]], 0.001, "median")
     assert 1e-4 < found.errors["ort-int8"].rms < 0.1
+
+
+def test_onnxruntime_has_no_int8_gru() -> None:
+    pytest.importorskip("onnxruntime")
     gru = next(w for w in all_workloads() if w.name == "gru/step/32")
     assert "nothing for it" in run(gru, [ENGINES["ort-int8"]], 0.001, "median").cannot["ort-int8"]
 

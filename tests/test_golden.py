@@ -107,6 +107,15 @@ def test_dksplit() -> None:
         np.testing.assert_array_equal(found.argmax(-1), expected.argmax(-1))
 
 
+def test_dksplit_golden_holds_exact_products() -> None:
+    """The CPU that made the file did not saturate products of bytes: see converters/onnx/saturation.py."""
+    import reference_integers
+
+    data = golden("dksplit")
+    found = reference_integers.run(fetch.model("dksplit"), {"chars": data["chars_0"]})[0]
+    assert_within(found, data["emissions_0"], INT8)
+
+
 @pytest.mark.parametrize("name", [*CHAINED, "silero_vad_16k_sequence", "nsnet2", "dksplit"])
 def test_converted_once(name: str, tmp_path: pathlib.Path) -> None:
     # The file that is deployed: same outputs, and its self-tests replay on every instruction set with the same bytes.

@@ -11,6 +11,7 @@ import models
 import numpy as np
 import onnx
 import pytest
+import saturation
 from case import Case, floats
 from close import assert_same_bytes
 from models import Array
@@ -72,8 +73,10 @@ def test_cases_like_onnxruntime(op: str) -> None:
     def run(case: Case) -> None:
         compare(case, list(models.run_onnxruntime(case.model(), case.inputs).values()), "onnxruntime")
 
-    failed = failures_of([c for c in of(op) if c.onnxruntime], run)
+    todo = [c for c in of(op) if c.onnxruntime and saturation.comparable(c.model(), {**c.inputs, **c.weights})]
+    failed = failures_of(todo, run)
     assert not failed, "\n".join(failed)
+    assert todo or not any(c.onnxruntime for c in of(op)), "no case is left that onnxruntime computes on every CPU"
 
 
 @pytest.mark.parametrize("op", ["Sigmoid", "Tanh"])

