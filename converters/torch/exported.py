@@ -5,7 +5,8 @@ Everything that is wrong is collected, so that a user hears of it once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Callable, TypeVar
 
@@ -25,6 +26,7 @@ from .node import Handler, Node, Sym, find_handler
 from .schema import Meta, Tree
 
 _T = TypeVar("_T")
+_GENERATED = re.compile(r"s\d+")  # how torch.export names a free dim that the user did not name
 _TENSORS = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
 
 
@@ -79,6 +81,7 @@ class Importer:
         self._values: dict[str, Value] = {}
         self._names: dict[Value, str] = {}
         self._symbols: dict[str, Sym] = {}
+        self._dim_names: dict[str, str] = {}  # torch's own symbols, and the names that recurrent layers give them
         self._lost: set[str] = set()  # what could not be made, so that what uses it is not reported too
         self.memory = Memory()
         self._made: dict[tuple[object, ...], Any] = {}
@@ -109,6 +112,12 @@ class Importer:
     def meta_of(self, value: Value) -> Meta:
         """What is said of the tensor that has a value."""
         return self.meta(self._names[value])
+
+    def name_dims(self, tensor: str, names: Sequence[str]) -> None:
+        """Name the free dims of a tensor whose meaning a layer knows. Names that the user chose are kept."""
+        for symbol, name in zip(self.meta(tensor).dim_names, names):
+            if _GENERATED.fullmatch(symbol) and name not in self._dim_names.values():
+                self._dim_names.setdefault(symbol, name)
 
     def define(self, name: str, value: Value) -> None:
         """Give a tensor its value."""
@@ -142,6 +151,8 @@ class Importer:
         for number, tree in enumerate(nodes):
             self._node(tree, number)
         self._outputs(list(signature["output_specs"]))
+        for port in self.build.graph.inputs + self.build.graph.outputs:
+            port.dim_names = tuple(self._dim_names.get(name, name) for name in port.dim_names)
         unused = [name for name in self._fed if name not in self.used]
         self._attempt("inputs", [], lambda: check_unused(self._archive, self._fed, self.meta, unused))
 

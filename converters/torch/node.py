@@ -179,6 +179,10 @@ class Node:
             self.refuse(f"axis {item} is not one of {rank}. The program is damaged.")
         return item % max(rank, 1)
 
+    def name_dims(self, name: str, *names: str) -> None:
+        """Name the first free dims of a tensor, for the ports of the model."""
+        self._importer.name_dims(self._tensor_name(name), names)
+
     def argument_name(self, name: str) -> str:
         """What the program calls a tensor."""
         return self._tensor_name(name)

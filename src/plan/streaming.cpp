@@ -61,7 +61,11 @@ bool remembers_nothing(const Plan& plan) {
 
 std::string list(const std::vector<std::string>& problems) {
   std::string text;
-  for (size_t i = 0; i < problems.size(); ++i) text += "\n  " + std::to_string(i + 1) + ". " + problems[i] + ".";
+  int number = 0;
+  for (auto at = problems.begin(); at != problems.end(); ++at) {
+    if (std::find(problems.begin(), at, *at) != at) continue;  // an op with two states has the same problem twice
+    text += "\n  " + std::to_string(++number) + ". " + *at + ".";
+  }
   return text;
 }
 
@@ -98,9 +102,9 @@ StreamProof prove_stream(Model& model, const std::vector<PlanInput>& frozen, int
   if (best.empty())
     best = {"no recurrent layer runs along an axis of input '" +
             model.graph().values[static_cast<size_t>(inputs[first].value)] + "'"};
-  throw Error(Status::unsupported, "this model cannot be streamed: frame by frame would not equal the whole." +
-                                       list(best) +
-                                       "\nRun it whole, or bind the inputs and outputs that carry its state");
+  throw Error(Status::unsupported,
+              "this model cannot be streamed: frame by frame would not equal the whole." + list(best) +
+                  "\nRun it whole or on a window of steps, or bind the inputs and outputs that carry its state");
 }
 
 }  // namespace lrt

@@ -13,6 +13,8 @@ def recurrent(node: Node) -> None:
     if node.boolean("train") and node.number("dropout") > 0:
         node.refuse("its dropout is on. Export the module after module.eval().")
     node.skip("dropout")
+    if node.meta("input").rank == 3:
+        node.name_dims("input", *(("batch", "time") if node.boolean("batch_first") else ("time", "batch")))
     _stack(node, _cells(node), node.boolean("batch_first"))
 
 
