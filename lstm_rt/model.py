@@ -13,6 +13,7 @@ from lstm_rt._pool import Pool, open_pool
 from lstm_rt._stream import Stream, open_stream
 from lstm_rt.arrays import Array, as_array
 from lstm_rt.errors import ArgumentError
+from lstm_rt.tables import html_table
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -404,6 +405,11 @@ class Model:
             If an output differs; the message says which and by how much.
         """
         return self._core.verify()
+
+    def _repr_html_(self) -> str:
+        kinds = [("input", info) for info in self._inputs] + [("output", info) for info in self._outputs]
+        rows = [(kind, _describe(info), str(info.dtype or "")) for kind, info in kinds]
+        return html_table(("port", "name and shape", "dtype"), rows)
 
     def __reduce__(self) -> Any:
         raise TypeError("a Model cannot be pickled. Keep the path of its file, and load it where it is needed")

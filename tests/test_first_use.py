@@ -129,6 +129,25 @@ def test_repr_of_a_port_names_its_dims() -> None:
     assert repr(running_sum().inputs[0]) == "<lstm_rt.TensorInfo: x: float32[batch, 3]>"
 
 
+def test_repr_of_a_quantisation_report_is_short_and_its_text_a_table() -> None:
+    model = lstm_rt.convert(Recurrent("LSTM", 7, 20).model(outputs=["Y"]), quantize="int8")
+    report = model.quantization
+    assert report is not None
+    assert len(repr(report)) < 100
+    lines = str(report).splitlines()
+    assert lines[0].split()[:3] == ["layer", "op", "precision"]
+    assert lines[1].split()[1:3] == ["LSTM", "int8"]
+
+
+def test_html_of_a_model_escapes_names_of_the_file() -> None:
+    node = helper.make_node("Relu", ["<b>"], ["y"])
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n"]) for name in ("<b>", "y"))
+    proto = helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=[helper.make_opsetid("", 18)])
+    markup = lstm_rt.convert(proto)._repr_html_()
+    assert "&lt;b&gt;[n]" in markup
+    assert "<b>" not in markup
+
+
 def test_dir_of_the_package_is_its_public_names() -> None:
     assert dir(lstm_rt) == sorted(lstm_rt.__all__)
     assert "lstm_rt.convert(" in (lstm_rt.__doc__ or "")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from lstm_rt.converters import ABSENT, Graph, Packed, PackedDType, Value
 from lstm_rt.errors import QuantizationError
+from lstm_rt.tables import html_table, text_table
 
 from . import numbers
 from .choice import FLOAT32, Choice, choose
@@ -20,6 +21,7 @@ Array = npt.NDArray[Any]
 
 MOST_K = 60000  # integer sums of that many products fit 32 bits
 
+_HEADER = ("layer", "op", "precision", "bytes before", "bytes after", "error of weights", "note")
 _ACTIVATION_BITS = {"int8": 8, "int8x16": 16, "int4": 8}
 
 
@@ -73,6 +75,31 @@ class Report:
     def bytes_after(self) -> int:
         """Bytes of the weights of all layers after."""
         return sum(layer.bytes_after for layer in self.layers)
+
+    def __repr__(self) -> str:
+        return (
+            f"<lstm_rt.Report: {len(self.layers)} layers, {self.bytes_before} to {self.bytes_after} bytes of weights>"
+        )
+
+    def __str__(self) -> str:
+        return text_table(_HEADER, self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(_HEADER, self._rows())
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                layer.name,
+                layer.op,
+                layer.precision,
+                str(layer.bytes_before),
+                str(layer.bytes_after),
+                f"{layer.error:.2g}" if layer.error else "",
+                layer.note,
+            )
+            for layer in self.layers
+        ]
 
 
 def quantize_graph(graph: Graph, choice: Choice) -> Report:
