@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Callable, TypeVar
 
@@ -127,13 +128,15 @@ def converter_of_object(model: object) -> Converter:
     --------
     >>> converter_of_object(onnx.ModelProto())  # doctest: +SKIP
     """
+    if isinstance(model, Mapping):  # a state_dict
+        return _frameworks["torch"]
     for base in type(model).__mro__:
         found = _frameworks.get(base.__module__.partition(".")[0])
         if found is not None:
             return found
     raise UnsupportedModelError(
         f"A model of class '{type(model).__module__}.{type(model).__qualname__}' cannot be converted. Give a path, "
-        f"bytes of an ONNX model, or a model of {', '.join(sorted(_frameworks))}."
+        f"bytes of an ONNX model, a state_dict, or a model of {', '.join(sorted(_frameworks))}."
     )
 
 

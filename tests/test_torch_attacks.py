@@ -90,7 +90,7 @@ ATTACKS: dict[str, tuple[Callable[[pathlib.Path], pathlib.Path], str]] = {
     "open": (zipped(calls(builtins.open, MARKER, "w")), r"open"),
     "popen": (zipped(calls(subprocess.Popen, ["touch", MARKER])), r"Popen"),
     "getattr": (zipped(calls(builtins.getattr, "", "join")), r"getattr"),
-    "legacy system": (legacy(calls(os.system, f"touch {MARKER}")), r"system"),
+    "legacy system": (legacy(calls(os.system, f"touch {MARKER}"), tf.dumps([])), r"system"),
     "inst": (zipped(b"\x80\x02(" + tf.text("1") + b"i__builtin__\neval\n."), r"__builtin__\.eval"),
     "obj": (zipped(b"\x80\x02(" + tf.op_global("os", "system") + tf.text("true") + b"o."), r"os\.system"),
     "build": (zipped(b"\x80\x02" + SETATTR + b")\x81}X\1\0\0\0aK\1sb."), r"builtins\.setattr"),

@@ -1,7 +1,8 @@
 """The converter for PyTorch: files of weights, which need no torch, and modules and exported programs.
 
 Files of weights: files.py opens one and unpickle.py reads its pickle without running it; checkpoint.py finds the
-weights in it; bare.py knows a lone recurrent module, and `lstm_rt.recipes` builds everything else.
+weights in it, and derived.py those that are kept in parts (weight norm); bare.py knows a lone recurrent module, and
+`lstm_rt.recipes` builds everything else. state_dict.py leads through these.
 
 Programs: archive.py opens a ``.pt2`` file, schema.py reads its JSON, exported.py walks the program in it, node.py is
 what a handler sees of one node, and aten/ holds the handlers. live.py brings a live module into the form of such a
@@ -16,19 +17,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
+from lstm_rt.errors import MissingPackageError
 
-from ..graph import Graph, Source
-from ..problems import Refusal
-from ..registry import converter, converter_version
+from ..graph import Graph
+from ..registry import converter
 
 if TYPE_CHECKING:
     from lstm_rt.recipes import Recipe
 
-    from .checkpoint import Weights
 
-
-@converter(".pt", ".pth", ".bin", ".safetensors", ".pt2", ".jit", framework="torch")
+@converter(".pt", ".pth", ".ckpt", ".th", ".tar", ".bin", ".safetensors", ".pt2", ".jit", framework="torch")
 def from_torch(
     source: Any,
     *,
@@ -43,10 +41,10 @@ def from_torch(
 
     Parameters
     ----------
-    source : path-like, bytes, torch.nn.Module or torch.export.ExportedProgram
-        A file of weights (``.pt``, ``.pth``, ``.bin``, ``.safetensors``), which is read without torch; an exported
-        program (``.pt2``, or its bytes), likewise; TorchScript, for which torch must be installed; or a module in
-        memory.
+    source : path-like, bytes, mapping, torch.nn.Module or torch.export.ExportedProgram
+        A file of weights (``.pt``, ``.pth``, ``.ckpt``, ``.bin``, ``.safetensors``), which is read without torch; a
+        state_dict in memory, of tensors or arrays; an exported program (``.pt2``, or its bytes), read without torch;
+        TorchScript, for which torch must be installed; or a module in memory.
     example_inputs : tuple of torch.Tensor, optional
         For a module or TorchScript: what it is called with to see what it does.
     dynamic_shapes : mapping or sequence, optional
@@ -82,17 +80,19 @@ def from_torch(
     >>> graph = from_torch("lstm.pth", batch_first=True)  # doctest: +SKIP
     >>> graph = from_torch("tagger.pth", recipe="tagger.toml")  # doctest: +SKIP
     """
+    from .state_dict import from_weights, refuse_options
+
     of_module = {"example_inputs": example_inputs, "dynamic_shapes": dynamic_shapes}
     of_weights = {"recipe": recipe, "key": key, "batch_first": batch_first, "nonlinearity": nonlinearity}
     kind = kind_of(source)
     if kind == "weights":
-        _refuse_options(of_module, "a file of weights")
-        return _from_weights(source, recipe, key, batch_first, nonlinearity)
-    _refuse_options(of_weights, f"a {kind}")
+        refuse_options(of_module, "a file of weights")
+        return from_weights(source, recipe, key, batch_first, nonlinearity)
+    refuse_options(of_weights, f"a {kind}")
     if kind == "exported program":
         from .exported import from_exported
 
-        _refuse_options(of_module, "an exported program, which has its own")
+        refuse_options(of_module, "an exported program, which has its own")
         return from_exported(source)
     from .live import from_module
 
@@ -116,7 +116,7 @@ def kind_of(source: object) -> str:
 
     Parameters
     ----------
-    source : path, bytes or torch.nn.Module
+    source : path, bytes, mapping or torch.nn.Module
         What is to be converted.
 
     Returns
@@ -126,6 +126,8 @@ def kind_of(source: object) -> str:
     """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return "exported program"
+    if isinstance(source, Mapping):
+        return "weights"
     if not isinstance(source, (str, os.PathLike)):
         return "module"
     names = _members(Path(source))
@@ -142,63 +144,3 @@ def _members(path: Path) -> list[str]:
             return archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError):
         return []  # whatever it is, its reader will say
-
-
-def _refuse_options(options: Mapping[str, object], kind: str) -> None:
-    given = [name for name, option in options.items() if option is not None]
-    if given:
-        raise ArgumentError(f"{', '.join(given)}: not for {kind}.")
-
-
-def _from_weights(
-    source: str | os.PathLike[str],
-    recipe: Recipe | Mapping[str, Any] | str | os.PathLike[str] | None,
-    key: str | None,
-    batch_first: bool | None,
-    nonlinearity: str | None,
-) -> Graph:
-    from lstm_rt.recipes.build import build_graph, read_recipe
-
-    from .checkpoint import find_weights
-    from .files import read_weights
-
-    if recipe is not None:
-        _refuse_options({"batch_first": batch_first, "nonlinearity": nonlinearity}, "a recipe, whose layers say it")
-        followed = read_recipe(recipe)
-    file = read_weights(source)
-    weights = find_weights(file, key)
-    notes: list[str] = []
-    if recipe is None:
-        try:
-            followed, notes = _lone(weights, batch_first, nonlinearity)
-        except Refusal as refusal:
-            raise UnsupportedModelError(f"{file.label}: {refusal}") from None
-    graph = build_graph(followed, weights)
-    graph.notes += notes
-    graph.source = Source(file.label, file.sha256, "torch", converter_version())
-    return graph
-
-
-def _lone(weights: Weights, batch_first: bool | None, nonlinearity: str | None) -> tuple[Recipe, list[str]]:
-    """The recipe of a recurrent module that is alone in its file, and what it takes for granted."""
-    from lstm_rt.recipes import Recipe
-
-    from .bare import assumptions, lone_layer
-
-    kind, place = lone_layer(weights)
-    notes = assumptions(kind, batch_first, nonlinearity)
-    layer = {"kind": kind, "name": "layer", "weights": place, "batch_first": bool(batch_first)}
-    if nonlinearity is not None:
-        layer["nonlinearity"] = nonlinearity
-    first = f"{place}.weight_ih_l0" if place else "weight_ih_l0"
-    shape = weights.shape(first)
-    if len(shape) != 2 or 0 in shape:
-        raise Refusal(f"weight {first!r} has the shape {list(shape)}, wanted [gates, features].")
-    dims = ["batch", "time"] if batch_first else ["time", "batch"]
-    states = {"hn": "layer.h", "cn": "layer.c"} if kind == "LSTM" else {"hn": "layer.h"}
-    content = {
-        "inputs": {"input": {"shape": [*dims, shape[1]]}},
-        "layers": [layer],
-        "outputs": {"output": "layer", **states},
-    }
-    return Recipe.from_dict(content, f"the shapes of {kind}"), notes

@@ -10,6 +10,7 @@ from ..gates import GATES
 from .checkpoint import Weights
 
 _NAME = re.compile(r"(?:(.*)\.)?(?:(?:weight|bias)_(?:ih|hh|hr)_l\d+(?:_reverse)?|_all_weight_values\.\d+\.param)")
+_SHOWN, _LINES = 8, 60  # of names, and of a draft, in a message
 
 
 def lone_layer(weights: Weights) -> tuple[str, str]:
@@ -36,13 +37,23 @@ def lone_layer(weights: Weights) -> tuple[str, str]:
     places = {match[1] or "" for match in matches.values() if match}
     others = [name for name, match in matches.items() if not match]
     if len(places) != 1 or others:
+        from lstm_rt.recipes.draft import draft
+
+        names = list(weights.entries)
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
         raise UnsupportedModelError(
-            f"{weights.label} holds {len(weights.entries)} weights ({', '.join(list(weights.entries)[:6])}, …) "
-            "and does not say what is done with them. Give a recipe, recipe='model.toml' (docs/pytorch.md), or "
-            "convert the module itself: lstm_rt.from_torch(module, example_inputs)."
+            f"{weights.label} holds {len(names)} weights ({', '.join(names[:_SHOWN])}{more}) and does not say what is "
+            "done with them. Give a recipe, recipe='model.toml' (docs/pytorch.md), or convert the module itself: "
+            "lstm_rt.from_torch(module, example_inputs). `lstm-rt recipe FILE` prints this draft of a recipe:\n\n"
+            f"{_cut(draft(weights))}"
         )
     (place,) = places
     return _kind(weights, f"{place}." if place else ""), place
+
+
+def _cut(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= _LINES else [*lines[:_LINES], f"# and {len(lines) - _LINES} lines more"])
 
 
 def _kind(weights: Weights, prefix: str) -> str:

@@ -11,12 +11,14 @@ from lstm_rt.errors import ArgumentError, ModelFileError, UnsupportedModelError
 
 from ..graph import Array
 from ..problems import Refusal
+from .derived import Unknown, with_derived
 from .files import WeightFile
 from .tensors import Tensor
 from .unpickle import Opaque
+from .weights_pickle import refuse_names
 
-# What wrappers put before every name: DataParallel and torch.compile.
-_WRAPPERS = ("module.", "_orig_mod.")
+_WRAPPER = "module."  # what DataParallel and its like put before every name
+COMPILED = "_orig_mod."  # what torch.compile puts before the names of a module, anywhere
 _DEEPEST = 8  # dicts inside each other
 # What is kept beside weights to go on training.
 _TRAINING = ("optim", "scheduler", "lr_scheduler", "scaler", "grad_scaler", "rng_state", "loops", "callbacks")
@@ -99,6 +101,8 @@ class Weights:
         found = self.entries.get(name)
         if isinstance(found, Tensor):
             return found
+        if isinstance(found, Unknown):
+            raise Refusal(f"weight {name!r}: {found.why}")
         if found is not None:
             raise Refusal(f"{name!r} is not a tensor.")
         close = [each for each in self.entries if each.endswith("." + name)]
@@ -131,24 +135,25 @@ def find_weights(file: WeightFile, key: str | None = None) -> Weights:
         If there are no named weights.
     """
     if isinstance(file.content, Opaque):
-        raise UnsupportedModelError(
-            f"{file.label} holds an object of class {file.content.of.name}, not a state_dict. "
-            "Save the weights: torch.save(module.state_dict(), path)."
-        )
-    everything = dict(_flatten(file.content, "", 0, set()))
+        refuse_names(list(dict.fromkeys([file.content.of.name, *file.skipped])), file.label)
+    everything = {
+        (place.replace(COMPILED, ""), name.replace(COMPILED, "")): entry
+        for (place, name), entry in _flatten(file.content, "", 0, set())
+    }
     if not everything:
+        refuse_names(file.skipped, file.label)
         raise UnsupportedModelError(
             f"{file.label} holds no named weights. Save them: torch.save(module.state_dict(), path)."
         )
     places = _places(everything)
     if key is None:
         key = _only_place(places, file.label)
-    prefix = f"{key}." if key else ""
+    prefix = f"{key}.".replace(COMPILED, "") if key else ""
     chosen = {name[len(prefix) :]: entry for name, entry in _named(everything) if name.startswith(prefix)}
     if not chosen:
         listed = ", ".join(repr(place) for place in places) or "none"
         raise ArgumentError(f"key: {file.label} has nothing under {key!r}. Its state_dicts: {listed}.")
-    return Weights(_unwrapped(chosen), file.label)
+    return Weights(with_derived(_unwrapped(chosen)), file.label)
 
 
 def _flatten(item: object, place: str, depth: int, seen: set[int]) -> Iterator[tuple[tuple[str, str], object]]:
@@ -196,7 +201,6 @@ def _only_place(places: Mapping[str, int], label: str) -> str:
 
 
 def _unwrapped(entries: dict[str, object]) -> dict[str, object]:
-    for prefix in _WRAPPERS * 2:
-        if all(name.startswith(prefix) for name in entries):
-            entries = {name[len(prefix) :]: entry for name, entry in entries.items()}
+    while entries and all(name.startswith(_WRAPPER) for name in entries):
+        entries = {name[len(_WRAPPER) :]: entry for name, entry in entries.items()}
     return entries

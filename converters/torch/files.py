@@ -10,7 +10,7 @@ import os
 import struct
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from ..graph import Array
 from ..registry import missing_package
 from .tensors import DTYPES, Storage, Tensor, count
 from .unpickle import MOST_BYTES, Opaque, Unpickler
-from .weights_pickle import TABLE, refuse_names, storage_of
+from .weights_pickle import TABLE, storage_of
 
 _LEGACY_MAGIC = bytes.fromhex("80028a0a6cfc9c46")
 _LEGACY_NUMBER = 0x1950A86A20F9469CFC6C
@@ -44,11 +44,14 @@ class WeightFile:
         The file's name, for messages.
     sha256 : str
         Of its bytes.
+    skipped : list of str
+        The classes of objects in it that are not read.
     """
 
     content: object
     label: str
     sha256: str
+    skipped: list[str] = field(default_factory=list)
 
 
 def read_weights(path: str | os.PathLike[str]) -> WeightFile:
@@ -76,23 +79,24 @@ def read_weights(path: str | os.PathLike[str]) -> WeightFile:
         raise ModelFileError(f"{path.name}: this is no file of weights: it has {path.stat().st_size} bytes.")
     data: Array = np.memmap(path, np.uint8, "r")
     try:
-        content = _read(path, data)
+        skipped: dict[str, None] = {}
+        content = _read(path, data, skipped)
     except ModelFileError as error:
         raise ModelFileError(f"{path.name}: {error}") from None
     _check_claims(content, path, data.size)
-    return WeightFile(content, path.name, hashlib.sha256(data.data).hexdigest())
+    return WeightFile(content, path.name, hashlib.sha256(data.data).hexdigest(), list(skipped))
 
 
-def _read(path: Path, data: Array) -> object:
+def _read(path: Path, data: Array, skipped: dict[str, None]) -> object:
     head = data[:8].tobytes()
     if head == _LEGACY_MAGIC:
-        return _read_legacy(data, path.name)
+        return _read_legacy(data, skipped)
     if head.startswith(b"PK"):
-        return _read_zip(path, data)
+        return _read_zip(path, data, skipped)
     if path.suffix.lower() == ".safetensors" or data[8:9].tobytes() == b"{":
         return _read_safetensors(path)
     if head.startswith(b"\x80"):
-        _read_legacy(data, path.name)
+        _read_legacy(data, skipped)
     raise ModelFileError("this is no file of PyTorch: neither a zip nor a pickle nor safetensors.")
 
 
@@ -157,7 +161,7 @@ class _Archive:
         return self._data[begin : begin + info.file_size]
 
 
-def _read_zip(path: Path, data: Array) -> object:
+def _read_zip(path: Path, data: Array, skipped: dict[str, None]) -> object:
     archive = _Archive(path, data)
     pickles = [name for name in archive.members if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
@@ -171,9 +175,8 @@ def _read_zip(path: Path, data: Array) -> object:
             f"its pickle has {raw.size} bytes; at most {MOST_BYTES} are read. Save the state_dict alone."
         )
     storages: dict[str, Storage] = {}
-    unpickler = Unpickler(TABLE, lambda identity: storage_of(identity, storages))
+    unpickler = Unpickler(TABLE, lambda identity: storage_of(identity, storages), skipped)
     content = unpickler.load(BytesIO(raw.tobytes()))
-    refuse_names(list(unpickler.refused), path.name)
     order = "<"
     if folder + "byteorder" in archive.members:
         order = ">" if archive.read(folder + "byteorder")[:3].tobytes() == b"big" else "<"
@@ -185,15 +188,13 @@ def _read_zip(path: Path, data: Array) -> object:
 # ---- The layout before torch 1.6: pickles one after the other, then the storages ----
 
 
-def _read_legacy(data: Array, label: str) -> object:
+def _read_legacy(data: Array, skipped: dict[str, None]) -> object:
     stream = BytesIO(data[:MOST_BYTES].tobytes())
     storages: dict[str, Storage] = {}
-    unpickler = Unpickler(TABLE, lambda identity: storage_of(identity, storages))
+    unpickler = Unpickler(TABLE, lambda identity: storage_of(identity, storages), skipped)
 
     def load() -> Any:
-        loaded = unpickler.load(stream)
-        refuse_names(list(unpickler.refused), label)
-        return loaded
+        return unpickler.load(stream)
 
     if load() != _LEGACY_NUMBER or load() != _LEGACY_VERSION:
         raise ModelFileError("it is a pickle, but none that torch.save writes.")
@@ -209,7 +210,9 @@ def _fill_legacy(data: Array, at: int, keys: list[Any], storages: dict[str, Stor
     for key in keys:
         storage = storages.get(key) if isinstance(key, str) else None
         if storage is None:
-            raise ModelFileError("it holds a storage that no tensor has. The file is damaged.")
+            raise ModelFileError(
+                "it holds a storage that no tensor has, or one of a dtype that is not read. Save the state_dict alone."
+            )
         (numel,) = struct.unpack(order + "q", data[at : at + 8].tobytes().ljust(8, b"\xff"))
         if numel != storage.numel:
             raise ModelFileError(f"storage {key[:50]!r} is not of the size that its tensors say. The file is damaged.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -173,6 +174,26 @@ def count(shape: Sequence[int]) -> int:
     for dim in shape:
         total *= dim
     return total
+
+
+def tensor_of(array: Array) -> Tensor:
+    """Make a tensor of an array in memory.
+
+    Parameters
+    ----------
+    array : numpy.ndarray
+        Of a dtype of `DTYPES`.
+
+    Returns
+    -------
+    Tensor
+        Of a copy, if the array is not contiguous.
+    """
+    flat = np.ascontiguousarray(array).reshape(-1)
+    storage = Storage(array.dtype.name, flat.size)
+    storage.fill(flat.view(np.uint8), "<" if sys.byteorder == "little" else ">")
+    strides = tuple(count(array.shape[axis + 1 :]) for axis in range(array.ndim))
+    return Tensor(storage, 0, array.shape, strides)
 
 
 def strided(storage: object, offset: object, shape: object, strides: object, **more: Any) -> Tensor:

@@ -1,9 +1,9 @@
 """Reads pickles of weights without ever running one.
 
 A pickle is a program. Python's own `pickle` imports what it names and calls it; here the program moves plain data
-about, and a name is only a name: the few that files of weights need stand in a table, with what they mean here, and
-every other is refused. There is nothing to import, no attribute to set, and nothing to call but the functions of that
-table.
+about, and a name is only a name. The few names that files of weights need are in a table, with what they mean here.
+Every other name is a stub: an object made of one is an `Opaque`, whatever is done to it. There is nothing to import, no
+attribute to set, and nothing to call but the functions of that table.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Global:
 
 @dataclass
 class Opaque:
-    """An object whose class is known and harmless, but of no use here: neither made nor looked into.
+    """An object that is of no use here: neither made nor looked into. Its class may be any.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Unpickler:
     Attributes
     ----------
     refused : dict of str to None
-        The names that the pickle asked for and that are not in the table, in order.
+        The names that the pickle asked for and that are not in the table, in order. Objects made of them are `Opaque`.
     """
 
     table: Mapping[str, Global]
@@ -231,7 +231,7 @@ class Unpickler:
 
     def _reduce(self, _: object) -> None:
         arguments, function = self._stack.pop(), self._stack.pop()
-        self._stack.append(_call(function, arguments))
+        self._stack.append(self._called(function, arguments))
 
     _newobj = _reduce
 
@@ -241,11 +241,19 @@ class Unpickler:
 
     def _inst(self, names: str) -> None:
         arguments = self._to_mark()
-        self._stack.append(_call(self._find(names.replace(" ", ".", 1)), tuple(arguments)))
+        self._stack.append(self._called(self._find(names.replace(" ", ".", 1)), tuple(arguments)))
 
     def _obj(self, _: object) -> None:
         function, *arguments = self._to_mark()
-        self._stack.append(_call(function, tuple(arguments)))
+        self._stack.append(self._called(function, tuple(arguments)))
+
+    def _called(self, function: object, arguments: object) -> object:
+        """The result of a call; a call of a stub, or with one, gives nothing but another object of the stub's class."""
+        for item in (function, *arguments) if isinstance(arguments, tuple) else ():
+            of = item.of if isinstance(item, Opaque) else item
+            if isinstance(of, Global) and of.name in self.refused:
+                return Opaque(of)
+        return _call(function, arguments)
 
     def _build(self, _: object) -> None:
         state = self._stack.pop()

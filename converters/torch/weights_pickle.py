@@ -8,7 +8,7 @@ from typing import Any, Callable
 from lstm_rt.errors import ModelFileError, UnsupportedModelError
 
 from .tensors import DTYPES, Quantization, Storage, Tensor, strided
-from .unpickle import Global
+from .unpickle import Global, Opaque
 
 _STORAGES = {
     "Float": "float32",
@@ -141,8 +141,10 @@ TABLE.update(
 TABLE.update((f"torch.{name}", Global(f"torch.{name}")) for name in (*_DTYPE_NAMES, *DTYPES))
 
 
-def storage_of(identity: object, storages: dict[str, Storage]) -> Storage:
+def storage_of(identity: object, storages: dict[str, Storage]) -> object:
     """Find the storage that a persistent id stands for, or note that there is one.
+
+    The old layout also gives classes of modules such ids, with their source code, which nobody looks at.
 
     Parameters
     ----------
@@ -153,22 +155,26 @@ def storage_of(identity: object, storages: dict[str, Storage]) -> Storage:
 
     Returns
     -------
-    Storage
-        Without data where it is new.
+    Storage, Opaque or Global
+        A storage has no data if it is new. Opaque if its dtype is one that is not read. Global for a class.
 
     Raises
     ------
     ModelFileError
         If the id is none.
     """
+    if isinstance(identity, tuple) and len(identity) == 4 and identity[0] == "module":
+        return identity[1]
     if isinstance(identity, tuple) and len(identity) >= 5 and identity[0] == "storage":
         kind, key, numel = identity[1], identity[2], identity[4]
         dtype = STORAGE_DTYPES.get(kind.name) if isinstance(kind, Global) else None
         if isinstance(key, str) and type(numel) is int and 0 <= numel < 1 << 48:
             if any(identity[5:]):
                 raise ModelFileError("a storage is a part of another, as only very old files have it. Save it anew.")
-            if dtype is None:  # a class that is refused by name
-                return Storage("uint8", numel)
+            if dtype is None and isinstance(kind, Global) and kind.name not in TABLE:
+                return Opaque(kind)
+            if dtype is None:
+                raise ModelFileError("a storage is of no class of storages. The file is damaged.")
             known = storages.setdefault(key, Storage(dtype, numel))
             if (known.dtype, known.numel) != (dtype, numel):
                 raise ModelFileError(f"storage {key!r} is described in two ways. The file is damaged.")
@@ -177,12 +183,12 @@ def storage_of(identity: object, storages: dict[str, Storage]) -> Storage:
 
 
 def refuse_names(names: Sequence[str], label: str) -> None:
-    """Refuse a file for the names in its pickle.
+    """Refuse a file that has objects in the place of weights.
 
     Parameters
     ----------
     names : sequence of str
-        Those that are not in `TABLE`; if there are none, nothing happens.
+        The classes of the objects; if there are none, nothing happens.
     label : str
         The file, as the user knows it.
 
@@ -193,8 +199,6 @@ def refuse_names(names: Sequence[str], label: str) -> None:
     """
     if not names:
         return
-    listed = ", ".join(name if len(name) < 80 else name[:77] + "…" for name in names[:_SHOWN])
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     whole = any(name.startswith("torch.nn.modules.") for name in names)
     advice = (
         "It is a whole module, pickled: it needs the code of its classes. Save the weights, "
@@ -203,7 +207,13 @@ def refuse_names(names: Sequence[str], label: str) -> None:
         else "A file of weights needs none of these, and nothing in a file is ever run. Save the weights alone: "
         "torch.save(module.state_dict(), path)."
     )
-    raise UnsupportedModelError(f"{label} asks for {listed}{more}. {advice}")
+    raise UnsupportedModelError(f"{label} holds objects of {shown(names)} and no named weights. {advice}")
+
+
+def shown(names: Sequence[str]) -> str:
+    """List the names of classes in a file, the long ones cut, for a message."""
+    listed = ", ".join(name if len(name) < 80 else name[:77] + "…" for name in names[:_SHOWN])
+    return f"{listed} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else listed
 
 
 _SHOWN = 8

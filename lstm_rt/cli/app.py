@@ -10,9 +10,9 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 import lstm_rt
-from lstm_rt.cli import bench, convert, demo, inspect, isa, paths, run, stream, ui, verify
+from lstm_rt.cli import bench, convert, demo, inspect, isa, paths, recipe, run, stream, ui, verify
 
-_MODULES = (demo, convert, inspect, run, stream, bench, verify, isa, paths)
+_MODULES = (demo, convert, inspect, run, stream, bench, verify, isa, recipe, paths)
 _EXAMPLES = {module.NAME: module.EXAMPLES for module in _MODULES}
 _PROGRAM_EXAMPLES = (
     ("lstm-rt demo", "See it work, now"),

@@ -7,10 +7,11 @@ docs/pytorch.md has the table of layers.
 
 from __future__ import annotations
 
+from .draft import draft_recipe
 from .layer import Layer, kinds
 from .plain import *  # noqa: F403
 from .recipe import Input, Recipe
 from .recurrent import *  # noqa: F403
 from .weighted import *  # noqa: F403
 
-__all__ = ["Input", "Layer", "Recipe", "kinds", *kinds()]
+__all__ = ["Input", "Layer", "Recipe", "draft_recipe", "kinds", *kinds()]

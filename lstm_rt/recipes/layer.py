@@ -9,7 +9,7 @@ from typing import ClassVar, Optional, TypeVar, Union
 
 from lstm_rt.converters import Builder, Refusal, Value
 from lstm_rt.converters.graph import Array
-from lstm_rt.converters.torch.checkpoint import Weights
+from lstm_rt.converters.torch.checkpoint import COMPILED, Weights
 
 Results = Union[Value, dict[str, Value]]  # one value, or several by name: "" is what the layer's own name stands for
 
@@ -87,7 +87,7 @@ class Weighted(Layer):
 
     def prefix(self) -> Optional[str]:
         """Give what its weights' names begin with."""
-        where = self.name if self.weights is None else self.weights
+        where = (self.name if self.weights is None else self.weights).replace(COMPILED, "")
         return f"{where}." if where else ""
 
 

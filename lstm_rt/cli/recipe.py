@@ -1,0 +1,28 @@
+"""``lstm-rt recipe``."""
+
+from typing import Annotated, Optional
+
+import typer
+
+from lstm_rt.recipes import draft_recipe
+
+NAME = "recipe"
+EXAMPLES = (
+    ("lstm-rt recipe net.pth > net.toml", "Draft a recipe, to be checked and completed"),
+    ("lstm-rt recipe last.ckpt --key state_dict", "Choose one of several state_dicts of a checkpoint"),
+    ("lstm-rt convert net.pth --recipe net.toml", "Convert with the finished recipe"),
+)
+
+
+def command(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A PyTorch file of weights.", show_default=False)],
+    key: Annotated[
+        Optional[str], typer.Option("--key", help="Where in the file the weights are.", show_default=False)
+    ] = None,
+) -> None:
+    """Print a draft of the recipe that a file of PyTorch weights needs.
+
+    The layers come from the names and shapes of the weights. Activations, pooling and reshaping leave no weights; add
+    them where the model has them.
+    """
+    typer.echo(draft_recipe(source, key), nl=False)
