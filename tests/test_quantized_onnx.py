@@ -147,10 +147,10 @@ def test_dynamic_lstm_is_no_pool() -> None:
     ("change", "words"),
     [
         ({"ws": np.ones((1, 3), np.float32)}, "wanted [1] or [1, 132]"),
-        ({"wz": np.zeros(1, np.uint8)}, "they must be the same"),
+        ({"wz": np.zeros(1, np.uint8)}, "expected int8 as input 1 (W)"),
         ({"W": np.zeros((1, 20, 131), np.int8)}, "W is [1, 20, 131], wanted [1, 20, 132]"),
-        ({"W": np.zeros((1, 20, 132), np.int32)}, "supported: int8, uint8"),
-        ({"R": np.zeros((1, 33), np.int8)}, "wanted rank 3"),
+        ({"W": np.zeros((1, 20, 132), np.int32)}, "expected uint8 or int8"),
+        ({"R": np.zeros((1, 33), np.int8)}, "expected rank 3"),
     ],
 )
 def test_a_wrong_dynamic_lstm_is_refused(change: Feeds, words: str) -> None:

@@ -84,6 +84,11 @@ const std::shared_ptr<Memory>& MemoryScope::memory() {
   return innermost ? innermost->memory_ : system;
 }
 
+void* no_elements() {
+  alignas(kAlignment) static char nothing[kAlignment];
+  return nothing;
+}
+
 AlignedBuffer::AlignedBuffer(size_t bytes) : size_(bytes) {
   if (bytes == 0) return;
   const size_t whole = align_up(bytes);

@@ -90,11 +90,15 @@ class MemoryScope {
   MemoryScope* outer_;
 };
 
+// The address of a buffer without elements: never null, so that it can be given to memcpy and be counted from.
+void* no_elements();
+
 // Room for `count` more of what a plan is made of, which max_memory has to allow. A double: counts may overflow integers.
 template <class T>
 void reserve_counted(std::vector<T>& items, double count) {
   const double bytes = count * sizeof(T);
-  MemoryScope::take(bytes < 1e18 ? static_cast<uint64_t>(bytes) : UINT64_MAX);
+  if (!(bytes < 1e18)) throw OverLimit("needs more memory than there are addresses");
+  MemoryScope::take(static_cast<uint64_t>(bytes));
   items.reserve(items.size() + static_cast<size_t>(count));
 }
 

@@ -80,6 +80,15 @@ void Shape::erase(int axis) {
   --rank_;
 }
 
+bool Shape::fits() const {
+  int64_t product = 1;
+  for (const int64_t dim : *this) {
+    if (dim < 0 || (dim > 0 && product > kMaxElements / dim)) return false;
+    if (dim > 0) product *= dim;
+  }
+  return true;
+}
+
 int64_t Shape::product(int first, int last) const {
   int64_t result = 1;
   for (int axis = first; axis < last; ++axis) {

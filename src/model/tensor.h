@@ -45,6 +45,9 @@ class Shape {
   void erase(int axis);
 
   int64_t elements() const { return product(0, rank_); }
+  // Whether a tensor may have this shape: no dim is negative, and with every 0 taken as 1 there are at most kMaxElements, so
+  // that no product of some of the dims overflows.
+  bool fits() const;
   int64_t product(int first, int last) const;  // of dims [first, last)
   bool operator==(const Shape& other) const;
   bool operator!=(const Shape& other) const { return !(*this == other); }

@@ -44,7 +44,6 @@ struct ArgCall {
 };
 
 void plan_arg(OpPlan& p, bool largest) {
-  want_dtype(p, 0, {DType::f32, DType::i64, DType::i32, DType::u8, DType::i8});
   const Operand& in = p.in(0);
   const int axis = want_axis(p, p.op().integer("axis", 0), in.shape.rank());
   const bool keep_dims = p.op().integer("keepdims", 1) != 0;

@@ -44,8 +44,6 @@ Run arithmetic_run(const OpPlan& p, DType dtype, const Pair& pair, BufferId out)
 
 template <int Kind>
 void plan_arithmetic(OpPlan& p) {
-  want_dtype(p, 0, kNumbers);
-  want_same_dtype(p, 1, 0);
   const Pair pair = plan_pair(p);
   const DType dtype = p.in(0).dtype;
   const BufferId out = elementwise_out(p, dtype, pair.shape);
@@ -60,10 +58,7 @@ Shape broadcast_all(OpPlan& p) {
 
 // Any number of inputs, folded from the left into the output, which `finish` (if any) is given at the end.
 template <int Kind>
-void plan_variadic(OpPlan& p, std::initializer_list<DType> dtypes,
-                   const std::function<Run(BufferId, int64_t)>& finish = {}) {
-  want_dtype(p, 0, dtypes);
-  for (int i = 1; i < p.inputs(); ++i) want_same_dtype(p, i, 0);
+void plan_variadic(OpPlan& p, const std::function<Run(BufferId, int64_t)>& finish = {}) {
   const Operand& first = p.in(0);
   if (p.inputs() == 1) {
     p.alias(0, 0, first.shape);
@@ -145,11 +140,11 @@ void plan_sub(OpPlan& p) { plan_arithmetic<LRT_SUB>(p); }
 void plan_mul(OpPlan& p) { plan_arithmetic<LRT_MUL>(p); }
 void plan_div(OpPlan& p) { plan_arithmetic<LRT_DIV>(p); }
 
-void plan_min(OpPlan& p) { plan_variadic<LRT_MIN>(p, kNumbers); }
-void plan_max(OpPlan& p) { plan_variadic<LRT_MAX>(p, kNumbers); }
-void plan_sum(OpPlan& p) { plan_variadic<LRT_ADD>(p, {DType::f32}); }
+void plan_min(OpPlan& p) { plan_variadic<LRT_MIN>(p); }
+void plan_max(OpPlan& p) { plan_variadic<LRT_MAX>(p); }
+void plan_sum(OpPlan& p) { plan_variadic<LRT_ADD>(p); }
 void plan_mean(OpPlan& p) {
-  plan_variadic<LRT_ADD>(p, {DType::f32}, [&p](BufferId out, int64_t n) -> Run {
+  plan_variadic<LRT_ADD>(p, [&p](BufferId out, int64_t n) -> Run {
     const auto count = static_cast<float>(p.inputs());
     return [out, n, count, binary = p.kernels().binary_f32](const Frame& frame) {
       binary(LRT_DIV, frame.at<float>(out), 1, &count, 0, frame.at<float>(out), n);
@@ -158,8 +153,6 @@ void plan_mean(OpPlan& p) {
 }
 
 void plan_mod(OpPlan& p) {
-  want_dtype(p, 0, kNumbers);
-  want_same_dtype(p, 1, 0);
   const bool truncated = p.op().integer("fmod", 0) != 0;
   const DType dtype = p.in(0).dtype;
   const Pair pair = plan_pair(p);
@@ -176,8 +169,6 @@ void plan_mod(OpPlan& p) {
 
 // The slope is broadcast to the input, and never the other way round.
 void plan_prelu(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
-  want_same_dtype(p, 1, 0);
   const Pair pair = plan_pair(p);
   if (pair.shape != p.in(0).shape) {
     p.refuse(Status::shape,
@@ -188,8 +179,6 @@ void plan_prelu(OpPlan& p) {
 }
 
 void plan_pow(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32, DType::i64, DType::i32});
-  want_dtype(p, 1, {DType::f32, DType::i64, DType::i32});
   const Pair pair = plan_pair(p);
   const float easy = easy_exponent(p);
   if (easy == 1.0f) {

@@ -14,13 +14,6 @@ void want_dtype(const OpPlan& p, int input, std::initializer_list<DType> wanted)
   p.refuse(Status::unsupported, input_text(p, input) + " is " + name_of(seen) + "; supported: " + names);
 }
 
-void want_same_dtype(const OpPlan& p, int input, int other) {
-  const DType seen = p.in(input).dtype, wanted = p.in(other).dtype;
-  if (seen == wanted) return;
-  p.refuse(Status::unsupported, input_text(p, input) + " is " + name_of(seen) + ", input " + std::to_string(other) +
-                                    " is " + name_of(wanted) + "; they must be the same");
-}
-
 void want_attribute(const OpPlan& p, bool holds, const char* name, int64_t seen, const char* wanted) {
   if (holds) return;
   p.refuse(Status::unsupported, std::string(name) + " is " + std::to_string(seen) + "; wanted " + wanted);

@@ -11,12 +11,8 @@
 
 namespace lrt {
 
-inline constexpr std::initializer_list<DType> kNumbers = {DType::f32, DType::i64, DType::i32, DType::u8, DType::i8};
-inline constexpr std::initializer_list<DType> kIntegers = {DType::i64, DType::i32, DType::u8, DType::i8};
-
 // Each refuses what is not so, naming what it saw and what it wanted.
 void want_dtype(const OpPlan& p, int input, std::initializer_list<DType> wanted);
-void want_same_dtype(const OpPlan& p, int input, int other);
 void want_attribute(const OpPlan& p, bool holds, const char* name, int64_t seen, const char* wanted);
 // Counted from the front; a negative axis counts from the back.
 int want_axis(const OpPlan& p, int64_t axis, int rank);

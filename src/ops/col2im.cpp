@@ -48,13 +48,12 @@ struct Col2ImCall {
 }  // namespace
 
 void plan_col2im(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
   const Operand& in = p.in(0);
   const std::vector<int64_t> image = p.integers(1), block = p.integers(2);
   const size_t count = image.size();
-  if (count < 1 || count > 3 || block.size() != count || in.shape.rank() != 3) {
-    p.refuse(Status::unsupported, "input " + in.shape.text() + " with " + std::to_string(count) +
-                                      " spatial axes; wanted [N, C * places, blocks] and one to three of them");
+  if (count < 1 || count > 3 || block.size() != count) {
+    p.refuse(Status::unsupported, std::to_string(count) + " sizes of the image and " + std::to_string(block.size()) +
+                                      " of the block, expected one to three of each");
   }
   const auto strides = read_spatial(p, "strides", count, 1, 1), dilations = read_spatial(p, "dilations", count, 1, 1);
   const auto pads = read_spatial(p, "pads", 2 * count, 0, 0);

@@ -5,7 +5,6 @@ namespace lrt {
 namespace {
 
 Pair plan_same(OpPlan& p, bool swapped) {
-  want_same_dtype(p, 1, 0);
   const Pair pair = plan_pair(p);
   return swapped ? Pair(p.in(1).buffer, p.in(1).shape, p.in(0).buffer, p.in(0).shape, pair.shape) : pair;
 }
@@ -28,7 +27,6 @@ Run comparison_run(const SameDtypePair& operands, F f) {
 // a > b is b < a: `swapped`.
 template <class F>
 void plan_order(OpPlan& p, const F& f, bool swapped = false) {
-  want_dtype(p, 0, kNumbers);
   const SameDtypePair operands(p, DType::boolean, swapped);
   visit_dtype(p.in(0).dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -41,7 +39,6 @@ constexpr auto less_or_equal = [](auto a, auto b) { return a <= b; };
 
 template <class F>
 void plan_logic(OpPlan& p, const F& f) {
-  want_dtype(p, 0, {DType::boolean});
   const auto flags = [f](Bool a, Bool b) { return f(a != Bool::no, b != Bool::no); };
   p.run(comparison_run<Bool>(SameDtypePair(p, DType::boolean), flags));
 }
@@ -54,7 +51,6 @@ Run integer_run(const SameDtypePair& operands, F f) {
 // f on integers, taken as unsigned where their sign does not matter.
 template <bool Signed = false, class F>
 void plan_bitwise(OpPlan& p, const F& f) {
-  want_dtype(p, 0, kIntegers);
   const SameDtypePair operands(p, p.in(0).dtype);
   with_integer(p.in(0).dtype, [&](auto type) {
     using T = typename decltype(type)::type;
@@ -134,8 +130,6 @@ void plan_bit_shift(OpPlan& p) {
 }
 
 void plan_where(OpPlan& p) {
-  want_dtype(p, 0, {DType::boolean});
-  want_same_dtype(p, 2, 1);
   const Operand &condition = p.in(0), &yes = p.in(1), &no = p.in(2);
   const Shape shape = broadcast_shapes(p, broadcast_shapes(p, condition.shape, yes.shape), no.shape);
   const BufferId out = elementwise_out(p, yes.dtype, shape);

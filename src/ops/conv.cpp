@@ -154,7 +154,9 @@ struct ConvCall {
 // Rows of `items` items, in the order of the output.
 Walk<1> walk_rows(const ConvCall& call, int64_t items) {
   const ConvShape& s = call.s;
-  const Strides strides{call.item_pitch, s.h.stride * call.h_pitch, s.w.stride * s.channels};
+  // A stride taken once goes nowhere; 0 keeps a huge one from overflowing.
+  const Strides strides{call.item_pitch, s.h.out > 1 ? s.h.stride * call.h_pitch : 0,
+                        s.w.out > 1 ? s.w.stride * s.channels : 0};
   return Walk<1>({items, s.h.out, s.w.out}, {strides});
 }
 
@@ -162,6 +164,7 @@ Walk<1> walk_rows(const ConvCall& call, int64_t items) {
 void plan_rows(OpPlan& p, ConvCall& call) {
   const ConvShape& s = call.s;
   const int64_t places = s.positions();
+  Shape{1, s.h.span(), s.w.span(), s.channels}.elements();  // refuses borders whose size overflows
   call.in_place = s.h.is_inside() && s.w.is_inside() && (s.channels == 1 || s.h.in * s.w.in == 1);
   call.h_pitch = (call.in_place ? s.w.in : s.w.span()) * s.channels;
   call.item_pitch = call.in_place ? s.groups * s.channels * s.h.in * s.w.in : s.h.span() * call.h_pitch;
@@ -198,7 +201,7 @@ void plan_weights(OpPlan& p, ConvCall& call, const Weights& weights) {
     call.panels.push_back(
         std::static_pointer_cast<const PackedPanels>(p.packed(slot, weight_inputs(p, 1, kScales), make)));
   }
-  const bool has_bias = p.inputs() > 2 && p.has(2);
+  const bool has_bias = p.has(2);
   if (!has_bias) {
     call.biases.push_back(pack_bias(nullptr, s.filters));
   } else if (p.in(2).known) {
@@ -220,18 +223,17 @@ void tell_cost(OpPlan& p, const ConvShape& s, WeightFormat format) {
 }  // namespace
 
 void plan_conv(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
-  if (p.inputs() > 2 && p.has(2)) want_dtype(p, 2, {DType::f32});
   ConvShape s = read_conv_shape(p, 2);
   const BufferId out = p.out(0, DType::f32, s.out);
   keep_conv_time(p, s);
-  if (s.out.elements() == 0) return p.run([](const Frame&) {});
+  if (s.out.elements() == 0) return;
   const Weights weights = read_weights(p, 1, kScales, Shape{s.groups * s.filters});
   const WeightFormat format = read_format(p, weights);
+  const BufferId bias = p.has(2) ? p.in(2).buffer : -1;
+  if (s.channels == 0) return plan_unsummed(p, s, bias, out);
   tell_cost(p, s, format);
-  const bool has_bias = p.inputs() > 2 && p.has(2);
   if (format == LRT_FORMAT_F32 && s.channels == 1 && s.filters <= 4) {
-    return plan_depthwise(p, s, has_bias ? p.in(2).buffer : -1, out);
+    return plan_depthwise(p, s, bias, out);
   }
 
   // Blocks of int4 cannot be cut; and zeros of the border count as any others once they are rounded.

@@ -43,6 +43,9 @@ ConvShape read_conv_shape(OpPlan& p, int bias);
 // Time may be the batch, or a spatial axis along which the convolution does nothing.
 void keep_conv_time(OpPlan& p, const ConvShape& s);
 
+// Where there are no channels to sum over: each output is its bias, or 0 where `bias` is -1.
+void plan_unsummed(OpPlan& p, const ConvShape& s, BufferId bias, BufferId out);
+
 // Where each filter sees one channel only (ops/conv_depthwise.cpp). bias: -1 for none.
 void plan_depthwise(OpPlan& p, ConvShape s, BufferId bias, BufferId out);
 

@@ -37,7 +37,7 @@ struct DepthwiseCall {
     sums.w = frame.at<float>(weights) + index * s.h.full_kernel * s.w.full_kernel;
     sums.start = bias >= 0 ? frame.at<float>(bias)[index] : 0.0f;
     sums.x = first;
-    sums.x_pitch = s.h.stride * phases * part;
+    sums.x_pitch = s.h.out > 1 ? s.h.stride * phases * part : 0;  // a stride taken once may be huge
     sums.out = to;
     sums.out_pitch = sums.n = s.w.out;
     sums.lines = s.h.out;

@@ -17,13 +17,13 @@ Shape read_filters(OpPlan& p, int64_t groups) {
     }
     return w;
   }
-  Shape filters{w.rank() == 2 ? w[0] : 0, x.rank() > 1 ? x[1] / groups : 0};
+  Shape filters{w.rank() == 2 ? w[0] : 0, x[1] / groups};
   if (kernel.size() + 2 > kMaxRank) p.refuse(Status::unsupported, "kernel_shape has too many values");
   int64_t values = filters[1];
   for (const int64_t size : kernel) {
     want_attribute(p, size >= 1 && size < kSpatialLimit, "kernel_shape", size, "1 or more");
     filters.push_back(size);
-    values = std::min(values * size, kMaxElements);
+    values = size > kMaxElements / std::max<int64_t>(values, 1) ? kMaxElements : values * size;
   }
   if (w.rank() != 2 || w[1] != row_elements(DType::q4, values)) {
     p.refuse(Status::shape, "int4 weights " + w.text() + " do not hold filters " + filters.text());
@@ -37,8 +37,8 @@ void check_shapes(OpPlan& p, const Shape& w, int64_t groups, int bias) {
   if (w.rank() != x.rank() || w[0] % groups != 0 || x[1] % groups != 0 || w[1] != x[1] / groups) {
     p.refuse(Status::shape, shapes + " do not fit with group " + std::to_string(groups));
   }
-  if (w.product(1, w.rank()) == 0) p.refuse(Status::shape, shapes + ": the filters have no weights");
-  if (bias >= 0 && bias < p.inputs() && p.has(bias) && p.in(bias).shape != Shape{w[0]}) {
+  if (w.product(2, w.rank()) == 0) p.refuse(Status::shape, shapes + ": the kernel has no elements");
+  if (p.has(bias) && p.in(bias).shape != Shape{w[0]}) {
     p.refuse(Status::shape, "bias " + p.in(bias).shape.text() + "; wanted " + Shape{w[0]}.text());
   }
 }
@@ -88,10 +88,6 @@ std::vector<int64_t> ConvShape::k_offsets() const {
 
 ConvShape read_conv_shape(OpPlan& p, int bias) {
   const Shape& x = p.in(0).shape;
-  if (x.rank() < 3 || x.rank() > 4) {
-    p.refuse(Status::unsupported,
-             "input " + x.text() + ", weights " + p.in(1).shape.text() + "; wanted [N, C, W] or [N, C, H, W]");
-  }
   ConvShape s;
   s.groups = p.op().integer("group", 1);
   want_attribute(p, s.groups >= 1 && s.groups < int64_t{1} << 24, "group", s.groups, "1 or more");
@@ -119,6 +115,17 @@ ConvShape read_conv_shape(OpPlan& p, int bias) {
     s.out.push_back(axis.out);
   }
   return s;
+}
+
+void plan_unsummed(OpPlan& p, const ConvShape& s, BufferId bias, BufferId out) {
+  p.run([filters = s.groups * s.filters, planes = s.out.product(0, 2), places = s.positions(), bias,
+         out](const Frame& frame) {
+    const float* start = bias < 0 ? nullptr : frame.at<float>(bias);
+    float* to = frame.at<float>(out);
+    for (int64_t plane = 0; plane < planes; ++plane, to += places) {
+      std::fill_n(to, places, start ? start[plane % filters] : 0.0f);
+    }
+  });
 }
 
 void keep_conv_time(OpPlan& p, const ConvShape& s) {

@@ -275,10 +275,6 @@ struct DynamicLstmCall {
 
 SequenceShape read_shape(OpPlan& p, int64_t directions) {
   const Shape &x = p.in(kX).shape, &r = p.in(kR).shape;
-  want_dtype(p, kX, {DType::f32});
-  if (x.rank() != 3 || r.rank() != 3) {
-    p.refuse(Status::shape, "X is " + x.text() + " and R is " + r.text() + "; wanted rank 3");
-  }
   SequenceShape s;
   s.steps = x[0];
   s.batch = x[1];
@@ -298,10 +294,7 @@ SequenceShape read_shape(OpPlan& p, int64_t directions) {
 
 // Weights with their scales and zero points: of each direction, or of each of its columns.
 void check_matrix(OpPlan& p, const char* name, int weights, int scale, int zero, const Shape& wanted) {
-  want_dtype(p, weights, {DType::i8, DType::u8});
   want_input(p, weights, name, p.in(weights).dtype, wanted);
-  want_dtype(p, scale, {DType::f32});
-  want_same_dtype(p, zero, weights);
   const Shape whole{wanted[0]}, each{wanted[0], wanted[2]};
   for (const int input : {scale, zero}) {
     const Shape& shape = p.in(input).shape;

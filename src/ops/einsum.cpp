@@ -82,10 +82,12 @@ class Contraction {
   int64_t size(const Labels& labels) const {
     int64_t size = 1;
     for (const int label : labels) {
-      if (dim(label) > 0 && size > kMaxElements / dim(label)) p_.refuse(Status::shape, "a step of it is too large");
-      size *= dim(label);
+      const int64_t own = std::max<int64_t>(dim(label), 1);  // a dim of 0 must not hide how large others are
+      if (size > kMaxElements / own) p_.refuse(Status::shape, "a step of it is too large");
+      size *= own;
     }
-    return size;
+    const bool empty = std::any_of(labels.begin(), labels.end(), [this](int label) { return dim(label) == 0; });
+    return empty ? 0 : size;
   }
   int64_t size(const LabelSet& labels) const { return size(ordered(labels)); }
 
@@ -163,10 +165,11 @@ class Contraction {
     const bool turned = !lies_so(b, along) && lies_so(b, across);
     view.k_stride = turned ? 1 : cols;
     view.n_stride = turned ? depth : 1;
-    const Labelled result = made(joined({batch, m, n}), p_.scratch(bytes(count * rows * cols)));
-    macs += static_cast<uint64_t>(count * rows * cols) * static_cast<uint64_t>(depth);
+    const int64_t results = size(joined({batch, m, n}));
+    const Labelled result = made(joined({batch, m, n}), p_.scratch(bytes(results)));
+    macs += static_cast<uint64_t>(results) * static_cast<uint64_t>(depth);
     const Labels& order = turned ? across : along;
-    if (count * rows * cols > 0) multiply_matrices(b, order, view, left, result.buffer, count, rows);
+    if (results > 0) multiply_matrices(b, order, view, left, result.buffer, count, rows);
     return result;
   }
 
@@ -249,13 +252,12 @@ void keep_label_time(OpPlan& p, const Equation& equation) {
 }  // namespace
 
 void plan_einsum(OpPlan& p) {
-  for (int input = 0; input < p.inputs(); ++input) want_dtype(p, input, {DType::f32});
   const Equation equation = read_equation(p);
   Shape shape;
   for (const int label : equation.result) shape.push_back(equation.dims[static_cast<size_t>(label)]);
   const BufferId out = p.out(0, DType::f32, shape);
   keep_label_time(p, equation);
-  if (shape.elements() == 0) return p.run([](const Frame&) {});
+  if (shape.elements() == 0) return;
   Contraction contraction(p, equation);
   Labelled total = contraction.operand(0);
   for (int input = 1; input < p.inputs(); ++input) {

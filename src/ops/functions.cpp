@@ -77,7 +77,6 @@ BufferId same_shape_out(OpPlan& p, DType dtype) {
 }
 
 void run_kernel(OpPlan& p, UnaryKind kind, float alpha, float beta) {
-  want_dtype(p, 0, {DType::f32});
   const Operand& in = p.in(0);
   const BufferId out = same_shape_out(p, DType::f32);
   p.run([unary = p.kernels().unary_f32, kind, from = in.buffer, out, n = in.shape.elements(), alpha,
@@ -112,7 +111,6 @@ void plan_function(OpPlan& p) {
 
 // Floats or integers.
 void plan_number_function(OpPlan& p) {
-  want_dtype(p, 0, kNumbers);
   const Operand& in = p.in(0);
   if (in.dtype == DType::f32) return plan_function(p);
   const BufferId out = same_shape_out(p, in.dtype);
@@ -137,14 +135,12 @@ void plan_identity(OpPlan& p) {
 }
 
 void plan_not(OpPlan& p) {
-  want_dtype(p, 0, {DType::boolean});
   const Operand& in = p.in(0);
   const BufferId out = same_shape_out(p, DType::boolean);
   p.run(map_run<Bool, Bool>(in.buffer, out, in.shape.elements(), [](Bool x) { return to_bool(x == Bool::no); }));
 }
 
 void plan_bitwise_not(OpPlan& p) {
-  want_dtype(p, 0, kIntegers);
   const Operand& in = p.in(0);
   const BufferId out = same_shape_out(p, in.dtype);
   with_integer(in.dtype, [&](auto type) {
@@ -154,14 +150,12 @@ void plan_bitwise_not(OpPlan& p) {
 }
 
 void plan_is_nan(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
   const Operand& in = p.in(0);
   const BufferId out = same_shape_out(p, DType::boolean);
   p.run(map_run<float, Bool>(in.buffer, out, in.shape.elements(), [](float x) { return to_bool(x != x); }));
 }
 
 void plan_is_inf(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
   const bool positive = p.op().integer("detect_positive", 1) != 0, negative = p.op().integer("detect_negative", 1) != 0;
   const Operand& in = p.in(0);

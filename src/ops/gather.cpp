@@ -51,7 +51,6 @@ void keep_gather_time(OpPlan& p, int axis) {
 
 void plan_gather(OpPlan& p) {
   const Operand &data = p.in(0), &indices = p.in(1);
-  want_dtype(p, 1, {DType::i64, DType::i32});
   const int axis = want_axis(p, p.op().integer("axis", 0), data.shape.rank());
   const int64_t dim = data.shape[axis], count = indices.shape.elements();
   check_known_indices(p, dim);
@@ -63,7 +62,6 @@ void plan_gather(OpPlan& p) {
   const size_t block = static_cast<size_t>(data.shape.product(axis + 1, data.shape.rank())) * size_of(data.dtype);
   const BufferId out = p.out(0, data.dtype, shape);
   keep_gather_time(p, axis);
-  if (shape.elements() == 0) return p.run([](const Frame&) {});
   const GatherCall call{data.buffer, indices.buffer, out, data.shape.product(0, axis), dim, count, block};
   if (indices.dtype == DType::i64) return p.run([call](const Frame& frame) { call.run<int64_t>(frame); });
   p.run([call](const Frame& frame) { call.run<int32_t>(frame); });

@@ -129,7 +129,6 @@ void plan_gather_nd(OpPlan& p) {
   const auto block = static_cast<size_t>(data.shape.product(behind, rank)) * size_of(data.dtype);
   const BufferId out = p.out(0, data.dtype, shape);
   keep_nd_time(p, first, static_cast<int>(width));
-  if (shape.elements() == 0) return p.run([](const Frame&) {});
   p.run(GatherNdCall{axes, row_major(axes), indices.shape.product(0, first), indices.shape.product(first, last),
                      axes.elements(), block, data.buffer, out, index});
 }

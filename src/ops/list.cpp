@@ -2,24 +2,29 @@
 #include <algorithm>
 
 #include "ops/op.h"
+#include "ops/signature.h"
 
 namespace lrt {
 
-#define OP(type, planner, control, summary) void planner(OpPlan& p);
-#define OWN(type, control, summary)
+#define OP(type, planner, text, summary)                              \
+  static_assert(signature::is_valid(text), "the signature of " type); \
+  void planner(OpPlan& p);
+#define OWN(type, text, summary) static_assert(signature::is_valid(text), "the signature of " type);
 #include "ops/op_list.inc"
 #undef OP
 #undef OWN
 
 namespace {
 
-constexpr uint32_t input(int index) { return 1u << index; }
+// Computed by the compiler, since a list of 150 signatures is read whenever the library is loaded otherwise.
+template <uint32_t Bits>
+constexpr uint32_t constant = Bits;
 
 }  // namespace
 
 const std::vector<OpEntry>& op_list() {
-#define OP(type, planner, control, summary) {type, planner, control, summary},
-#define OWN(type, control, summary) {type, nullptr, control, summary},
+#define OP(type, planner, text, summary) {type, planner, text, constant<signature::control_inputs(text)>, summary},
+#define OWN(type, text, summary) {type, nullptr, text, constant<signature::control_inputs(text)>, summary},
   static const std::vector<OpEntry> list = {
 #include "ops/op_list.inc"
   };

@@ -88,7 +88,6 @@ struct MatMulIntegerCall {
 
 // The zero point of the left side: one, or one for each row.
 void check_left_zero(OpPlan& p, int64_t rows) {
-  want_same_dtype(p, kLeftZero, 0);
   const Shape& shape = p.in(kLeftZero).shape;
   if (shape.elements() != 1 && shape != Shape{rows}) {
     p.refuse(Status::unsupported, input_text(p, kLeftZero) + " is " + shape.text() +
@@ -100,15 +99,13 @@ void check_left_zero(OpPlan& p, int64_t rows) {
 }  // namespace
 
 void plan_matmul_integer(OpPlan& p) {
-  want_dtype(p, 0, {DType::u8, DType::i8});
-  want_dtype(p, 1, {DType::u8, DType::i8});
   const MatMulShape shape = join_sides(p, read_side(p, 0, true), read_side(p, 1, false));
   const BufferId out = p.out(0, DType::i32, shape.out);
   keep_product_time(p, shape.batch);
-  const bool left_zero = p.inputs() > kLeftZero && p.has(kLeftZero);
+  const bool left_zero = p.has(kLeftZero);
   if (left_zero) check_left_zero(p, shape.left.rows);
   const WeightZeros right_zeros(p, kRightZero, p.in(1).dtype, shape.right.cols);
-  if (shape.out.elements() == 0) return p.run([](const Frame&) {});
+  if (shape.out.elements() == 0) return;
 
   const RightBytes right = plan_right_bytes(p, shape.right);
   const bool each_row = left_zero && p.in(kLeftZero).shape.elements() != 1;

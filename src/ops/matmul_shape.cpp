@@ -7,7 +7,6 @@ namespace lrt {
 Side read_side(const OpPlan& p, int input, bool left) {
   const Shape& shape = p.in(input).shape;
   const int rank = shape.rank();
-  if (rank == 0) p.refuse(Status::shape, input_text(p, input) + " is a scalar");
   if (rank == 1) return {left ? 1 : shape[0], left ? shape[0] : 1, {}};
   Side side{shape[rank - 2], shape[rank - 1], {}};
   for (int axis = 0; axis < rank - 2; ++axis) side.batch.push_back(shape[axis]);

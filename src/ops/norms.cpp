@@ -9,12 +9,6 @@
 namespace lrt {
 namespace {
 
-void want_floats(OpPlan& p, int least) {
-  for (int i = 0; i < p.inputs(); ++i) {
-    if (i < least || p.has(i)) want_dtype(p, i, {DType::f32});
-  }
-}
-
 // Time stays where it is in x, but where weights or statistics come frame by frame too.
 void keep_time_of_first(OpPlan& p, int output) {
   for (int i = 1; i < p.inputs(); ++i) {
@@ -83,7 +77,6 @@ BufferId plan_statistic(OpPlan& p, int output, const Shape& x, int axis) {
 }
 
 void plan_row_norm(OpPlan& p, bool centred) {
-  want_floats(p, 2);
   const Operand& in = p.in(0);
   const int axis = want_axis(p, p.op().integer("axis", -1), in.shape.rank());
   Shape row;
@@ -107,9 +100,6 @@ struct Channels {
 
 Channels read_channels(OpPlan& p) {
   const Shape& shape = p.in(0).shape;
-  if (shape.rank() < 2) {
-    p.refuse(Status::shape, "input 0 has shape " + shape.text() + "; wanted [batch, channels, ...]");
-  }
   return {shape[0], shape[1], shape.product(2, shape.rank())};
 }
 
@@ -146,7 +136,6 @@ struct GroupNorm {
 };
 
 void plan_groups(OpPlan& p, int64_t groups) {
-  want_floats(p, 3);
   const Channels c = read_channels(p);
   if (groups < 1 || c.channels % groups != 0) {
     p.refuse(Status::shape, std::to_string(c.channels) + " channels are not " + std::to_string(groups) + " groups");
@@ -156,7 +145,6 @@ void plan_groups(OpPlan& p, int64_t groups) {
   const BufferId out = p.out(0, DType::f32, p.in(0).shape);
   if (p.in(0).time_axis == 0) keep_time_of_first(p, 0);
   const int64_t scales = p.in(1).shape.elements();
-  if (c.channels == 0) return p.run([](const Frame&) {});
   p.run(GroupNorm{&p.kernels(), p.op().number("epsilon", 1e-5f), p.in(0).buffer, p.in(1).buffer, p.in(2).buffer, out, c,
                   groups, scales});
 }
@@ -235,14 +223,12 @@ void plan_group_normalization(OpPlan& p) { plan_groups(p, p.op().integer("num_gr
 void plan_instance_normalization(OpPlan& p) { plan_groups(p, std::max<int64_t>(read_channels(p).channels, 1)); }
 
 void plan_batch_normalization(OpPlan& p) {
-  want_floats(p, 5);
   const Channels c = read_channels(p);
   for (int input = 1; input < 5; ++input) want_channels(p, input, c.channels, c.channels);
   const float epsilon = p.op().number("epsilon", 1e-5f);
   const Shape& shape = p.in(0).shape;
   const BatchNorm norm{&p.kernels(), p.in(0).buffer, p.out(0, DType::f32, shape), c};
   if (p.in(0).time_axis != 1) keep_time_of_first(p, 0);
-  if (c.channels == 0) return p.run([](const Frame&) {});
   const size_t floats = static_cast<size_t>(2 * c.channels);
   if (p.in(1).known && p.in(2).known && p.in(3).known && p.in(4).known) {
     const auto packed = p.packed(0, {1, 2, 3, 4}, [&] {
@@ -265,7 +251,6 @@ void plan_batch_normalization(OpPlan& p) {
 }
 
 void plan_lrn(OpPlan& p) {
-  want_floats(p, 1);
   const Op& op = p.op();
   const int64_t window = op.integer("size", 0);
   want_attribute(p, window > 0, "size", window, "at least 1");

@@ -40,7 +40,6 @@ struct OneHotCall {
 
 void plan_one_hot(OpPlan& p) {
   const Operand &indices = p.in(0), &values = p.in(2);
-  want_dtype(p, 0, {DType::i64, DType::i32, DType::f32, DType::u8, DType::i8});
   if (values.shape != Shape{2}) p.refuse(Status::shape, "values " + values.shape.text() + "; wanted [off, on]");
   const std::vector<double> depth = known_numbers(p, 1);
   if (depth.size() != 1 || !(depth[0] >= 0) || depth[0] > static_cast<double>(kMaxElements)) {

@@ -107,13 +107,14 @@ using PlanOp = void (*)(OpPlan&);
 
 struct OpEntry {
   const char* type;
-  PlanOp plan;
+  PlanOp plan;            // null of what the planner does itself
+  const char* signature;  // ops/signature.h
   // Inputs whose values decide shapes or branches; bit i stands for input i.
   uint32_t control_inputs;
   const char* summary;  // for `inspect --ops`: what it computes and its restrictions
 };
 
-// ops/list.cpp: every op there is, in alphabetical order. If is the planner's own.
+// ops/list.cpp: every op there is, in alphabetical order.
 const std::vector<OpEntry>& op_list();
 const OpEntry* find_op(const std::string& type);  // nullptr where there is none
 

@@ -164,7 +164,7 @@ std::pair<PanelPlace, PanelPlace> PanelPlace::in_turns(size_t floats_before, Wei
 Panels PanelPlace::in(const float* memory) const {
   Panels panels = panels_;
   panels.data = memory + at_;
-  if (to_scales_ > 0) {
+  if (to_scales_ >= 0) {
     const char* behind = static_cast<const char*>(panels.data) + to_scales_;
     panels.scales = reinterpret_cast<const float*>(behind);
     panels.sums = reinterpret_cast<const int32_t*>(behind + panels.vectors * 64);

@@ -67,7 +67,7 @@ class PanelPlace {
 
  private:
   size_t at_ = 0;
-  int64_t to_scales_ = 0;  // bytes; 0 where there are none
+  int64_t to_scales_ = -1;  // bytes; -1 if the format has none
   Panels panels_{};
 };
 

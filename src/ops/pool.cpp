@@ -50,9 +50,6 @@ std::vector<int64_t> plan_divisors(const SpatialAxis& axis, int64_t pad_end, boo
 
 PoolShape read_pool(OpPlan& p) {
   const Shape& x = p.in(0).shape;
-  if (x.rank() < 3 || x.rank() > 5) {
-    p.refuse(Status::unsupported, "input " + x.text() + "; wanted [N, C] and one to three spatial axes");
-  }
   const auto count = static_cast<size_t>(x.rank() - 2);
   const std::string auto_pad = read_auto_pad(p);
   if (!p.op().find("kernel_shape")) p.refuse(Status::file, "attribute kernel_shape is missing");
@@ -116,8 +113,12 @@ struct Average {
   static constexpr float start() { return 0.0f; }
   float operator()(float so_far, float x) const { return so_far + x; }
   void finish(float* line, const PoolShape& s, int64_t d, int64_t h) const {
-    const int64_t outer = s.divisors[0][static_cast<size_t>(d)] * s.divisors[1][static_cast<size_t>(h)];
-    for (size_t i = 0; i < s.divisors[2].size(); ++i) line[i] /= static_cast<float>(outer * s.divisors[2][i]);
+    // Doubles: the product of three counts up to 2^24 leaves 64 bits.
+    const auto outer =
+        static_cast<double>(s.divisors[0][static_cast<size_t>(d)] * s.divisors[1][static_cast<size_t>(h)]);
+    for (size_t i = 0; i < s.divisors[2].size(); ++i) {
+      line[i] /= static_cast<float>(outer * static_cast<double>(s.divisors[2][i]));
+    }
   }
 };
 
@@ -244,7 +245,6 @@ void plan_max(OpPlan& p, const PoolShape& s, DType dtype) {
 
 template <class Fold>
 void plan_float_pool(OpPlan& p, const Fold& fold) {
-  want_dtype(p, 0, {DType::f32});
   const PoolShape s = read_pool(p);
   const BufferId out = p.out(0, DType::f32, s.out);
   keep_pool_time(p, s, 0);
@@ -254,7 +254,6 @@ void plan_float_pool(OpPlan& p, const Fold& fold) {
 }  // namespace
 
 void plan_max_pool(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32, DType::u8, DType::i8});
   const PoolShape s = read_pool(p);
   const DType dtype = p.in(0).dtype;
   if (dtype == DType::u8) return plan_max<uint8_t>(p, s, dtype);

@@ -34,7 +34,6 @@ struct ScaleLayout {
 };
 
 ScaleLayout read_scale_layout(OpPlan& p) {
-  want_dtype(p, kScale, {DType::f32});
   const Shape &x = p.in(0).shape, &scale = p.in(kScale).shape;
   const int64_t block = p.op().integer("block_size", 0);
   want_attribute(p, block >= 0, "block_size", block, "0 or more");
@@ -63,7 +62,7 @@ ScaleLayout read_scale_layout(OpPlan& p) {
 
 // The zero points' buffer, -1 where all are 0.
 BufferId read_zeros(OpPlan& p, DType dtype) {
-  if (p.inputs() <= kZero || !p.has(kZero)) return -1;
+  if (!p.has(kZero)) return -1;
   const Operand& zero = p.in(kZero);
   if (zero.dtype != dtype) {
     p.refuse(Status::unsupported, input_text(p, kZero) + " is " + name_of(zero.dtype) + "; wanted " + name_of(dtype));
@@ -148,8 +147,7 @@ ByteScale byte_scale(const Kernels& kernels, const float* x, int64_t n) {
 }
 
 void plan_quantize_linear(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
-  const bool has_zero = p.inputs() > kZero && p.has(kZero);
+  const bool has_zero = p.has(kZero);
   const DType dtype = p.op().find("dtype") ? want_dtype_code(p, p.op().integer("dtype", 0))
                       : has_zero           ? p.in(kZero).dtype
                                            : DType::u8;
@@ -166,7 +164,6 @@ void plan_quantize_linear(OpPlan& p) {
 }
 
 void plan_dequantize_linear(OpPlan& p) {
-  want_dtype(p, 0, {DType::u8, DType::i8, DType::i32});
   const DType dtype = p.in(0).dtype;
   const ScaleLayout layout = read_scale_layout(p);
   const BufferId zero = read_zeros(p, dtype), x = p.in(0).buffer, scale = p.in(kScale).buffer;
@@ -179,7 +176,6 @@ void plan_dequantize_linear(OpPlan& p) {
 
 // The range is of all of x: time is mixed.
 void plan_dynamic_quantize_linear(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
   const Operand& in = p.in(0);
   const BufferId x = in.buffer, out = p.out(0, DType::u8, in.shape);
   const BufferId scale = p.out(1, DType::f32, {}), zero = p.out(2, DType::u8, {});

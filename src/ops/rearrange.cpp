@@ -34,7 +34,6 @@ bool read_crd_mode(OpPlan& p) {
 int64_t read_block_size(OpPlan& p) {
   const int64_t size = p.op().integer("blocksize", 0);
   want_attribute(p, size >= 1 && size < int64_t{1} << 20, "blocksize", size, "1 or more");
-  if (p.in(0).shape.rank() != 4) p.refuse(Status::shape, "input " + p.in(0).shape.text() + "; wanted [N, C, H, W]");
   return size;
 }
 
@@ -83,6 +82,7 @@ void plan_space_to_depth(OpPlan& p) {
   if (x[2] % size != 0 || x[3] % size != 0) {
     p.refuse(Status::shape, "shape " + x.text() + " is not divided by blocks of " + std::to_string(size));
   }
+  if (x[1] > 0 && size * size > kMaxElements / x[1]) p.refuse(Status::shape, "its result is too large");
   const Shape dims{x[0], x[1], x[2] / size, size, x[3] / size, size};
   const Shape shape{x[0], x[1] * size * size, x[2] / size, x[3] / size};
   if (read_crd_mode(p)) return plan_rearranged(p, dims, {0, 1, 3, 5, 2, 4}, shape);
@@ -91,9 +91,8 @@ void plan_space_to_depth(OpPlan& p) {
 
 void plan_reverse_sequence(OpPlan& p) {
   const Operand& in = p.in(0);
-  want_dtype(p, 1, {DType::i64});
   const int64_t batch = p.op().integer("batch_axis", 1), time = p.op().integer("time_axis", 0);
-  if (in.shape.rank() < 2 || batch < 0 || batch > 1 || time != 1 - batch) {
+  if (batch < 0 || batch > 1 || time != 1 - batch) {
     p.refuse(Status::unsupported, "batch_axis " + std::to_string(batch) + " and time_axis " + std::to_string(time) +
                                       "; wanted 0 and 1, in either order");
   }

@@ -97,8 +97,8 @@ bool projects(const OpPlan& p, const CellType& type) { return type.cell_state &&
 int64_t read_outputs(OpPlan& p, const CellType& type, const SequenceShape& s) {
   if (!projects(p, type)) return s.hidden;
   const Operand& projection = p.in(kProjection);
-  const int64_t outputs = projection.shape.rank() == 3 ? projection.shape[1] : 0;
-  if (outputs < 1) p.refuse(Status::shape, "the projection is " + projection.shape.text() + ", wanted rank 3");
+  const int64_t outputs = projection.shape[1];
+  if (outputs < 1) p.refuse(Status::shape, "the projection is " + projection.shape.text() + ": it has no rows");
   const DType dtype = p.in(kW).dtype;
   want_input(p, kProjection, "the projection", dtype, Shape{s.directions, outputs, row_elements(dtype, s.hidden)});
   return outputs;
@@ -107,10 +107,6 @@ int64_t read_outputs(OpPlan& p, const CellType& type, const SequenceShape& s) {
 SequenceShape read_shape(OpPlan& p, const CellType& type, int64_t directions) {
   const Operand& x = p.in(kX);
   const Operand& r = p.in(kR);
-  if (x.dtype != DType::f32 || x.shape.rank() != 3) {
-    p.refuse(Status::shape, "X is " + std::string(name_of(x.dtype)) + x.shape.text() + ", wanted float32 of rank 3");
-  }
-  if (r.shape.rank() != 3) p.refuse(Status::shape, "R is " + r.shape.text() + ", wanted rank 3");
   SequenceShape s;
   s.batch_first = p.op().integer("layout", 0) != 0;
   s.steps = x.shape[s.batch_first ? 1 : 0];

@@ -24,7 +24,7 @@ struct Fold {
 
 std::bitset<kMaxRank> read_axes(OpPlan& p, int rank) {
   std::vector<int64_t> axes;
-  if (p.inputs() > 1 && p.has(1)) axes = p.integers(1);
+  if (p.has(1)) axes = p.integers(1);
   if (!axes.empty()) return want_axes(p, axes, rank);
   std::bitset<kMaxRank> all;
   if (p.op().integer("noop_with_empty_axes", 0) != 0) return all;
@@ -138,7 +138,7 @@ struct ReduceIntegers {
     for (const Fold& f : folds) run(f, frame.at<const T>(f.from), frame.at<Number>(f.to));
     if (finish != Finish::mean || count == 0) return;
     Number* y = frame.at<Number>(out);
-    for (int64_t i = 0; i < results; ++i) y[i] = static_cast<Number>(y[i] / static_cast<Number>(count));
+    for (int64_t i = 0; i < results; ++i) y[i] = static_cast<Number>(static_cast<int64_t>(y[i]) / count);
   }
 };
 
@@ -161,8 +161,7 @@ bool is_itself(const Reduction& reduction) {
   return reduction.first == reduction.next && reduction.finish != Finish::logarithm;
 }
 
-void plan_reduce(OpPlan& p, const Reduction& reduction, std::initializer_list<DType> dtypes) {
-  want_dtype(p, 0, dtypes);
+void plan_reduce(OpPlan& p, const Reduction& reduction) {
   const Operand& in = p.in(0);
   const auto axes = read_axes(p, in.shape.rank());
   int time = in.time_axis;
@@ -174,7 +173,7 @@ void plan_reduce(OpPlan& p, const Reduction& reduction, std::initializer_list<DT
   const BufferId out = p.out(0, in.dtype, shape);
   keep_time(p, 0, time);
   const int64_t results = shape.elements();
-  if (results == 0) return p.run([](const Frame&) {});
+  if (results == 0) return;
   int64_t count = 1;
   for (int axis = 0; axis < in.shape.rank(); ++axis) count *= axes[static_cast<size_t>(axis)] ? in.shape[axis] : 1;
   std::vector<Fold> folds = plan_folds(p, reduction, axes, out);
@@ -189,21 +188,17 @@ void plan_reduce(OpPlan& p, const Reduction& reduction, std::initializer_list<DT
   });
 }
 
-constexpr std::initializer_list<DType> kSummed = {DType::f32, DType::i64, DType::i32};
-constexpr std::initializer_list<DType> kOrdered = {DType::f32, DType::i64, DType::i32,
-                                                   DType::u8,  DType::i8,  DType::boolean};
-
 }  // namespace
 
-void plan_reduce_sum(OpPlan& p) { plan_reduce(p, {LRT_SUM, LRT_SUM}, kSummed); }
-void plan_reduce_mean(OpPlan& p) { plan_reduce(p, {LRT_SUM, LRT_SUM, Finish::mean}, kSummed); }
-void plan_reduce_prod(OpPlan& p) { plan_reduce(p, {LRT_PRODUCT, LRT_PRODUCT}, kSummed); }
-void plan_reduce_min(OpPlan& p) { plan_reduce(p, {LRT_LEAST, LRT_LEAST}, kOrdered); }
-void plan_reduce_max(OpPlan& p) { plan_reduce(p, {LRT_MOST, LRT_MOST}, kOrdered); }
-void plan_reduce_l1(OpPlan& p) { plan_reduce(p, {LRT_SUM_ABS, LRT_SUM}, kSummed); }
-void plan_reduce_l2(OpPlan& p) { plan_reduce(p, {LRT_SUM_SQUARES, LRT_SUM, Finish::root}, {DType::f32}); }
-void plan_reduce_sum_square(OpPlan& p) { plan_reduce(p, {LRT_SUM_SQUARES, LRT_SUM}, kSummed); }
-void plan_reduce_log_sum(OpPlan& p) { plan_reduce(p, {LRT_SUM, LRT_SUM, Finish::logarithm}, {DType::f32}); }
-void plan_reduce_log_sum_exp(OpPlan& p) { plan_reduce(p, {LRT_LOG_SUM_EXP, LRT_LOG_SUM_EXP}, {DType::f32}); }
+void plan_reduce_sum(OpPlan& p) { plan_reduce(p, {LRT_SUM, LRT_SUM}); }
+void plan_reduce_mean(OpPlan& p) { plan_reduce(p, {LRT_SUM, LRT_SUM, Finish::mean}); }
+void plan_reduce_prod(OpPlan& p) { plan_reduce(p, {LRT_PRODUCT, LRT_PRODUCT}); }
+void plan_reduce_min(OpPlan& p) { plan_reduce(p, {LRT_LEAST, LRT_LEAST}); }
+void plan_reduce_max(OpPlan& p) { plan_reduce(p, {LRT_MOST, LRT_MOST}); }
+void plan_reduce_l1(OpPlan& p) { plan_reduce(p, {LRT_SUM_ABS, LRT_SUM}); }
+void plan_reduce_l2(OpPlan& p) { plan_reduce(p, {LRT_SUM_SQUARES, LRT_SUM, Finish::root}); }
+void plan_reduce_sum_square(OpPlan& p) { plan_reduce(p, {LRT_SUM_SQUARES, LRT_SUM}); }
+void plan_reduce_log_sum(OpPlan& p) { plan_reduce(p, {LRT_SUM, LRT_SUM, Finish::logarithm}); }
+void plan_reduce_log_sum_exp(OpPlan& p) { plan_reduce(p, {LRT_LOG_SUM_EXP, LRT_LOG_SUM_EXP}); }
 
 }  // namespace lrt

@@ -65,7 +65,6 @@ struct Scatter {
 
 Scatter plan_scatter(OpPlan& p) {
   const Operand& data = p.in(0);
-  want_same_dtype(p, 2, 0);
   const Update update = read_update(p);
   const BufferId out = p.out(0, data.dtype, data.shape);
   const auto bytes = static_cast<size_t>(data.shape.elements()) * size_of(data.dtype);

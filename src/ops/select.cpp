@@ -29,7 +29,6 @@ struct CompressCall {
 
 void plan_compress(OpPlan& p) {
   const Operand& in = p.in(0);
-  want_dtype(p, 1, {DType::boolean});
   const bool flat = !p.op().find("axis");
   const Shape data = flat ? Shape{in.shape.elements()} : in.shape;
   const int axis = flat ? 0 : want_axis(p, p.op().integer("axis", 0), data.rank());

@@ -78,7 +78,7 @@ void plan_flatten(OpPlan& p) {
 
 void plan_squeeze(OpPlan& p) {
   const Shape& from = p.in(0).shape;
-  const bool some = p.inputs() > 1 && p.has(1);
+  const bool some = p.has(1);
   const auto axes = some ? want_axes(p, p.integers(1), from.rank()) : std::bitset<kMaxRank>();
   Shape shape;
   for (int axis = 0; axis < from.rank(); ++axis) {

@@ -30,8 +30,8 @@ std::vector<Range> read_ranges(OpPlan& p) {
   const std::vector<int64_t> starts = p.integers(1), ends = p.integers(2);
   std::vector<int64_t> axes, steps(starts.size(), 1);
   for (size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<int64_t>(i));
-  if (p.inputs() > 3 && p.has(3)) axes = p.integers(3);
-  if (p.inputs() > 4 && p.has(4)) steps = p.integers(4);
+  if (p.has(3)) axes = p.integers(3);
+  if (p.has(4)) steps = p.integers(4);
   if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size()) {
     p.refuse(Status::shape, "starts, ends, axes and steps have " + std::to_string(starts.size()) + ", " +
                                 std::to_string(ends.size()) + ", " + std::to_string(axes.size()) + " and " +
@@ -51,7 +51,7 @@ std::vector<Range> read_ranges(OpPlan& p) {
 // The sizes of Split's parts along an axis of `dim`.
 std::vector<int64_t> read_parts(OpPlan& p, int64_t dim) {
   const auto count = static_cast<int64_t>(p.outputs());
-  if (p.inputs() > 1 && p.has(1)) return p.integers(1);
+  if (p.has(1)) return p.integers(1);
   const int64_t wanted = p.op().integer("num_outputs", count);
   want_attribute(p, wanted == count, "num_outputs", wanted, "as many as there are outputs");
   const int64_t part = (dim + count - 1) / count;

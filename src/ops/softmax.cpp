@@ -13,7 +13,6 @@ struct Rows {
 };
 
 Rows plan_rows(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32});
   const Operand& in = p.in(0);
   const int rank = in.shape.rank();
   const bool flatten = p.op().integer("flatten", 0) != 0;

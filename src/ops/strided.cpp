@@ -4,10 +4,10 @@ namespace lrt {
 
 Strides row_major(const Shape& shape) {
   Strides strides{};
-  int64_t stride = 1;
+  uint64_t stride = 1;  // unsigned: a dim of 0 can hide others whose product leaves 64 bits
   for (int axis = shape.rank() - 1; axis >= 0; --axis) {
-    strides[static_cast<size_t>(axis)] = stride;
-    stride *= shape[axis];
+    strides[static_cast<size_t>(axis)] = static_cast<int64_t>(stride);
+    stride *= static_cast<uint64_t>(shape[axis]);
   }
   return strides;
 }

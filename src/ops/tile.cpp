@@ -57,7 +57,6 @@ void plan_tile(OpPlan& p) {
   }
   const BufferId out = p.out(0, in.dtype, shape);
   if (in.time_axis >= 0 && repeats[static_cast<size_t>(in.time_axis)] == 1) p.time_axis(0, in.time_axis);
-  if (shape.elements() == 0) return p.run([](const Frame&) {});
   TileCall call{{}, in.buffer, out};
   for (int axis = 0; axis <= last; ++axis) {
     const auto bytes = [&](const Shape& of) {

@@ -58,7 +58,6 @@ struct TopKCall {
 }  // namespace
 
 void plan_top_k(OpPlan& p) {
-  want_dtype(p, 0, {DType::f32, DType::i64, DType::i32, DType::u8, DType::i8});
   const Operand& in = p.in(0);
   const int axis = want_axis(p, p.op().integer("axis", -1), in.shape.rank());
   const std::vector<int64_t> given = p.integers(1);

@@ -100,7 +100,7 @@ int64_t LoopPlanner::count_iterations(int64_t most) {
   std::vector<ValueState> states = initial_states();
   for (int64_t number = 0; number < most;) {
     begin_iteration(number++, states);
-    for (const Op* op : ops) planner_.plan_any(*op);
+    for (const Op* op : ops) planner_.plan_op(*op);
     if (!condition(body_.outputs[0], kWhich)) return number;
     if (!changes) return most;
     states = results(1, 1 + states_);

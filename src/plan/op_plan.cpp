@@ -2,6 +2,8 @@
 // at once where every input is known.
 #include <algorithm>
 
+#include "ops/signature.h"
+#include "plan/loop.h"
 #include "plan/planner.h"
 
 namespace lrt {
@@ -48,12 +50,15 @@ class OpPlanner final : public OpPlan {
     }
   }
 
+  // What the op is given, against its signature: before any code of its own runs.
+  void check() const {
+    check_counts(entry_, op_);
+    named([this] { check_operands(entry_, *this); });
+  }
+
   void plan() {
-    try {
-      entry_.plan(*this);
-    } catch (const OverLimit& error) {
-      refuse(Status::memory, error.what());
-    }
+    named([this] { entry_.plan(*this); });
+    if (!writes_anything_) run_ = nullptr;  // of empty outputs there is nothing to compute
     if (packed_now_) planner_.packs_.add_bytes(info_.weight_bytes);
     if (known_) {
       if (run_) run_(Frame(planner_.table_.data(), false));
@@ -68,7 +73,9 @@ class OpPlanner final : public OpPlan {
   const Kernels& kernels() const override { return planner_.kernels_; }
 
   int inputs() const override { return static_cast<int>(op_.inputs.size()); }
-  bool has(int input) const override { return input < inputs() && op_.inputs[static_cast<size_t>(input)] != kAbsent; }
+  bool has(int input) const override {
+    return input >= 0 && input < inputs() && op_.inputs[static_cast<size_t>(input)] != kAbsent;
+  }
 
   const Operand& in(int input) const override {
     if (!has(input)) refuse(Status::file, "input " + std::to_string(input) + " is missing");
@@ -135,6 +142,7 @@ class OpPlanner final : public OpPlan {
       writes_.push_back(state.buffer);
     }
     const BufferId buffer = state.buffer;
+    writes_anything_ = writes_anything_ || state.bytes() > 0;
     if (output < outputs()) made_[static_cast<size_t>(output)] = std::move(state);
     return buffer;
   }
@@ -154,6 +162,7 @@ class OpPlanner final : public OpPlan {
     if (state.shape.elements() != shape.elements()) {
       refuse(Status::shape, "cannot see " + state.shape.text() + " as " + shape.text());
     }
+    check_elements(op_, shape);
     state.shape = shape;
     made(output) = std::move(state);
   }
@@ -224,6 +233,7 @@ class OpPlanner final : public OpPlan {
     PlannedState state{op_.name + "." + name, DType::f32, shape, -1, -1, initial};
     *in_buffer = state.in = planner_.new_buffer(BufferState::Kind::state, state.bytes());
     *out_buffer = state.out = planner_.new_buffer(BufferState::Kind::state, state.bytes());
+    writes_anything_ = writes_anything_ || state.bytes() > 0;
     reads_.push_back(state.in);
     writes_.push_back(state.out);
     planner_.plan_->states.push_back(std::move(state));
@@ -233,6 +243,18 @@ class OpPlanner final : public OpPlan {
   void not_streamable(const std::string& why) override { planner_.problem(op_, why); }
 
  private:
+  // Every refusal names the op, also those of shapes and of memory, which do not know it.
+  template <class Work>
+  void named(const Work& work) const {
+    try {
+      work();
+    } catch (const Error& error) {
+      const std::string name = describe(op_), what = error.what();
+      if (what.compare(0, name.size(), name) == 0) throw;
+      throw Error(error.status, name + ": " + what);
+    }
+  }
+
   ValueState& made(int output) {
     if (output >= outputs()) refuse(Status::file, "has no output " + std::to_string(output));
     return made_[static_cast<size_t>(output)];
@@ -297,6 +319,7 @@ class OpPlanner final : public OpPlan {
   Run run_;
   PlannedCall info_;
   bool known_ = true, static_ = true, from_time_ = false, has_time_ = false, packed_now_ = false;
+  bool writes_anything_ = false;
 };
 
 void Planner::plan_op(const Op& op) {
@@ -304,7 +327,11 @@ void Planner::plan_op(const Op& op) {
   if (!entry) {
     throw Error(Status::unsupported, describe(op) + ": no such operation. Supported operations: lstm-rt inspect --ops");
   }
-  OpPlanner(*this, op, *entry).plan();
+  OpPlanner planner(*this, op, *entry);
+  planner.check();
+  if (op.type == "If") return plan_if(op);
+  if (op.type == "Loop") return LoopPlanner(*this, op).plan();
+  planner.plan();
 }
 
 }  // namespace lrt

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "model/pages.h"
-#include "plan/loop.h"
 #include "session/flush.h"
 
 namespace lrt {
@@ -22,12 +21,7 @@ constexpr int64_t kUnrollable = 2048;
 }  // namespace
 
 void check_elements(const Op& op, const Shape& shape) {
-  int64_t elements = 1;
-  for (const int64_t dim : shape) {
-    if (dim < 0 || (dim > 0 && elements > kMaxElements / dim))
-      throw Error(Status::shape, describe(op) + ": its result " + shape.text() + " is too large");
-    elements *= dim;
-  }
+  if (!shape.fits()) throw Error(Status::shape, describe(op) + ": its result " + shape.text() + " is too large");
 }
 
 std::vector<CallState> keep_needed(std::vector<CallState> calls, std::vector<bool> needed) {
@@ -120,7 +114,7 @@ BufferId Planner::new_buffer(BufferState::Kind kind, size_t bytes) {
   state.kind = kind;
   state.bytes = bytes;
   buffers_.push_back(state);
-  table_.push_back(nullptr);
+  table_.push_back(no_elements());
   return static_cast<BufferId>(buffers_.size()) - 1;
 }
 
@@ -158,12 +152,7 @@ void Planner::check_input(size_t index) const {
     }
     throw Error(Status::shape, name + " is " + given.shape.text() + ", wanted " + wanted + "]");
   }
-  int64_t elements = 1;
-  for (const int64_t dim : given.shape) {
-    if (dim > 0 && elements > kMaxElements / dim)
-      throw Error(Status::shape, name + " is too large: " + given.shape.text());
-    elements *= dim;
-  }
+  if (!given.shape.fits()) throw Error(Status::shape, name + " is too large: " + given.shape.text());
 }
 
 void Planner::define_inputs() {
@@ -207,25 +196,16 @@ void Planner::define_weights() {
 }
 
 void Planner::plan_block(const Block& block) {
-  for (const Op& op : block.ops) plan_any(op);
-}
-
-void Planner::plan_any(const Op& op) {
-  if (op.type == "If") return plan_if(op);
-  if (op.type == "Loop") return LoopPlanner(*this, op).plan();
-  plan_op(op);
+  for (const Op& op : block.ops) plan_op(op);
 }
 
 // A branch is chosen while planning; its ops join the list as if they had stood here.
 void Planner::plan_if(const Op& op) {
   const auto fail = [&op](const std::string& what) { throw Error(Status::unsupported, describe(op) + ": " + what); };
-  if (op.inputs.size() != 1 || op.inputs[0] == kAbsent) fail("needs one condition");
   const ValueState& condition = value(op.inputs[0]);
   if (!condition.known)
     fail("its condition depends on data. Only conditions on shapes, constants and control inputs can be run");
-  if (condition.dtype != DType::boolean || condition.shape.elements() != 1) {
-    fail("its condition is " + std::string(name_of(condition.dtype)) + condition.shape.text() + ", wanted one bool");
-  }
+  if (condition.shape.elements() != 1) fail("its condition is " + condition.shape.text() + ", expected one bool");
   if (condition.from_time) problem(op, "takes the branch that the number of steps decides");
   const bool is_static = condition.is_static, chosen = *static_cast<const uint8_t*>(condition.known.get()) != 0;
   const Block& block = graph_.blocks[static_cast<size_t>(op.block(chosen ? "then_branch" : "else_branch"))];

@@ -59,7 +59,6 @@ class Planner {
   void define_weights();
   void check_input(size_t index) const;
   void plan_block(const Block& block);
-  void plan_any(const Op& op);
   void plan_if(const Op& op);
   void plan_op(const Op& op);
   void finish_outputs();

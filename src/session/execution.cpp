@@ -1,5 +1,6 @@
 #include "session/execution.h"
 
+#include <algorithm>
 #include <numeric>
 
 #include "model/pages.h"
@@ -35,11 +36,12 @@ Execution::Execution(std::shared_ptr<const Plan> plan, const std::vector<size_t>
     if (const BufferId buffer = plan_->outputs[outputs[i]].buffer; buffer >= 0) outputs_.push_back({buffer, i});
   }
   tables_ = AlignedBuffer(table_bytes(*plan_));
+  std::fill_n(table(false), 2 * plan_->buffers, no_elements());
   for (const bool at : {false, true}) {
     for (const auto& [buffer, offset] : plan_->arena) set(at, buffer, arena_->as<char>() + offset);
     for (const auto& [buffer, data] : plan_->constants) set(at, buffer, const_cast<void*>(data));  // only read
   }
-  spares_.assign(outputs.size(), nullptr);
+  spares_.assign(outputs.size(), no_elements());
   touch_stack();
 }
 
@@ -60,6 +62,7 @@ void Execution::spare_outputs() {
   };
   size_t bytes = 0;
   for (const Port& port : outputs_) bytes += bytes_of(port);
+  if (bytes == 0) return;
   spare_ = AlignedBuffer(bytes);
   bytes = 0;
   for (const Port& port : outputs_) {

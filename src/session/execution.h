@@ -33,7 +33,10 @@ class Execution {
   void share_with(Parallel* parallel) { parallel_ = parallel; }
 
   bool turn() const { return turn_; }  // of the next run
-  void set(bool turn, BufferId buffer, void* data) { table(turn)[buffer] = data; }
+  // A buffer without elements may have no memory: null leaves it where it was.
+  void set(bool turn, BufferId buffer, void* data) {
+    if (data) table(turn)[buffer] = data;
+  }
 
  private:
   struct Port {

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "model/pages.h"
+#include "ops/signature.h"
 
 namespace lrt {
 
@@ -136,10 +137,14 @@ Model::Model(Graph graph, const ModelOptions& options)
       max_memory_(options.max_memory),
       log_(options.log) {
   std::string unknown;
+  std::vector<std::pair<const OpEntry*, const Op*>> known;
   int count = 0;
   for (const Block& block : graph_.blocks) {
     for (const Op& op : block.ops) {
-      if (find_op(op.type)) continue;
+      if (const OpEntry* entry = find_op(op.type)) {
+        known.emplace_back(entry, &op);
+        continue;
+      }
       unknown += "\n  " + std::to_string(++count) + ". node '" + op.name + "' (" + op.type + "): no such operation.";
     }
   }
@@ -147,6 +152,7 @@ Model::Model(Graph graph, const ModelOptions& options)
     throw Error(Status::unsupported, "the model uses operations that this version does not have:" + unknown +
                                          "\nSupported operations: lstm-rt inspect --ops");
   }
+  for (const auto& [entry, op] : known) check_counts(*entry, *op);
   control_ = find_control_inputs(graph_);
   if (!log_) return;
   log_(LogLevel::info, "loaded a model of " + std::to_string(graph_.op_count) + " operations and " +

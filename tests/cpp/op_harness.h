@@ -14,6 +14,7 @@
 
 #include "model/memory.h"
 #include "ops/op.h"
+#include "ops/signature.h"
 
 namespace lrt_test {
 
@@ -92,7 +93,9 @@ class TestPlan final : public OpPlan {
     op_.type = type;
     op_.name = "node";
     for (const Attr& attr : attributes) op_.attributes.push_back(attr.attribute);
+    op_.outputs.resize(static_cast<size_t>(outputs));
     for (Input& input : inputs_) {
+      op_.inputs.push_back(input.present ? static_cast<int>(op_.inputs.size()) : kAbsent);
       Operand operand;
       if (input.present) {
         operand.value = static_cast<int>(operands_.size());
@@ -110,8 +113,11 @@ class TestPlan final : public OpPlan {
   }
 
   void go() {
-    find_op(op_.type)->plan(*this);
-    if (!call_) return;
+    const OpEntry& entry = *find_op(op_.type);
+    check_counts(entry, op_);
+    check_operands(entry, *this);
+    entry.plan(*this);
+    if (!call_ || !writes_anything_) return;
     const Frame frame(buffers_.data(), false);
     running = true;
     call_(frame);
@@ -132,7 +138,9 @@ class TestPlan final : public OpPlan {
   const Op& op() const override { return op_; }
   const Kernels& kernels() const override { return kernels_; }
   int inputs() const override { return static_cast<int>(inputs_.size()); }
-  bool has(int input) const override { return input < inputs() && inputs_[static_cast<size_t>(input)].present; }
+  bool has(int input) const override {
+    return input >= 0 && input < inputs() && inputs_[static_cast<size_t>(input)].present;
+  }
   const Operand& in(int input) const override {
     if (!has(input)) refuse(Status::file, "an input is missing");
     return operands_[static_cast<size_t>(input)];
@@ -190,12 +198,13 @@ class TestPlan final : public OpPlan {
   };
 
   BufferId add(void* data) {
-    buffers_.push_back(data);
+    buffers_.push_back(data ? data : no_elements());
     return static_cast<BufferId>(buffers_.size() - 1);
   }
   Tensor* new_result(int output, DType dtype, const Shape& shape) {
     Result& r = results_[static_cast<size_t>(output)];
     r.tensor = std::make_unique<Tensor>(dtype, shape);
+    writes_anything_ = writes_anything_ || !r.tensor->bytes.empty();
     std::fill(r.tensor->bytes.begin(), r.tensor->bytes.end(), '\x7f');
     return r.tensor.get();
   }
@@ -208,6 +217,7 @@ class TestPlan final : public OpPlan {
   std::vector<AlignedBuffer> scratch_;
   std::vector<void*> buffers_;
   Run call_;
+  bool writes_anything_ = false;  // a call that writes nothing is not made
 };
 
 // ---- Indices ----
