@@ -12,6 +12,7 @@ from lstm_rt._version import __version__
 from lstm_rt.errors import MissingPackageError, UnsupportedModelError
 
 from .graph import Graph
+from .sniff import kind_of_file
 
 Converter = Callable[..., Graph]  # of the source, and of options it names as keywords
 _C = TypeVar("_C", bound=Converter)
@@ -73,12 +74,12 @@ def extensions() -> list[str]:
 
 
 def converter_for(path: str | os.PathLike[str]) -> Converter:
-    """Find the converter for a file by the extension of its name.
+    """Find the converter for a file by its content, or by the extension of its name if the content does not show it.
 
     Parameters
     ----------
     path : path-like
-        The file; it is not opened.
+        The file, which may be missing.
 
     Returns
     -------
@@ -88,7 +89,7 @@ def converter_for(path: str | os.PathLike[str]) -> Converter:
     Raises
     ------
     UnsupportedModelError
-        If no converter is registered for it; the message lists those that are.
+        If no converter is registered for it; the message lists those that are. If the file is packed.
 
     Examples
     --------
@@ -98,7 +99,7 @@ def converter_for(path: str | os.PathLike[str]) -> Converter:
     lstm_rt.errors.UnsupportedModelError: model.tflite: no converter for '.tflite'. There are converters for .onnx.
     """
     path = Path(path)
-    found = _converters.get(path.suffix.lower())
+    found = _converters.get(kind_of_file(path)) or _converters.get(path.suffix.lower())
     if found is None:
         raise UnsupportedModelError(
             f"{path.name}: no converter for {path.suffix!r}. There are converters for {', '.join(extensions())}."

@@ -47,7 +47,7 @@ def convert(
     Parameters
     ----------
     source : path-like, bytes or model
-        What to convert. A path says what it is by its extension; bytes are those of an ONNX model; a model in memory is
+        What to convert. The content of a file says what it is; bytes are those of an ONNX model; a model in memory is
         an ``onnx.ModelProto`` or one that `from_keras` or `from_torch` takes.
     path : path-like, optional
         Where to write the ``.gguf`` file. It appears whole or not at all. Not written when left out.
@@ -225,7 +225,19 @@ def from_torch(
 def _is_gguf(source: Source) -> bool:
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source[:4]) == _GGUF_MAGIC
-    return isinstance(source, (str, os.PathLike)) and Path(source).suffix.lower() == ".gguf"
+    if not isinstance(source, (str, os.PathLike)):
+        return False
+    # The content decides, so that no file is taken for what its name says. A missing file goes by its name.
+    if Path(source).is_file():
+        with Path(source).open("rb") as file:
+            head = file.read(len(_GGUF_MAGIC))
+        if head == _GGUF_MAGIC:
+            return True
+        if Path(source).suffix.lower() == ".gguf":
+            from lstm_rt.converters.sniff import kind_of_file
+
+            return not kind_of_file(source)
+    return Path(source).suffix.lower() == ".gguf"
 
 
 def _model(source: Any, **how: Any) -> Model:

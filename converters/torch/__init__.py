@@ -12,7 +12,6 @@ file, and is all that needs torch.
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from lstm_rt.errors import MissingPackageError
 
 from ..graph import Graph
 from ..registry import converter
+from ..sniff import kind_of_file
 
 if TYPE_CHECKING:
     from lstm_rt.recipes import Recipe
@@ -130,17 +130,5 @@ def kind_of(source: object) -> str:
         return "weights"
     if not isinstance(source, (str, os.PathLike)):
         return "module"
-    names = _members(Path(source))
-    if any(name.endswith("constants.pkl") or "/code/" in name for name in names):
-        return "TorchScript file"
-    if Path(source).suffix.lower() == ".pt2" or any(name.endswith("models/model.json") for name in names):
-        return "exported program"
-    return "weights"
-
-
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return []  # whatever it is, its reader will say
+    kinds = {".jit": "TorchScript file", ".pt2": "exported program"}
+    return kinds.get(kind_of_file(source) or Path(source).suffix.lower(), "weights")
