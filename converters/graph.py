@@ -136,6 +136,7 @@ class Port:
     dtype: DType | None
     shape: Shape | None  # None where the source does not say
     dim_names: tuple[str, ...] = ()  # one per dim, empty where none
+    usual: Shape | None = None  # as the source declares it, for self-tests and checks, if `shape` is freer
 
 
 @dataclass
@@ -191,6 +192,7 @@ class Graph:
         self.source = Source()
         self.parts: list[Part] = []
         self.notes: list[str] = []  # what a converter took for granted or left out, for the report
+        self.fixed: dict[Value, str] = {}  # inputs whose fixed dims cannot be free, and why
         self._names: set[str] = set()
 
     def reserve(self, names: Iterable[str]) -> None:

@@ -45,10 +45,14 @@ class Options:
         ArgumentError
             If a name is not one of the graph's, or a binding cannot be.
         ShapeError
-            If a shape or a frozen value contradicts what the model declares, or an input has no shape.
+            If a shape or a frozen value contradicts what the model declares, frees a dim that the model fixes, or an
+            input has no shape.
         """
-        for name, shape in (self.shapes or {}).items():
-            _fix_shape(graph, _port(graph, graph.inputs, "input", name), tuple(shape))
+        wanted = [(_port(graph, graph.inputs, "input", name), tuple(s)) for name, s in (self.shapes or {}).items()]
+        for port, shape in wanted:
+            _require_free(graph, port, shape)
+        for port, shape in wanted:
+            _fix_shape(graph, port, shape)
         for name, array in (self.freeze or {}).items():
             _freeze(graph, _port(graph, graph.inputs, "input", name), array)
         _check_shapes(graph)
@@ -88,6 +92,17 @@ def _fix_shape(graph: Graph, port: Port, wanted: Shape) -> None:
     for axis, dim in enumerate(wanted):
         if dim is not None:
             _fix_dim(graph, port, axis, dim)
+
+
+def _require_free(graph: Graph, port: Port, wanted: Shape) -> None:
+    """Refuse to free a dim that the model fixes: a shape that changes nothing is an error."""
+    for axis, (dim, declared) in enumerate(zip(wanted, port.shape or ())):
+        if dim is None and declared is not None:
+            reason = graph.fixed.get(port.value, "The model declares it so.")
+            raise ShapeError(
+                f"Input {graph.name(port)!r}: dim {axis} is {declared} and cannot be free. {reason} "
+                f"Give {declared} for it, or leave the input out of shapes."
+            )
 
 
 def _require_fit(graph: Graph, port: Port, shape: Shape) -> None:

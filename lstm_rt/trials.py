@@ -105,7 +105,9 @@ class _InputMaker:
 
     def _shape(self, port: Port) -> list[int]:
         assert port.shape is not None
-        return [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(port.shape)]
+        usual = port.usual or (None,) * len(port.shape)
+        known = [usual[axis] if dim is None else dim for axis, dim in enumerate(port.shape)]
+        return [self._free_dim(port, axis) if dim is None else dim for axis, dim in enumerate(known)]
 
     def _free_dim(self, port: Port, axis: int) -> int:
         name = port.dim_names[axis] if port.dim_names else ""

@@ -229,7 +229,22 @@ def operators(k: Any) -> Any:
     outputs = [
         both[:, -1],
         both[:, 1:4, ::2],
-        both[..., 0],
+        (x // 0.3) + y % 0.3 + tf.math.squared_difference(x, y),
+        tf.add_n([x, y, z]) + tf.split(both, 2, axis=-1)[1] + tf.split(both, [2, 3, 1], axis=-1)[1],
+        tf.unstack(y, axis=1)[2] + tf.stack([x, y], 2)[:, 1, 0],
+        tf.tile(x, [1, 2, 1]),
+        tf.nn.elu(x) + tf.nn.selu(y) + tf.nn.gelu(z) + tf.nn.silu(w) + tf.nn.leaky_relu(x, 0.1) + tf.nn.relu6(y),
+        tf.nn.softplus(x) + tf.nn.log_softmax(y) + tf.math.rsqrt(x * x + 1.0) + tf.math.log1p(tf.abs(y)) + tf.round(x),
+        tf.reduce_max(x, 1) + tf.reduce_min(y, 1) + tf.reduce_prod(z, 1) + tf.math.reduce_std(x, 1),
+        tf.cast(tf.argmax(x, -1), tf.float32) + tf.reduce_sum(tf.cumsum(x, 1), -1),
+        tf.cast(tf.reduce_any((x > 0.5) & ~(y > 0.0), 1), "float32")
+        - tf.cast(tf.reduce_all((x >= 0.5) | (y < 0.0), 1), "float32"),
+        tf.reverse(x, [1]) + tf.gather(y, [0, 2, 1], axis=2) + tf.nn.bias_add(x, [1.0, 2.0, 3.0]),
+        tf.pad(x, [[0, 0], [1, 2], [0, 0]]),
+        tf.matmul(x, tf.constant([[1.0], [2.0], [3.0]])),
+        tf.cast(tf.cast(x * 9.0, "int32") / 2, "float32") + 2.0 ** tf.stop_gradient(y),
+        y[:, tf.newaxis, 1, :],
+        x @ tf.transpose(y, [0, 2, 1]),
         tf.expand_dims(y[:, 0, :], 1),
         tf.squeeze(means, axis=[1]),
         tf.transpose(stacked, [0, 2, 1]),
@@ -244,6 +259,12 @@ def operators(k: Any) -> Any:
         tf.keras.backend.mean(y, axis=1) if hasattr(tf.keras.backend, "mean") else y,
     ]
     return k.Model(x, [k.layers.Activation("linear")(o) for o in outputs]), [floats(2, STEPS, 3)]
+
+
+def ellipsis(k: Any) -> Any:
+    x = k.Input((STEPS, 3))
+    y = k.layers.LSTM(3, return_sequences=True)(x)
+    return k.Model(x, [k.layers.Dense(2)(y[..., 1:]), k.layers.Dense(2)(y[:, ..., 0])]), [floats(2, STEPS, 3)]
 
 
 def constants(k: Any) -> Any:
@@ -268,6 +289,7 @@ CASES: dict[str, Case] = {
     "words_and_characters": words_and_characters,
     "masked_words": masked_words,
     "operators": operators,
+    "ellipsis": ellipsis,
     "constants": constants,
 }
 

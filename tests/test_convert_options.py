@@ -95,7 +95,7 @@ def test_options_freeze_a_number_where_one_is_wanted() -> None:
 
 def test_options_shapes_fix_dims_of_one_name() -> None:
     graph = stateful({"h": [1, "batch", 8], "other": [1, "n", 8]}, {"hn": [1, "batch", 8]})
-    Options(shapes={"x": (2, None)}).apply(graph)
+    Options(shapes={"x": (2, 4)}).apply(graph)
     assert [port.shape for port in graph.inputs] == [(2, 4), (1, 2, 8), (1, None, 8)]
     assert graph.outputs[1].shape == (1, 2, 8)
 
@@ -112,6 +112,7 @@ def test_options_shapes_fix_dims_of_one_name() -> None:
         ({"freeze": {"state": [["a"] * 8]}}, lstm_rt.ShapeError, "does not fit float32"),
         ({"shapes": {"x": (1, 5)}}, lstm_rt.ShapeError, "shape (1, 5) was given, the model declares (None, 4)"),
         ({"shapes": {"x": (0, 4)}}, lstm_rt.ShapeError, "(0, 4) is no shape"),
+        ({"shapes": {"x": (2, None)}}, lstm_rt.ShapeError, "Input 'x': dim 1 is 4 and cannot be free"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, Any], error: type[Exception], words: str) -> None:

@@ -32,6 +32,7 @@ class Maker:
         self.module, self.layers = module, module.layers
         self.masked = False
         self.free = False
+        self.forced: bool | None = None  # whether steps are free, in place of chance
 
     def pick(self, *choices: Any) -> Any:
         return self.rng.choice(choices)
@@ -52,6 +53,8 @@ class Maker:
         kind = self.pick("floats", "floats", "tokens", "tokens", "masking", "images")
         steps = self.rng.randint(5, 9)
         self.free = kind != "images" and self.some()
+        if self.forced is not None:
+            self.free = self.forced
         declared = None if self.free else steps
         seed = self.rng.randrange(10**6)
         if kind == "tokens":
@@ -60,7 +63,7 @@ class Maker:
             y = self.layers.Embedding(11, self.units(), mask_zero=self.masked)(x)
             return x, y, tokens(seed, BATCH, steps, 11)
         if kind == "images":
-            x = self.module.Input((steps, 6, 2))
+            x = self.module.Input((declared, 6, 2))
             return x, self.image(x), sequence(seed, BATCH, steps, 6, 2)
         features = self.units()
         x = self.module.Input((declared, features))

@@ -1,8 +1,9 @@
 """The converter for Keras 1, 2 and 3. Needs the packages h5py and gguf, never Keras itself, and runs nothing of a file.
 
-files.py reads the bytes, hdf5.py what is in an HDF5 file, weights.py hands each layer its own, config.py reads a
-layer's settings, nodes.py the calls between layers, model.py walks them, layer.py is what a handler sees of one layer,
-and layers/ holds the handlers.
+files.py reads the bytes, hdf5.py what is in an HDF5 file, weights.py hands each layer its own, shared.py finds those of
+layers that several models share, config.py reads a layer's settings, masks.py lists what layers do with masks, nodes.py
+reads the calls between layers, model.py walks them, steps.py makes the number of steps free, layer.py is what a handler
+sees of one layer, and layers/ holds the handlers.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def from_keras(
     Returns
     -------
     Graph
-        Batch first, as in Keras; inputs are named after the InputLayers, outputs after their layers.
+        Batch first, as in Keras; inputs are named after the InputLayers, outputs after their layers. The second dim
+        of an input, the steps, is free unless a layer needs the declared number; then `Graph.notes` names the layer.
 
     Raises
     ------
@@ -61,7 +63,7 @@ def from_keras(
     except ImportError as error:
         raise missing_package("keras", error) from error
     from .files import read_file
-    from .model import import_model
+    from .steps import import_model
 
     if isinstance(source, (str, os.PathLike)):
         return import_model(read_file(Path(source), config_text(config)), custom_layers or {})

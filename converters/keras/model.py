@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..builder import Builder
-from ..graph import ABSENT, MAX_RANK, DType, Graph, Source, Value
+from ..graph import ABSENT, MAX_RANK, DType, Graph, Value
 from ..problems import Problems, Refusal
-from ..registry import converter_version
 from . import layers as _layers  # noqa: F401  (registers the handlers)
 from .config import Config, as_object, names_within
 from .custom import call_custom
@@ -32,8 +31,9 @@ _DEEPEST = 32
 class Importer:
     """Builds one `Graph`."""
 
-    def __init__(self, file: KerasFile, custom_layers: Mapping[str, Any]) -> None:
+    def __init__(self, file: KerasFile, custom_layers: Mapping[str, Any], shapes: Mapping[str, Dims]) -> None:
         self.file = file
+        self._shapes = shapes  # of inputs, in place of the declared ones
         self.graph = Graph()
         self.build = Builder(self.graph)
         self.problems = Problems()
@@ -197,9 +197,9 @@ class Importer:
 
         def work() -> None:
             config = Config(part.config)
-            layer = Layer(
-                self, self._kind(part), name, config, part.weights.fresh(), list(call.args), dict(call.kwargs)
-            )
+            self.build.part(name, part.kind)
+            args, kwargs = self._with_constants(call.args), self._with_constants(call.kwargs)
+            layer = Layer(self, self._kind(part), name, config, part.weights.fresh(), args, kwargs)
             made.extend(layer.call())
             if part.kind not in _MODELS:
                 left = layer.weights.left()
@@ -209,6 +209,18 @@ class Importer:
         if not self.problems.attempt(f"layer {name!r} ({part.kind})", work):
             return [self._stand_in()]
         return made
+
+    def _with_constants(self, found: Any) -> Any:
+        """Arguments with arrays of the file as tensors."""
+        if isinstance(found, np.ndarray):
+            whole = {"b": DType.BOOL, "i": DType.INT64, "u": DType.INT64}
+            dtype = whole.get(found.dtype.kind, DType.FLOAT32)
+            return Tensor(self.constant(found.astype(dtype.numpy), "constant"), found.shape, dtype)
+        if isinstance(found, (list, tuple)):
+            return [self._with_constants(item) for item in found]
+        if isinstance(found, Mapping):
+            return {key: self._with_constants(item) for key, item in found.items()}
+        return found
 
     def _kind(self, part: Part) -> str:
         """The class of a layer, by which its handler is found; operations have names of their own."""
@@ -263,7 +275,9 @@ class Importer:
             raise Refusal(f"input {name!r} has {len(shape)} dims. From 1 to {MAX_RANK} are supported.")
         dtype = _input_dtype(name, part.config.get("dtype" if part.kind == "InputLayer" else "input_dtype"))
         names = ["batch" if axis == 0 else "" for axis in range(len(shape))]
-        value = self.graph.add_input(self.graph.unique(name), dtype, shape, names)
+        name = self.graph.unique(name)
+        shape = self._shapes.get(name, shape)
+        value = self.graph.add_input(name, dtype, shape, names)
         return Tensor(value, shape, dtype)
 
     def constant(self, array: Any, name: str) -> Value:
@@ -309,28 +323,6 @@ class Importer:
 
 class _Unknown(Tensor):
     """Stands in for the output of a layer that was refused."""
-
-
-def import_model(file: KerasFile, custom_layers: Mapping[str, Any]) -> Graph:
-    """Make a graph of a model.
-
-    Raises
-    ------
-    UnsupportedModelError
-        If parts of the model cannot run: all of them, in one message.
-    """
-    importer = Importer(file, custom_layers)
-    importer.problems.attempt("the model", importer.top)
-    importer.problems.raise_if_any(file.label)
-    graph = importer.graph
-    graph.drop_unused_weights()
-    graph.source = Source(
-        file=file.label,
-        sha256=file.sha256,
-        framework=f"keras {file.version_text}",
-        converter=converter_version(),
-    )
-    return graph
 
 
 def _apply_mask(layer: Layer) -> None:

@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from ..graph import Array
 from ..problems import Refusal
 
 
@@ -73,7 +76,7 @@ def _read(node: Any, names: frozenset[str]) -> Call:
             raise Refusal("a call of it is damaged.")
         if len(entry) > 3 and isinstance(entry[3], Mapping):
             kwargs.update({str(k): _old_value(v, names) for k, v in entry[3].items()})
-        refs.append(entry[2] if entry[0] == "_CONSTANT_VALUE" else read_ref(entry))
+        refs.append(_old_constant(entry[2]) if entry[0] == "_CONSTANT_VALUE" else read_ref(entry))
     return Call([refs[0] if len(refs) == 1 else refs], kwargs)
 
 
@@ -136,8 +139,34 @@ def _value(item: Any) -> Any:
         if item.get("class_name") == "__keras_tensor__":
             config = item.get("config")
             return read_ref(config.get("keras_history") if isinstance(config, Mapping) else None)
+        if item.get("class_name") in ("__numpy__", "__tensor__"):
+            return _array(item.get("config"))
         return {key: _value(inner) for key, inner in item.items()}
     return [_value(inner) for inner in item] if isinstance(item, list) else item
+
+
+def _array(config: Any) -> Array:
+    """A constant as Keras writes it: nested lists and a dtype."""
+    try:
+        found = np.asarray(config["value"], str(config.get("dtype", "float32")))
+        if found.dtype.kind in "fiub":
+            return found if found.dtype.kind != "f" else found.astype(np.float32)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        pass
+    raise Refusal("a constant in a call of it is damaged.")
+
+
+def _old_constant(found: Any) -> Any:
+    """A constant of Keras 2, which writes arrays as nested lists."""
+    if not isinstance(found, list):
+        return found
+    try:
+        array = np.asarray(found)
+    except ValueError:
+        array = np.zeros(0, object)
+    if array.dtype.kind not in "fiub":
+        raise Refusal("a constant in a call of it is damaged.")
+    return array.astype(np.float32 if array.dtype.kind == "f" else array.dtype)
 
 
 def _old_value(item: Any, names: frozenset[str]) -> Any:

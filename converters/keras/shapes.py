@@ -72,9 +72,17 @@ def broadcast(*shapes: Dims) -> Dims:
 
 def _joint(dims: tuple[Optional[int], ...]) -> Optional[int]:
     known = [dim for dim in dims if dim not in (None, 1)]
+    if len(set(known)) > 1:
+        raise Refusal(f"dims of {' and '.join(map(str, known))} do not go together.")
     if known:
         return known[0]
     return None if None in dims else 1
+
+
+def require_size(dim: Optional[int], size: int, what: str) -> None:
+    """Refuse a dim that contradicts a weight."""
+    if dim is not None and dim != size:
+        raise Refusal(f"{what} is {dim}, and its weights are for {size}.")
 
 
 def product(dims: Sequence[Optional[int]]) -> Optional[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import layers as _layers  # noqa: F401  (registers the handlers)
 from .activations import activation_names
 from .layer import handlers
+from .layers.tensorflow import function_names
 from .masks import MASKS, Rules
 
 
@@ -22,6 +23,11 @@ def layer_table() -> str:
 def operation_list() -> str:
     """The operations of Keras 3 that are read between layers."""
     return ", ".join(sorted(name[4:] for name in handlers if name.startswith("ops.")))
+
+
+def function_list() -> str:
+    """The functions of TensorFlow that are read between layers."""
+    return ", ".join(function_names())
 
 
 def activation_list() -> str:
@@ -47,5 +53,6 @@ def page_parts() -> dict[str, str]:
         "masks": mask_table(),
         "layers": layer_table(),
         "operations": operation_list(),
+        "functions": function_list(),
         "activations": activation_list(),
     }

@@ -13,6 +13,7 @@ from ..graph import ABSENT, Array, Value
 from .activations import activate, number, where
 from .cells import Cell, halves
 from .layer import Dims, Layer, Tensor
+from .shapes import require_size
 from .window import Window, channels_last, convolve, out_first, read_window, window
 
 _MOST_STEPS = 1024
@@ -70,6 +71,7 @@ class _Dense:
         self.features: Dims = (cell.units,)
         self.at = -1  # where gates are
         build = layer.build
+        require_size(x.shape[2], int(cell.kernel.shape[0]), "the last dim of its input")
         self.bias, self.recurrent_bias = halves(cell)
         sums = build.op("MatMul", x.value, layer.constant(cell.kernel, "kernel"))
         self.sums = build.op("Add", sums, layer.constant(self.bias, "bias"))
@@ -170,6 +172,7 @@ class _Convolved(_Dense):
         build = layer.build
         self.x = build.transpose(x.value, 0, 1, x.rank - 1, *range(2, x.rank - 1)) if self.last else x.value
         w = self.window
+        require_size(x.shape[-1 if self.last else 2], int(cell.kernel.shape[-2]), "the channels of its input")
         sizes = x.shape[2:-1] if self.last else x.shape[3:]
         places = tuple(window(n, k, s, d, w.padding) for n, k, s, d in zip(sizes, w.kernel, w.strides, w.dilation))
         self.features = (*places, cell.units) if self.last else (cell.units, *places)

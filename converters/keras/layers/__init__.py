@@ -6,10 +6,12 @@ from . import (  # noqa: F401
     conv,
     core,
     merge,
+    movement,
     norm,
     operations,
     pooling,
     recurrent,
     resize,
+    tensorflow,
     wrappers,
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..activations import clip, number, where
 from ..layer import Layer, Tensor, handler
+from ..shapes import require_size
 
 
 def _slope(layer: Layer, name: str, default: float) -> float:
@@ -58,6 +59,9 @@ def prelu(layer: Layer) -> Tensor:
     x = layer.input
     layer.config.skip("shared_axes")  # where alpha is 1 along an axis, it is shared
     (alpha,) = layer.take("alpha")
+    for dim, size in zip(x.shape[1:], alpha.shape):
+        if size != 1:
+            require_size(dim, size, "a dim of its input")
     return x.to(layer.build.op("PRelu", x.value, layer.constant(alpha, "alpha")))
 
 

@@ -8,6 +8,7 @@ from ...graph import ABSENT, DType, Value
 from ..activations import number, where
 from ..layer import Layer, Tensor, handler, tensors_of
 from ..masks import check_rank
+from ..shapes import broadcast, require_size
 
 
 @handler("Attention", note="use_scale, score_mode dot and concat, causal, masks, return_attention_scores")
@@ -58,6 +59,8 @@ def _three(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
     _check_masks(layer, *inputs)
     if len(inputs) not in (2, 3) or any(x.rank != 3 for x in inputs):
         layer.refuse("it takes query, value and perhaps key, each of rank 3.")
+    broadcast((inputs[0].shape[2],), (inputs[-1].shape[2],))  # features of query and key
+    broadcast((inputs[1].shape[1],), (inputs[-1].shape[1],))  # steps of value and key
     return inputs[0], inputs[1], inputs[-1]
 
 
@@ -160,6 +163,7 @@ def _projected(layer: Layer, x: Tensor, name: str, heads: int, use_bias: bool) -
     kernel, *bias = layer.weights.at(f"{name}_dense", f"_{name}_dense").take(["kernel", *["bias"] * use_bias])
     if kernel.ndim != 3 or kernel.shape[1] != heads:
         layer.refuse(f"its {name} kernel is {kernel.shape}, not of {heads} heads. The file is damaged.")
+    require_size(x.shape[2], int(kernel.shape[0]), f"the last dim of its {name}")
     build = layer.build
     flat = build.op("MatMul", x.value, layer.constant(kernel.reshape(kernel.shape[0], -1), name))
     if bias:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
 from ...graph import Array, Value
 from ..activations import activation_name, apply
 from ..layer import Dims, Layer, Tensor, handler
+from ..shapes import require_size
 from ..window import Window, back, channels_first, convolve, out_first, read_window, window
 
 
@@ -16,6 +17,10 @@ def _result(layer: Layer, x: Tensor, value: Value, spatial: Dims, channels: int,
     dims = tuple(window(size, k, s, d, w.padding) for size, k, s, d in zip(spatial, w.kernel, w.strides, w.dilation))
     y = back(layer, x, value, dims, channels, w.last)
     return apply(layer, y, activation_name(layer.config.raw("activation", None)))
+
+
+def _channels(x: Tensor, w: Window) -> Optional[int]:
+    return x.shape[-1 if w.last else 1]
 
 
 @handler("Conv1D", note="padding valid, same and causal; groups; dilation")
@@ -32,6 +37,7 @@ def conv(layer: Layer) -> Tensor:
     kernel = _old_kernel(layer, kernel, spatial)
     if list(kernel.shape[:spatial]) != w.kernel:
         layer.refuse(f"its kernel is {kernel.shape}, not of size {w.kernel}. The file is damaged.")
+    require_size(_channels(x, w), int(kernel.shape[-2]) * group, "the channels of its input")
     value, dims = channels_first(layer, x, w.last)
     value = convolve(layer, value, out_first(kernel), bias[0] if bias else None, group, w, "kernel")
     return _result(layer, x, value, dims, int(kernel.shape[-1]), w)
@@ -66,6 +72,7 @@ def depthwise_conv(layer: Layer) -> Tensor:
     layer.config.skip("depth_multiplier", "filters", "groups")
     use_bias = layer.config.flag("use_bias", True)
     kernel, *bias = layer.take("kernel", *["bias"] * use_bias)
+    require_size(_channels(x, w), int(kernel.shape[-2]), "the channels of its input")
     value, dims = channels_first(layer, x, w.last)
     value, channels = _depthwise(layer, value, kernel, bias[0] if bias else None, w)
     return _result(layer, x, value, dims, channels, w)
@@ -81,6 +88,7 @@ def separable_conv(layer: Layer) -> Tensor:
     layer.config.skip("depth_multiplier", "filters", "groups")
     use_bias = layer.config.flag("use_bias", True)
     depthwise, pointwise, *bias = layer.take("depthwise_kernel", "pointwise_kernel", *["bias"] * use_bias)
+    require_size(_channels(x, w), int(depthwise.shape[-2]), "the channels of its input")
     value, dims = channels_first(layer, x, w.last)
     value, _ = _depthwise(layer, value, depthwise, None, w)
     one = Window(spatial, [1] * spatial, [1] * spatial, [1] * spatial, "valid", w.last)
@@ -101,6 +109,7 @@ def conv_transpose(layer: Layer) -> Tensor:
         layer.refuse("padding causal is not one of transposed convolution.")
     use_bias = layer.config.flag("use_bias", True)
     kernel, *bias = layer.take("kernel", *["bias"] * use_bias)
+    require_size(_channels(x, w), int(kernel.shape[-1]), "the channels of its input")
     value, dims = channels_first(layer, x, w.last)
     # [places, out, in] to [in, out, places]
     first = np.ascontiguousarray(np.moveaxis(kernel, (-1, -2), (0, 1)))

@@ -9,7 +9,7 @@ import numpy as np
 from ...graph import ABSENT, DType
 from ..activations import activation_name, apply, as_float, not_equal, number
 from ..layer import Layer, Tensor, handler
-from ..shapes import product
+from ..shapes import product, require_size
 
 
 @handler("Dense", note="input of any rank", pointwise=True)
@@ -21,6 +21,7 @@ def dense(layer: Layer) -> Tensor:
     kernel, *bias = layer.take("kernel", *["bias"] * use_bias)
     if kernel.ndim != 2 or kernel.shape[1] != units:
         layer.refuse(f"its kernel is {kernel.shape}, not of {units} units. The file is damaged.")
+    require_size(x.shape[-1] if x.rank else 1, int(kernel.shape[0]), "the last dim of its input")
     build = layer.build
     value = build.op("MatMul", as_float(build, x), layer.constant(kernel, "kernel"))
     if use_bias:
@@ -102,8 +103,10 @@ def reshape(layer: Layer) -> Tensor:
         layer.refuse(f"target_shape = {wanted!r} has several free dims.")
     known = product(x.shape[1:])
     rest = product([d for d in dims if d != -1])
-    if -1 in dims and known is not None and rest:
-        dims[dims.index(-1)] = known // rest
+    if known is not None and rest:
+        if known % rest or (-1 not in dims and known != rest):
+            layer.refuse(f"{known} elements do not fit target_shape = {wanted}.")
+        dims = [known // rest if d == -1 else d for d in dims]
     shape = (x.shape[0], *[None if d == -1 else d for d in dims])
     return replace(x, value=layer.build.reshape(x.value, [0, *dims]), shape=shape, mask=ABSENT)
 

@@ -140,7 +140,10 @@ def concatenate(layer: Layer) -> Tensor:
     for x in inputs:
         size = x.shape[axis]
         along = None if along is None or size is None else along + size
-    joint = broadcast(*[tuple(1 if i == axis else d for i, d in enumerate(x.shape)) for x in inputs])
+    others = [tuple(1 if i == axis else d for i, d in enumerate(x.shape)) for x in inputs]
+    if any(len(set(dims) - {None}) > 1 for dims in zip(*others)):
+        layer.refuse(f"its inputs are {', '.join(str(x.shape) for x in inputs)}, of different dims.")
+    joint = broadcast(*others)
     shape = tuple(along if i == axis else dim for i, dim in enumerate(joint))
     return Tensor(value, shape, DType.FLOAT32, _concatenated_mask(layer, inputs, axis))
 
@@ -174,10 +177,11 @@ def dot(layer: Layer) -> Tensor:
         layer.refuse(f"axes = {axes!r} are not two axes.")
     normalize = layer.config.flag("normalize", False)
     build = layer.build
-    sides = []
+    sides, along = [], []
     for x, axis, last in zip(inputs, pair, (True, False)):
         axis = axis_of(axis, x.rank, "axes")
         value = as_float(build, x)
+        along.append(x.shape[axis])
         if normalize:
             value = unit(layer, value, axis)
         if x.rank == 2:
@@ -186,6 +190,8 @@ def dot(layer: Layer) -> Tensor:
             value = build.transpose(value, 0, 2, 1)
         kept = None if x.rank == 2 else x.shape[3 - axis]
         sides.append((value, x.rank, kept))
+    if None not in along and along[0] != along[1]:
+        layer.refuse(f"the axes that it multiplies along have {along[0]} and {along[1]} places.")
     product = build.op("MatMul", sides[0][0], sides[1][0])
     batch = inputs[0].shape[0]
     kept_dims = [dim for _, rank, dim in sides if rank == 3]

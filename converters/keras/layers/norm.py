@@ -7,7 +7,7 @@ import numpy as np
 from ...graph import DType, Value
 from ..activations import as_float, number
 from ..layer import Layer, Tensor, handler
-from ..shapes import axis_of
+from ..shapes import axis_of, require_size
 from .merge import unit
 
 
@@ -26,6 +26,8 @@ def _along(layer: Layer, array: np.ndarray, axes: list[int], x: Tensor, name: st
     if len(sizes) != len(axes):
         layer.refuse(f"its {name} is {array.shape}, of other dims than axis {axes}. The file is damaged.")
     for axis, size in zip(axes, sizes):
+        if size != 1:
+            require_size(x.shape[axis], size, f"dim {axis} of its input")
         shape[axis] = size
     while len(shape) > 1 and shape[0] == 1:
         shape.pop(0)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ...graph import ABSENT, DType, Value
-from ..activations import as_float, not_equal
+from ...graph import DType
+from ..activations import apply, as_float, not_equal, number
 from ..layer import Dims, Layer, Tensor, handler
-from ..shapes import axis_of, broadcast, product
+from ..shapes import axis_of, broadcast
 
 _BINARY = {
     "Add": "Add",
@@ -42,57 +42,92 @@ _UNARY = {
     "Floor": "Floor",
     "Ceil": "Ceil",
     "Sign": "Sign",
+    "Elu": "Elu",
+    "Erf": "Erf",
+    "Log1p": "",
+    "Expm1": "",
+    "Rsqrt": "",
+    "Reciprocal": "Reciprocal",
+    "Round": "Round",
+    "Selu": "Selu",
+    "Tan": "Tan",
 }
-_REDUCED = {"Mean": "ReduceMean", "Sum": "ReduceSum", "Max": "ReduceMax", "Min": "ReduceMin"}
+_REDUCED = {
+    "Mean": "ReduceMean",
+    "Sum": "ReduceSum",
+    "Max": "ReduceMax",
+    "Min": "ReduceMin",
+    "Amax": "ReduceMax",
+    "Amin": "ReduceMin",
+    "Prod": "ReduceProd",
+}
+_FRACTIONS = ("Divide", "TrueDivide", "FloorDivide", "Mod")  # computed in float32, also of integers
 _COMPARED = ("Equal", "Greater", "GreaterEqual", "Less", "LessEqual", "NotEqual")
 
 
-def _operands(layer: Layer, names: tuple[str, str] = ("x1", "x2")) -> tuple[Tensor, Tensor]:
-    """Both operands as tensors of one dtype; a number takes the dtype of the other."""
-    found = [layer.argument(place, name) for place, name in enumerate(names)]
-    tensors = [f for f in found if isinstance(f, Tensor)]
-    if not tensors:
+def operands(layer: Layer, *names: str, first: int = 0) -> list[Tensor]:
+    """The arguments of a call as tensors of one dtype: that of the tensors, or what Keras makes of several."""
+    found = [layer.argument(place, name) for place, name in enumerate(names, first)]
+    if not any(isinstance(f, Tensor) for f in found):
         layer.refuse("it is called without a tensor.")
-    numbers = [f for f in found if not isinstance(f, Tensor)]
-    fractional = any(isinstance(n, float) and not n.is_integer() for n in numbers)
-    kinds = {t.dtype for t in tensors}
-    dtype = DType.FLOAT32 if fractional or len(kinds) > 1 else kinds.pop()
-    one, other = (_as_tensor(layer, f, dtype) for f in found)
-    return one, other
+    kinds = {f.dtype if isinstance(f, Tensor) else _dtype_of(f) for f in found}
+    whole = {kind for kind in kinds if kind not in (None, DType.FLOAT32)}
+    if DType.FLOAT32 in kinds or not whole:
+        dtype = DType.FLOAT32
+    elif len(whole) == 1:
+        dtype = next(kind for kind in whole if kind is not None)
+    else:
+        dtype = DType.INT64 if DType.INT64 in whole else DType.INT32
+    return [as_tensor(layer, f, dtype) for f in found]
 
 
-def _as_tensor(layer: Layer, found: Any, dtype: DType) -> Tensor:
+def _dtype_of(number: Any) -> DType | None:
+    """What a number of the file makes of an integer tensor: float32 if it is written as a fraction, else nothing."""
+    return DType.FLOAT32 if isinstance(number, float) else None
+
+
+def as_tensor(layer: Layer, found: Any, dtype: DType) -> Tensor:
+    """An argument as a tensor: a number of the file becomes a constant."""
     if isinstance(found, Tensor):
-        return (
-            found
-            if found.dtype == dtype
-            else Tensor(layer.build.cast(found.value, dtype), found.shape, dtype, found.mask)
-        )
+        if found.dtype == dtype:
+            return found
+        return Tensor(layer.build.cast(found.value, dtype), found.shape, dtype, found.mask)
     try:
         array = np.asarray(found, dtype.numpy)
     except (TypeError, ValueError, OverflowError):
+        array = None
+    if found is None or isinstance(found, str) or array is None:
         layer.refuse(f"operand {str(found)[:40]!r} is not a number.")
     return Tensor(layer.constant(array, "operand"), array.shape, dtype)
 
 
 def _binary(layer: Layer) -> Tensor:
     kind = layer.kind[4:]
-    a, b = _operands(layer)
-    dtype = DType.BOOL if kind in _COMPARED else a.dtype
+    a, b = operands(layer, "x1", "x2")
+    if kind in _FRACTIONS:
+        a, b = (as_tensor(layer, t, DType.FLOAT32) for t in (a, b))
+    build = layer.build
     if kind == "NotEqual":
-        value = not_equal(layer.build, a.value, b.value)
+        value = not_equal(build, a.value, b.value)
+    elif kind == "SquaredDifference":
+        difference = build.op("Sub", a.value, b.value)
+        value = build.op("Mul", difference, difference)
+    elif kind in ("FloorDivide", "Mod"):
+        value = build.op("Floor", build.op("Div", a.value, b.value))
+        if kind == "Mod":
+            value = build.op("Sub", a.value, build.op("Mul", value, b.value))
     else:
-        value = layer.build.op(_BINARY[kind], a.value, b.value)
-    return Tensor(value, broadcast(a.shape, b.shape), dtype)
+        value = build.op(_BINARY[kind], a.value, b.value)
+    return Tensor(value, broadcast(a.shape, b.shape), DType.BOOL if kind in _COMPARED else a.dtype)
 
 
-for _name in (*_BINARY, "NotEqual"):
+for _name in (*_BINARY, "NotEqual", "SquaredDifference", "FloorDivide", "Mod"):
     handler(f"ops.{_name}", note="of tensors and numbers")(_binary)
 
 
 def _logical(layer: Layer) -> Tensor:
     found = [layer.argument(place, name) for place, name in enumerate(("x1", "x2"))]
-    a, b = (_as_tensor(layer, f, DType.BOOL) for f in found)
+    a, b = (as_tensor(layer, f, DType.BOOL) for f in found)
     return Tensor(layer.build.op(_LOGICAL[layer.kind[4:]], a.value, b.value), broadcast(a.shape, b.shape), DType.BOOL)
 
 
@@ -103,11 +138,12 @@ for _name in _LOGICAL:
 @handler("ops.LogicalNot")
 def logical_not(layer: Layer) -> Tensor:
     """Negate."""
-    x = _as_tensor(layer, layer.argument(0, "x"), DType.BOOL)
+    x = as_tensor(layer, layer.argument(0, "x"), DType.BOOL)
     return x.to(layer.build.op("Not", x.value))
 
 
-def _x(layer: Layer) -> Tensor:
+def the_tensor(layer: Layer) -> Tensor:
+    """The tensor that an operation is called with."""
     x = layer.argument(0, "x")
     if not isinstance(x, Tensor):
         layer.refuse("it is called without a tensor.")
@@ -115,29 +151,170 @@ def _x(layer: Layer) -> Tensor:
 
 
 def _unary(layer: Layer) -> Tensor:
-    x = _x(layer)
-    return Tensor(layer.build.op(_UNARY[layer.kind[4:]], as_float(layer.build, x)), x.shape)
+    x = the_tensor(layer)
+    kind, build = layer.kind[4:], layer.build
+    value = as_float(build, x)
+    one = number(build, 1.0)
+    if kind == "Log1p":
+        value = build.op("Log", build.op("Add", value, one))
+    elif kind == "Expm1":
+        value = build.op("Sub", build.op("Exp", value), one)
+    elif kind == "Rsqrt":
+        value = build.op("Div", one, build.op("Sqrt", value))
+    elif kind == "Elu":
+        value = build.op("Elu", value, alpha=float(setting(layer, 1, "alpha", 1.0)))
+    elif kind == "Round" and setting(layer, 1, "decimals", 0):
+        layer.refuse("rounding to decimals is not supported.")
+    elif kind == "Selu":
+        return apply(layer, Tensor(value, x.shape), "selu")
+    else:
+        value = build.op(_UNARY[kind], value)
+    return Tensor(value, x.shape)
 
 
 for _name in _UNARY:
     handler(f"ops.{_name}")(_unary)
 
 
+_ACTIVATIONS = {
+    "Softplus": "softplus",
+    "Softsign": "softsign",
+    "Silu": "silu",
+    "Relu6": "relu6",
+    "HardSigmoid": "hard_sigmoid",
+    "HardSilu": "hard_silu",
+    "HardTanh": "hard_tanh",
+    "LogSigmoid": "log_sigmoid",
+    "Mish": "mish",
+    "TanhShrink": "tanh_shrink",
+}
+
+
+def _activation(layer: Layer) -> Tensor:
+    x = as_tensor(layer, the_tensor(layer), DType.FLOAT32)
+    return apply(layer, x, _ACTIVATIONS[layer.kind[4:]])
+
+
+for _name in _ACTIVATIONS:
+    handler(f"ops.{_name}")(_activation)
+
+
+@handler("ops.Gelu")
+def gelu(layer: Layer) -> Tensor:
+    """Apply GELU, by tanh unless told otherwise."""
+    x = the_tensor(layer)
+    exact = setting(layer, 1, "approximate", True) is False
+    value = layer.build.op("Gelu", as_float(layer.build, x), approximate="none" if exact else "tanh")
+    return Tensor(value, x.shape)
+
+
+@handler("ops.LeakyRelu")
+def leaky_relu(layer: Layer) -> Tensor:
+    """Scale what is negative."""
+    x = the_tensor(layer)
+    slope = float(setting(layer, 1, "negative_slope", 0.2))
+    return Tensor(layer.build.op("LeakyRelu", as_float(layer.build, x), alpha=slope), x.shape)
+
+
+def _softmax(layer: Layer) -> Tensor:
+    x = the_tensor(layer)
+    axis = setting(layer, 1, "axis", -1)
+    if isinstance(axis, (list, tuple)) and len(axis) == 1:
+        axis = axis[0]
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        layer.refuse(f"axis = {axis!r}: only one axis is supported.")
+    value = layer.build.op(layer.kind[4:], as_float(layer.build, x), axis=axis_of(axis, x.rank))
+    return Tensor(value, x.shape)
+
+
+for _name in ("Softmax", "LogSoftmax"):
+    handler(f"ops.{_name}")(_softmax)
+
+
+@handler("ops.Clip")
+def clip(layer: Layer) -> Tensor:
+    """Keep elements between two numbers."""
+    x = the_tensor(layer)
+    bounds = [setting(layer, place, name, None) for place, name in ((1, "x_min"), (2, "x_max"))]
+    if any(isinstance(b, bool) or not isinstance(b, (int, float)) for b in bounds):
+        layer.refuse("its bounds are not two numbers.")
+    build = layer.build
+    low, high = (number(build, float(b)) for b in bounds)
+    return Tensor(build.op("Clip", as_float(build, x), low, high), x.shape)
+
+
+@handler("ops.Where")
+def choose(layer: Layer) -> Tensor:
+    """Choose element by element."""
+    condition = as_tensor(layer, layer.argument(0, "condition"), DType.BOOL)
+    a, b = operands(layer, "x1", "x2", first=1)
+    value = layer.build.op("Where", condition.value, a.value, b.value)
+    return Tensor(value, broadcast(condition.shape, a.shape, b.shape), a.dtype)
+
+
+@handler("ops.Cumsum", note="along one axis")
+def cumsum(layer: Layer) -> Tensor:
+    """Sum all elements so far."""
+    x = the_tensor(layer)
+    layer.config.skip("dtype")
+    axis = setting(layer, 1, "axis", None)
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        layer.refuse("axis is not given. Name the axis to sum along.")
+    at = layer.build.integers(axis_of(axis, x.rank))
+    value = layer.build.op("CumSum", as_float(layer.build, x), at, exclusive=0, reverse=0)
+    return Tensor(value, x.shape)
+
+
+@handler("ops.Argmax", "ops.Argmin", note="along one axis")
+def argmax(layer: Layer) -> Tensor:
+    """Find the place of the largest or smallest element."""
+    x = the_tensor(layer)
+    axis, keep = setting(layer, 1, "axis", None), bool(setting(layer, 2, "keepdims", False))
+    if isinstance(axis, bool) or not isinstance(axis, int):
+        layer.refuse("axis is not given. Name the axis to search along.")
+    axis = axis_of(axis, x.rank)
+    op = "ArgMax" if layer.kind == "ops.Argmax" else "ArgMin"
+    value = layer.build.op(op, as_float(layer.build, x), axis=axis, keepdims=int(keep), select_last_index=0)
+    kept = [1] if keep else []
+    return Tensor(value, (*x.shape[:axis], *kept, *x.shape[axis + 1 :]), DType.INT64)
+
+
+def _matmul(layer: Layer) -> Tensor:
+    a, b = (as_tensor(layer, t, DType.FLOAT32) for t in operands(layer, "x1", "x2"))
+    if min(a.rank, b.rank) < 2 or (layer.kind == "ops.Dot" and b.rank != 2):
+        layer.refuse(f"its inputs have {a.rank} and {b.rank} dims, which is not supported.")
+    broadcast((a.shape[-1],), (b.shape[-2],))
+    if 1 in (a.shape[-1], b.shape[-2]) and a.shape[-1] != b.shape[-2]:
+        layer.refuse(f"it multiplies {a.shape} by {b.shape}.")
+    shape = (*broadcast(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
+    return Tensor(layer.build.op("MatMul", a.value, b.value), shape)
+
+
+for _name in ("Matmul", "Dot"):
+    handler(f"ops.{_name}")(_matmul)
+
+
+@handler("ops.Identity", "ops.StopGradient")
+def identity(layer: Layer) -> Tensor:
+    """Give the input."""
+    return the_tensor(layer)
+
+
 @handler("ops.Square")
 def square(layer: Layer) -> Tensor:
     """Multiply by itself."""
-    x = _x(layer)
+    x = the_tensor(layer)
     return Tensor(layer.build.op("Mul", x.value, x.value), x.shape, x.dtype)
 
 
-def _setting(layer: Layer, place: int, name: str, default: Any) -> Any:
+def setting(layer: Layer, place: int, name: str, default: Any) -> Any:
     """A setting of an operation, from its config or its call."""
     found = layer.config.raw(name, None)
     return layer.argument(place, name, default) if found is None else found
 
 
 def _reduce(layer: Layer) -> Tensor:
-    x = _x(layer)
+    x = the_tensor(layer)
     axes, shape, keep = _reduced(layer, x)
     build = layer.build
     value = build.op(_REDUCED[layer.kind[4:]], as_float(build, x), build.integers(axes), keepdims=int(keep))
@@ -149,7 +326,7 @@ for _name in _REDUCED:
 
 
 def _any_or_all(layer: Layer) -> Tensor:
-    x = _as_tensor(layer, layer.argument(0, "x"), DType.BOOL)
+    x = as_tensor(layer, layer.argument(0, "x"), DType.BOOL)
     axes, shape, keep = _reduced(layer, x)
     build = layer.build
     op = "ReduceMax" if layer.kind == "ops.Any" else "ReduceMin"
@@ -161,147 +338,29 @@ for _name in ("Any", "All"):
     handler(f"ops.{_name}")(_any_or_all)
 
 
+def _spread(layer: Layer) -> Tensor:
+    """Variance or standard deviation of all that is there."""
+    x = the_tensor(layer)
+    axes, shape, keep = _reduced(layer, x)
+    build = layer.build
+    at = build.integers(axes)
+    centred = build.op("Sub", as_float(build, x), build.op("ReduceMean", as_float(build, x), at, keepdims=1))
+    value = build.op("ReduceMean", build.op("Mul", centred, centred), at, keepdims=int(keep))
+    return Tensor(build.op("Sqrt", value) if layer.kind == "ops.Std" else value, shape)
+
+
+for _name in ("Var", "Std"):
+    handler(f"ops.{_name}")(_spread)
+
+
 def _reduced(layer: Layer, x: Tensor) -> tuple[list[int], Dims, bool]:
-    given = _setting(layer, 1, "axis", None)
-    keep = bool(_setting(layer, 2, "keepdims", False))
+    given = setting(layer, 1, "axis", None)
+    keep = bool(setting(layer, 2, "keepdims", False))
     layer.config.skip("dtype")
+    if setting(layer, 3, "initial", None) is not None:
+        layer.refuse("an initial value is not supported.")
     items = range(x.rank) if given is None else given if isinstance(given, (list, tuple)) else [given]
     axes = sorted(axis_of(int(axis), x.rank) for axis in items)
     if keep:
         return axes, tuple(1 if i in axes else d for i, d in enumerate(x.shape)), keep
     return axes, tuple(d for i, d in enumerate(x.shape) if i not in axes), keep
-
-
-@handler("ops.ConvertToTensor")
-def convert_to_tensor(layer: Layer) -> Tensor:
-    """Give what is a tensor already."""
-    layer.argument(1, "dtype")
-    layer.argument(2, "sparse")
-    layer.config.skip("dtype", "sparse", "ragged")
-    return _x(layer)
-
-
-@handler("ops.ExpandDims")
-def expand_dims(layer: Layer) -> Tensor:
-    """Put in an axis of size 1."""
-    x = _x(layer)
-    axis = axis_of(int(_setting(layer, 1, "axis", 0)), x.rank + 1)
-    return Tensor(layer.build.unsqueeze(x.value, axis), (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
-
-
-@handler("ops.Squeeze", note="with an axis")
-def squeeze(layer: Layer) -> Tensor:
-    """Drop an axis of size 1."""
-    x = _x(layer)
-    given = _setting(layer, 1, "axis", None)
-    if given is None:
-        layer.refuse("axis is not given. Name the axis to drop.")
-    axes = [axis_of(int(a), x.rank) for a in (given if isinstance(given, (list, tuple)) else [given])]
-    return Tensor(
-        layer.build.squeeze(x.value, *axes), tuple(d for i, d in enumerate(x.shape) if i not in axes), x.dtype
-    )
-
-
-@handler("ops.Transpose")
-def transpose(layer: Layer) -> Tensor:
-    """Put axes in another order."""
-    x = _x(layer)
-    axes = _setting(layer, 1, "axes", None)
-    order = list(reversed(range(x.rank))) if axes is None else [axis_of(int(a), x.rank) for a in axes]
-    return Tensor(layer.build.transpose(x.value, *order), tuple(x.shape[a] for a in order), x.dtype)
-
-
-@handler("ops.Reshape", note="one free dim")
-def reshape(layer: Layer) -> Tensor:
-    """Give the elements another shape."""
-    x = _x(layer)
-    wanted = _setting(layer, 1, "newshape", None)
-    if not isinstance(wanted, (list, tuple)) or not all(isinstance(d, int) or d is None for d in wanted):
-        layer.refuse(f"newshape = {wanted!r} is no shape of numbers.")
-    dims = [-1 if d is None else int(d) for d in wanted]
-    if dims.count(-1) > 1:
-        layer.refuse(f"newshape = {wanted!r} has several free dims.")
-    total = product(x.shape)
-    rest = product([d for d in dims if d != -1])
-    free = total // rest if total is not None and rest else None
-    return Tensor(layer.build.reshape(x.value, dims), tuple(free if d == -1 else d for d in dims), x.dtype)
-
-
-@handler("ops.Concatenate")
-def concatenate(layer: Layer) -> Tensor:
-    """Put one after the other."""
-    inputs = layer.inputs
-    axis = axis_of(int(_setting(layer, 1, "axis", 0)), inputs[0].rank)
-    sizes = [x.shape[axis] for x in inputs]
-    along = None if None in sizes else sum(s or 0 for s in sizes)
-    value = layer.build.op("Concat", *[x.value for x in inputs], axis=axis)
-    shape = tuple(along if i == axis else d for i, d in enumerate(inputs[0].shape))
-    return Tensor(value, shape, inputs[0].dtype)
-
-
-@handler("ops.Cast")
-def cast(layer: Layer) -> Tensor:
-    """Convert to another dtype."""
-    x = _x(layer)
-    name = str(_setting(layer, 1, "dtype", "float32"))
-    kinds = {"float16": "float32", "bfloat16": "float32", "float64": "float32"}
-    name = kinds.get(name, name)
-    found = {d.name.lower(): d for d in DType}.get(name)
-    if found is None:
-        layer.refuse(f"dtype {name!r} is not supported.")
-    return Tensor(layer.build.cast(x.value, found), x.shape, found)
-
-
-def _like(layer: Layer) -> Tensor:
-    x = _x(layer)
-    name = _setting(layer, 1, "dtype", None)
-    dtype = x.dtype if name is None else {d.name.lower(): d for d in DType}.get(str(name), DType.FLOAT32)
-    build = layer.build
-    shape: Value = build.op("Shape", x.value)
-    filled = build.op("ConstantOfShape", shape, dtype=int(DType.INT64), value=int(layer.kind == "ops.OnesLike"))
-    return Tensor(build.cast(filled, dtype), x.shape, dtype)
-
-
-for _name in ("OnesLike", "ZerosLike"):
-    handler(f"ops.{_name}")(_like)
-
-
-@handler("ops.GetItem", note="slices and numbers")
-def get_item(layer: Layer) -> Tensor:
-    """Take a part."""
-    x = _x(layer)
-    key = layer.argument(1, "key")
-    items = key if isinstance(key, list) else [key]
-    value, shape, dropped = x.value, list(x.shape), []
-    if len(items) > x.rank:
-        layer.refuse(f"{len(items)} indices are too many for {x.rank} dims.")
-    for axis, item in enumerate(items):
-        begin, end, step, drop = _bounds(layer, item)
-        size = shape[axis]
-        if (begin, end, step) != (0, None, 1):
-            value = layer.build.slice(value, axis, begin, end, step)
-            shape[axis] = 1 if drop else None if size is None else len(range(size)[begin:end:step])
-        dropped += [axis] * drop
-    if dropped:
-        value = layer.build.squeeze(value, *dropped)
-    return Tensor(value, tuple(d for i, d in enumerate(shape) if i not in dropped), x.dtype, ABSENT)
-
-
-def _bounds(layer: Layer, item: Any) -> tuple[int, int | None, int, bool]:
-    """Begin, end, step, and whether the axis goes."""
-    if isinstance(item, int) and not isinstance(item, bool):
-        return item, item + 1 if item != -1 else None, 1, True
-    config = item.get("config", {}) if isinstance(item, dict) else {}
-    bounds = [config.get(name) for name in ("start", "stop", "step")]
-    if (
-        not isinstance(item, dict)
-        or item.get("class_name") != "__slice__"
-        or any(isinstance(b, Tensor) for b in bounds)
-    ):
-        layer.refuse(f"index {str(item)[:40]!r} is not supported.")
-    start, stop, step = bounds
-    step = 1 if step is None else int(step)
-    if step == 0:
-        layer.refuse("a step of 0 is none.")
-    first = (0 if step > 0 else -1) if start is None else int(start)
-    return first, None if stop is None else int(stop), step, False
