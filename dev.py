@@ -322,10 +322,12 @@ def ensure_seeds():
 
 
 def fuzz(options, rest):
-    """Feed made-up files to the core, or with --python to the readers; --mutate N: under bounds of time and memory."""
+    """Feed synthetic files to the core, or with --python to the readers; --mutate N and --semantic N: in bounds."""
     parser = argparse.ArgumentParser(prog="dev.py fuzz")
     parser.add_argument("--python", action="store_true", help="the readers of other formats, by atheris")
     parser.add_argument("--mutate", type=int, metavar="N", help="N files, each in a second and 200 MB")
+    parser.add_argument("--semantic", type=int, metavar="N", help="N models that mean something else than their seeds")
+    parser.add_argument("--sanitize", action="store_true", help="--semantic under AddressSanitizer and UBSan")
     parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
     parser.add_argument("--jobs", type=int, default=1, help="processes; 1")
     chosen, more = parser.parse_known_args(rest)
@@ -334,6 +336,8 @@ def fuzz(options, rest):
     if chosen.mutate:
         mutants = os.path.join(TESTS_FUZZ, "mutate_files.py")
         return run(in_venv("python"), mutants, os.path.join(seeds, "gguf"), str(chosen.mutate), *more)
+    if chosen.semantic:
+        return fuzz_semantic(chosen, os.path.join(seeds, "gguf"), more)
     if chosen.python:
         run(in_venv("pip"), "install", "--quiet", "atheris")
         harness = [in_venv("python"), os.path.join(TESTS_FUZZ, "read_sources.py")]
@@ -356,6 +360,22 @@ def fuzz(options, rest):
     for found in sorted(listdir(crashes)):
         print("found: {} {}".format(" ".join(harness), os.path.join(crashes, found)), file=sys.stderr)
     sys.exit(code)
+
+
+def fuzz_semantic(chosen, seeds, more):
+    """Use N mutants in C++, and every tenth of as many others from Python, each with its checksums right."""
+    folder = os.path.join(ROOT, "build", "sanitize-address") if chosen.sanitize else CPP
+    if chosen.sanitize:
+        build_with(folder, "address,undefined", "fuzz_mutants")
+    else:
+        configure(folder, "-DLSTM_RT_TESTS=ON")
+        run(in_venv("cmake"), "--build", folder, "--target", "fuzz_mutants")
+    program, found = os.path.join(folder, "fuzz_mutants"), os.path.join(FUZZ, "mutants")
+    os.makedirs(found, exist_ok=True)
+    run(program, seeds, str(chosen.semantic), "--jobs", str(chosen.jobs), "--save", found, *more)
+    if not chosen.sanitize:
+        files = [os.path.join(TESTS_FUZZ, "mutate_files.py"), seeds, str(chosen.semantic // 10), "--maker", program]
+        run(in_venv("python"), *files, *more)
 
 
 def build_with(folder, sanitizers, target="all", compiler=None, more=()):

@@ -83,10 +83,6 @@ class OpPlanner final : public OpPlan {
     if (operand.value != kAbsent) return operand;
     operand.value = op_.inputs[static_cast<size_t>(input)];
     ValueState& state = planner_.value(operand.value);
-    if (!state.defined) {
-      refuse(Status::file, "reads '" + planner_.graph_.values[static_cast<size_t>(operand.value)] +
-                               "', which the op that should give it does not");
-    }
     operand.dtype = state.dtype;
     operand.shape = state.shape;
     operand.buffer = planner_.buffer_of(state);
@@ -277,8 +273,14 @@ class OpPlanner final : public OpPlan {
   void finish_outputs() {
     for (size_t i = 0; i < made_.size(); ++i) {
       const int id = op_.outputs[i];
-      if (id == kAbsent || (made_[i].buffer < 0 && !made_[i].known)) continue;
+      if (id == kAbsent) continue;
       ValueState& state = planner_.value(id);
+      if (made_[i].buffer < 0 && !made_[i].known) {  // whoever reads a value may rely on it
+        if (!planner_.is_used(id)) continue;
+        refuse(Status::file, "this operation has no output " + std::to_string(i) + ", but '" +
+                                 planner_.graph_.values[static_cast<size_t>(id)] +
+                                 "' is used. Convert the model again");
+      }
       state = made_[i];
       state.defined = true;
       state.time_axis = state.known ? -1 : axes_[i];

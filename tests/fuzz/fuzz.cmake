@@ -1,3 +1,9 @@
+# Mutants of models, for which any compiler will do (dev.py fuzz --semantic).
+if(UNIX AND NOT APPLE)
+  lstm_rt_program(fuzz_mutants "${CMAKE_CURRENT_LIST_DIR}/mutants.cpp")
+  set_target_properties(fuzz_mutants PROPERTIES EXCLUDE_FROM_ALL ON)
+endif()
+
 # The harness for libFuzzer, where clang builds everything with -DLSTM_RT_SANITIZE=fuzzer-no-link,… (dev.py fuzz).
 if(LSTM_RT_SANITIZE MATCHES "fuzzer-no-link")
   lstm_rt_program(fuzz_load_plan_run "${CMAKE_CURRENT_LIST_DIR}/load_plan_run.cpp")

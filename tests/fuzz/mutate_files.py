@@ -1,8 +1,9 @@
-"""Loads made-up model files, each in a bound of time and memory: ``python mutate_files.py SEEDS COUNT``.
+"""Loads synthetic model files, each in a bound of time and memory: ``python mutate_files.py SEEDS COUNT``.
 
 Every file is a seed (tests/fuzz/seeds.py) changed in one way (mutations.py), and made again from its number alone:
 ``--only NUMBER`` writes it to `mutant.gguf` and loads it here. Of five, one keeps its checksums: it is refused, or
-gives what the seed gave. What loads is run, stepped and verified too. A child does the work, and is watched.
+gives what the seed gave. With ``--maker PROGRAM`` the files are those of tests/fuzz/mutants.cpp, whose checksums are
+right. A file that loads is run, stepped, pooled and verified too. A watched child does the work.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from mutations import fields, mutate, without_checksums
 
 import lstm_rt
 
-MOST_SECONDS = 1.0  # of the processor, to load or refuse a file
+MOST_SECONDS = 1.0  # of the processor, for all that is done with a file
 MOST_MEMORY = 200 << 20  # resident, beyond the file's size: loading, planning and running
+MOST_SECONDS_MADE = 3.0  # the same of files that a maker makes: more of them run
+MOST_MEMORY_MADE = 260 << 20
 MAX_MEMORY = 128 << 20  # of a plan; by default it is a gibibyte
 MOST_MACS = 20_000_000  # of a run: what only computes for long is not what is looked for
 MOST_ADDRESSES = 3 << 30
@@ -41,6 +44,8 @@ Arrays = list[npt.NDArray[Any]]
 
 class Files:
     """The files by number."""
+
+    most_seconds, most_memory = MOST_SECONDS, MOST_MEMORY
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.seeds = [path.read_bytes() for path in sorted(folder.glob("*.gguf"))]
@@ -56,6 +61,35 @@ class Files:
         sealed = rng.randrange(5) == 0
         blob = mutate(rng, seed if sealed else without_checksums(seed), self._fields[which], other)
         return blob, seed if sealed else None
+
+
+class MadeFiles(Files):
+    """The files that a program makes by number."""
+
+    most_seconds, most_memory = MOST_SECONDS_MADE, MOST_MEMORY_MADE
+
+    def __init__(self, folder: pathlib.Path, maker: pathlib.Path) -> None:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        process = subprocess.Popen([str(maker), str(folder), "--serve"], bufsize=0, **pipes)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._numbers, self._bytes = process.stdin, process.stdout
+
+    def make(self, number: int) -> tuple[bytes, bytes | None]:
+        """A file; its checksums are its own."""
+        self._numbers.write(b"%d\n" % number)
+        (size,) = RECORD.unpack(self._take(RECORD.size))
+        return self._take(size), None
+
+    def _take(self, size: int) -> bytes:
+        parts = []
+        while size:
+            part = self._bytes.read(size)
+            if not part:
+                sys.exit("the maker ended")
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
 
 
 def feeds(model: lstm_rt.Model, free: int) -> Arrays | None:
@@ -78,7 +112,7 @@ def use(model: lstm_rt.Model, free: int) -> list[bytes]:
     named = {info.name: array for info, array in zip(model.inputs, arrays)}
     if sum(call.macs for call in model.calls(named)) <= MOST_MACS:
         results = [np.asarray(array).tobytes() for array in model.run(named).values()]
-    for work in (lambda: step(model, named), model.verify):
+    for work in (lambda: inspect(model), lambda: step(model, named), lambda: pool(model, named, free), model.verify):
         try:
             work()
         except lstm_rt.Error:
@@ -86,10 +120,36 @@ def use(model: lstm_rt.Model, free: int) -> list[bytes]:
     return results
 
 
+def inspect(model: lstm_rt.Model) -> None:
+    """Everything that a model says of itself."""
+    repr((model, model.inputs, model.outputs, model.metadata, model.bindings, model.parameters, model.weight_bytes))
+
+
+def frozen_and_fed(model: lstm_rt.Model, named: dict[str, npt.NDArray[Any]]) -> tuple[dict[str, Any], Arrays]:
+    frozen = {name: named[name] for name in model.control_inputs}
+    return frozen, [array for name, array in named.items() if name not in {*frozen, *model.bindings}]
+
+
 def step(model: lstm_rt.Model, named: dict[str, npt.NDArray[Any]]) -> None:
-    stream = model.stream(freeze={name: named[name] for name in model.control_inputs})
-    fed = [array for name, array in named.items() if name not in {*model.control_inputs, *model.bindings}]
-    stream.step(*fed)
+    frozen, fed = frozen_and_fed(model, named)
+    stream = model.stream(freeze=frozen)
+    if not fed:  # everything is bound: a step takes at least one array
+        return
+    for _ in range(2):
+        stream.step(*fed)
+    stream.state = stream.state
+    stream.clone().step(*fed)
+
+
+def pool(model: lstm_rt.Model, named: dict[str, npt.NDArray[Any]], rows: int) -> None:
+    frozen, fed = frozen_and_fed(model, named)
+    streams = model.pool(capacity=rows + 1, freeze=frozen)
+    ids = [streams.open() for _ in range(rows if fed else 0)]
+    if not ids:
+        return
+    for _ in range(2):
+        streams.step(ids, *fed)
+    streams.close(ids[0])
 
 
 def outcome(source: Any, free: int) -> list[bytes] | None:
@@ -101,7 +161,7 @@ def outcome(source: Any, free: int) -> list[bytes] | None:
     try:
         return use(model, free)
     except lstm_rt.OutOfMemoryError as error:
-        if "not to be had" in str(error):
+        if "out of memory" in str(error):
             print(f"found: {error}", flush=True)  # asked for before it was counted
         return []
     except lstm_rt.Error:
@@ -116,8 +176,8 @@ def resident(key: str) -> int:
 class Child:
     """Loads one file after the other, and says what was found, then what came of all."""
 
-    def __init__(self, folder: pathlib.Path, record: pathlib.Path) -> None:
-        self._files = Files(folder)
+    def __init__(self, files: Files, record: pathlib.Path) -> None:
+        self._files = files
         self._record = record.open("r+b", buffering=0)
         self._path = record.with_name("model.gguf")
         self.most_seconds, self.most_memory = 0.0, 0
@@ -141,19 +201,20 @@ class Child:
         seconds, memory = time.process_time() - start, resident("VmHWM") - before
         self.most_seconds, self.most_memory = max(self.most_seconds, seconds), max(self.most_memory, memory)
         self.outcomes["refused" if found is None else "ran" if found else "loaded"] += 1
-        if seconds > MOST_SECONDS:
+        if seconds > self._files.most_seconds:
             print(f"found: {number} took {seconds:.2f} s", flush=True)
-        if memory > MOST_MEMORY + len(blob):
+        if memory > self._files.most_memory + len(blob):
             print(f"found: {number} took {memory >> 20} MiB", flush=True)
         if seed is not None and found is not None and found != outcome(seed, free):
             print(f"found: {number} loads in spite of its checksums, and is another model", flush=True)
 
 
-def watch(folder: pathlib.Path, first: int, last: int, scratch: pathlib.Path) -> tuple[list[str], int]:
-    """Run one child; what it said, and the number of the first file it did not come to."""
+def watch(given: list[str], first: int, last: int, scratch: pathlib.Path) -> tuple[list[str], int]:
+    """Run one child; what it said, and the number of the first file it did not come to. `given`: seeds and maker."""
     record, said = scratch / "record", scratch / "said"
     record.write_bytes(RECORD.pack(first))
-    command = [sys.executable, __file__, str(folder), str(last), "--child", str(record), "--first", str(first)]
+    seeds, *more = given
+    command = [sys.executable, __file__, seeds, str(last), *more, "--child", str(record), "--first", str(first)]
     with said.open("w") as stdout, subprocess.Popen(command, stdout=stdout) as child:
         seen, since = -1, time.monotonic()
         while child.poll() is None:
@@ -176,10 +237,12 @@ def main() -> int:
     parser.add_argument("count", type=int, nargs="?", default=10_000)
     parser.add_argument("--first", type=int, default=0, help="the number of the first file; 0")
     parser.add_argument("--only", type=int, help="load this one alone, here")
+    parser.add_argument("--maker", type=pathlib.Path, help="the program that makes the files (tests/fuzz/mutants.cpp)")
     parser.add_argument("--child", type=pathlib.Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    files = MadeFiles(options.seeds, options.maker) if options.maker else Files(options.seeds)
     if options.only is not None:
-        blob, _ = Files(options.seeds).make(options.only)
+        blob, _ = files.make(options.only)
         pathlib.Path("mutant.gguf").write_bytes(blob)
         found = outcome("mutant.gguf", 1 + options.only % 3)
         print("mutant.gguf:", len(blob), "bytes,", "refused" if found is None else "loaded")
@@ -187,12 +250,13 @@ def main() -> int:
     if options.child:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         resource.setrlimit(resource.RLIMIT_AS, (MOST_ADDRESSES, MOST_ADDRESSES))  # this machine is not to run out
-        Child(options.seeds, options.child).work(options.first, options.count)
+        Child(files, options.child).work(options.first, options.count)
         return 0
-    return summary(options.seeds, options.first, options.first + options.count)
+    given = [str(options.seeds), *(["--maker", str(options.maker)] if options.maker else [])]
+    return summary(given, options.first, options.first + options.count)
 
 
-def summary(seeds: pathlib.Path, first: int, last: int) -> int:
+def summary(given: list[str], first: int, last: int) -> int:
     """Watch children until all files are done, and say what came of them."""
     start, total = time.monotonic(), collections.Counter[str]()
     problems: list[str] = []
@@ -200,7 +264,7 @@ def summary(seeds: pathlib.Path, first: int, last: int) -> int:
     with tempfile.TemporaryDirectory(prefix="lstm_rt-mutants-") as folder:
         at = first
         while at < last and len(problems) < MOST_PROBLEMS:
-            said, at = watch(seeds, at, min(at + batch, last), pathlib.Path(folder))
+            said, at = watch(given, at, min(at + batch, last), pathlib.Path(folder))
             problems += [line for line in said if line.startswith("found: ")]
             for line in said:
                 if line.startswith("found: "):

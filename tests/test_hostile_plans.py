@@ -1,0 +1,74 @@
+"""Graphs that the reader accepts but that cannot be planned: refused with the node's name, wherever the fault shows."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from lstm_rt.converters.gguf_file import write
+from lstm_rt.converters.graph import Block, DType, Graph
+
+import lstm_rt
+
+
+def load(graph: Graph, folder: pathlib.Path, **options: Any) -> lstm_rt.Model:
+    write(graph, folder / "model.gguf")
+    return lstm_rt.Model(folder / "model.gguf", **options)
+
+
+def add_surplus(graph: Graph, block: Block, op: str) -> int:
+    """Add an op with one output more than it has, and return that one."""
+    inputs = [graph.inputs[0].value] * (2 if op in ("Add", "MatMul") else 1)
+    return graph.add_op(block, op, "short", inputs, [f"{op}.0", f"{op}.1"])[1]
+
+
+def use_as_output(graph: Graph, op: str) -> None:
+    graph.add_output(add_surplus(graph, graph.main, op))
+
+
+def use_as_input(graph: Graph, op: str) -> None:
+    value = add_surplus(graph, graph.main, op)
+    graph.add_output(graph.add_op(graph.main, "Relu", "reader", [value], ["y"])[0])
+
+
+def use_in_branch(graph: Graph, op: str) -> None:
+    branches = {}
+    for name in ("then_branch", "else_branch"):
+        branches[name] = Block()
+        branches[name].outputs = [add_surplus(graph, branches[name], op)]
+        graph.values = [f"{value}.{name}" if value.startswith(op) else value for value in graph.values]
+    go = graph.add_weight("go", np.array(True))
+    graph.add_output(graph.add_op(graph.main, "If", "if", [go], ["y"], branches)[0])
+
+
+def loop(graph: Graph, op: str, count: int, which: int) -> None:
+    """Make it the condition (0), the carried value (1) or the stacked output (2) of a loop."""
+    body = Block()
+    body.inputs = [graph.add_value(name) for name in ("number", "goes_on", "carried")]
+    body.outputs = [body.inputs[1], body.inputs[2], body.inputs[2]]
+    body.outputs[which] = add_surplus(graph, body, op)
+    given = [graph.add_weight("count", np.array(count)), graph.add_weight("go", np.array(True)), graph.inputs[0].value]
+    for y in graph.add_op(graph.main, "Loop", "loop", given, ["y0", "y1"], {"body": body}):
+        graph.add_output(y)
+
+
+@pytest.mark.parametrize("op", ["Relu", "Add", "Identity", "Shape", "Softmax"])
+@pytest.mark.parametrize("use", [use_as_output, use_as_input, use_in_branch])
+def test_output_that_no_op_gives_is_refused(use: Any, op: str, tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    graph.add_input("x", DType.FLOAT32, (2, 2))
+    use(graph, op)
+    with pytest.raises(lstm_rt.ModelFileError, match="'short'"):
+        load(graph, tmp_path)(np.ones((2, 2), np.float32))
+
+
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("count", [3, 5000])
+def test_body_output_that_no_op_gives_is_refused(count: int, which: int, tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    graph.add_input("x", DType.FLOAT32, (2, 2))
+    loop(graph, "Relu", count, which)
+    with pytest.raises(lstm_rt.Error, match="'short'"):
+        load(graph, tmp_path)(np.ones((2, 2), np.float32))
