@@ -9,6 +9,7 @@ from __future__ import annotations
 from . import keras as _keras  # noqa: F401  (registers itself)
 from . import onnx as _onnx  # noqa: F401
 from . import torch as _torch  # noqa: F401
+from .budget import Budget
 from .builder import Builder
 from .graph import ABSENT, Block, DType, Graph, Op, Packed, PackedDType, Part, Port, SelfTest, Source, Value
 from .options import Options
@@ -18,6 +19,7 @@ from .registry import converter, converter_for, converter_of_object, extensions,
 __all__ = [
     "ABSENT",
     "Block",
+    "Budget",
     "Builder",
     "DType",
     "Graph",

@@ -14,6 +14,8 @@ from typing import Any, NewType, Optional, Union
 import numpy as np
 import numpy.typing as npt
 
+from .budget import current
+
 Array = npt.NDArray[Any]
 Shape = tuple[Optional[int], ...]  # None where free
 
@@ -21,6 +23,7 @@ Value = NewType("Value", int)  # an index into Graph.values
 ABSENT = Value(-1)  # an optional input left out, or an output nobody wants
 
 MAX_RANK = 8
+_BYTES_PER_VALUE, _BYTES_PER_OP = 256, 1024  # of Python's objects
 
 
 class DType(IntEnum):
@@ -194,6 +197,7 @@ class Graph:
         self.notes: list[str] = []  # what a converter took for granted or left out, for the report
         self.fixed: dict[Value, str] = {}  # inputs whose fixed dims cannot be free, and why
         self._names: set[str] = set()
+        self._numbers: dict[str, int] = {}  # of each name, the last that `unique` tried
 
     def reserve(self, names: Iterable[str]) -> None:
         """Keep names out of what `unique` gives, for values that are still to come.
@@ -218,11 +222,14 @@ class Graph:
         str
             A name that no value has. It is not taken by this call.
         """
-        candidate, number = name or "value", 0
-        while candidate in self._names:
+        name = name or "value"
+        if name not in self._names:
+            return name
+        number = self._numbers.get(name, 1)
+        while f"{name}.{number}" in self._names:
             number += 1
-            candidate = f"{name or 'value'}.{number}"
-        return candidate
+        self._numbers[name] = number  # names are never given back
+        return f"{name}.{number}"
 
     def begin_part(self, name: str, kind: str) -> None:
         """Say of which part of the source model the ops are that are added from now on.
@@ -249,6 +256,7 @@ class Graph:
         Value
             The value.
         """
+        current().spend(_BYTES_PER_VALUE + len(name), f"value {name[:80]!r}")
         self._names.add(name)
         self.values.append(name)
         return Value(len(self.values) - 1)
@@ -298,6 +306,7 @@ class Graph:
         """
         dtype = DType.of(array.dtype)
         value = self.add_value(name)
+        current().spend(array.nbytes, f"weight {name[:80]!r}")
         self.weights[value] = np.require(array, dtype.numpy, "C")  # not big endian
         return value
 
@@ -351,6 +360,7 @@ class Graph:
         list of Value
             The outputs, ABSENT where the name was empty.
         """
+        current().spend(_BYTES_PER_OP, f"op {name[:80]!r} ({type})")
         values = [self.add_value(output) if output else ABSENT for output in outputs]
         block.ops.append(Op(type, name, list(inputs), values, dict(attributes or {})))
         if self.parts:

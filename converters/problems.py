@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Callable
 
-from lstm_rt.errors import UnsupportedModelError
+from lstm_rt.errors import Error, UnsupportedModelError
 
 
 class Refusal(Exception):  # noqa: N818
     """What is wrong with one part of a model, and what to do about it."""
+
+
+@contextlib.contextmanager
+def place(where: str) -> Iterator[None]:
+    """Note where in a file the reader is, for the message about an exception that it did not foresee."""
+    try:
+        yield
+    except (Error, Refusal):
+        raise
+    except Exception as error:
+        with contextlib.suppress(AttributeError):  # a few types of C code take no attributes
+            error.lstm_rt_places = [where, *places_of(error)]  # type: ignore[attr-defined]
+        raise
+
+
+def places_of(error: Exception) -> list[str]:
+    """List the places that an exception passed, the outermost first."""
+    return list(getattr(error, "lstm_rt_places", []))
 
 
 class Problems:
@@ -44,7 +64,8 @@ class Problems:
             Whether the work was done.
         """
         try:
-            work()
+            with place(where):
+                work()
         except Refusal as refusal:
             self.found.append(f"{where}: {refusal}")
             return False

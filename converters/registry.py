@@ -11,6 +11,7 @@ from typing import Callable, TypeVar
 from lstm_rt._version import __version__
 from lstm_rt.errors import MissingPackageError, UnsupportedModelError
 
+from .boundary import guarded
 from .graph import Graph
 from .sniff import kind_of_file
 
@@ -36,7 +37,7 @@ def converter(*file_extensions: str, framework: str = "") -> Callable[[_C], _C]:
     Returns
     -------
     callable
-        Decorator that returns the function as it was.
+        Decorator that returns the function with the boundary around it.
 
     Raises
     ------
@@ -50,7 +51,8 @@ def converter(*file_extensions: str, framework: str = "") -> Callable[[_C], _C]:
     ...     return Graph()
     """
 
-    def _register(function: _C) -> _C:
+    def _register(unguarded: _C) -> _C:
+        function = guarded(unguarded)
         for extension in file_extensions:
             if extension in _converters:
                 raise ValueError(f"{extension} has a converter already: {_converters[extension]}")

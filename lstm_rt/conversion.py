@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -40,6 +41,7 @@ def convert(
     selftest: bool = True,
     check: bool = False,
     check_stream: bool = False,
+    max_read_bytes: int | None = None,
     **options: Any,
 ) -> Model:
     """Convert a model of another framework, and load it.
@@ -70,6 +72,9 @@ def convert(
         ``model.conversion.check`` says how near it is.
     check_stream : bool, default False
         Compare frame by frame with the whole. ``model.conversion.stream_check`` says whether every byte is equal.
+    max_read_bytes : int, optional
+        The most bytes of memory that reading the source may take. The default is 16 times the size of its files plus
+        256 MiB: a file that needs more is damaged, or was made to fill the memory.
     **options : Any
         What the converter of this kind of source takes besides: see `from_keras` and `from_torch`.
 
@@ -104,7 +109,8 @@ def convert(
     >>> model = lstm_rt.convert("vad.onnx", freeze={"sr": 16000})  # doctest: +SKIP
     >>> model = lstm_rt.convert("vad.onnx", quantize={"*": "int8", "head*": "bf16"})  # doctest: +SKIP
     """
-    job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
+    with _budget(max_read_bytes):
+        job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
     checked = job.check() if check else None
     model = _quantized(job.graph, quantize, path, selftest=selftest)
     stream_checked = job.check_stream(model) if check_stream else None
@@ -122,6 +128,7 @@ def load(
     freeze: Mapping[str, npt.ArrayLike] | None = None,
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     quantize: Choice | None = None,
+    max_read_bytes: int | None = None,
     **options: Any,
 ) -> Model:
     """Load a model; one that is not a ``.gguf`` file is converted on the way.
@@ -134,7 +141,7 @@ def load(
         The instruction set to use; the best of this machine when left out.
     max_memory : int, optional
         The most bytes that running it may take, as for `Model`.
-    bind, freeze, shapes, quantize : optional
+    bind, freeze, shapes, quantize, max_read_bytes : optional
         As for `convert`. Not for a ``.gguf`` file, which has them in it.
     **options : Any
         As for `convert`. Not for a ``.gguf`` file.
@@ -156,12 +163,14 @@ def load(
     >>> model = lstm_rt.load("vad.gguf")  # doctest: +SKIP
     """
     if not _is_gguf(source):
-        job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
+        with _budget(max_read_bytes):
+            job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
         model = _quantized(job.graph, quantize, None, selftest=False, isa=isa, max_memory=max_memory)
         model._conversion = job.report()
         job.close()
         return model
     given = {"bind": bind, "freeze": freeze, "shapes": shapes, "quantize": quantize, **options}
+    given["max_read_bytes"] = max_read_bytes
     useless = [name for name, option in given.items() if option is not None]
     if useless:
         raise ArgumentError(
@@ -238,6 +247,12 @@ def _is_gguf(source: Source) -> bool:
 
             return not kind_of_file(source)
     return Path(source).suffix.lower() == ".gguf"
+
+
+def _budget(max_read_bytes: int | None) -> AbstractContextManager[object]:
+    from lstm_rt.converters.budget import Budget
+
+    return Budget(max_read_bytes).use()
 
 
 def _model(source: Any, **how: Any) -> Model:

@@ -113,13 +113,13 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
     "soft_link": ({"model.weights.h5": weights(soft_link)}, "leads elsewhere"),
     "external_data": ({"model.weights.h5": weights(external_data)}, "another file"),
     "virtual": ({"model.weights.h5": weights(virtual)}, "another file"),
-    "huge": ({"model.weights.h5": weights(huge)}, "more than the file can hold"),
-    "overflowing": ({"model.weights.h5": weights(overflowing)}, "more than the file can hold"),
-    "compressed": ({"model.weights.h5": weights(compressed)}, "more than the file can hold"),
+    "huge": ({"model.weights.h5": weights(huge)}, "claims"),
+    "overflowing": ({"model.weights.h5": weights(overflowing)}, "claims"),
+    "compressed": ({"model.weights.h5": weights(compressed)}, "claims"),
     "strings": ({"model.weights.h5": weights(strings)}, "not supported"),
     "not_hdf5": ({"model.weights.h5": b"\x80\x04cos\nsystem\n"}, "not an HDF5 file"),
     "cut": ({"model.weights.h5": weights()[:700]}, "not an HDF5 file"),
-    "bomb": ({"model.weights.h5": lambda: b"\0" * (300 << 20)}, "more than the file can hold"),
+    "bomb": ({"model.weights.h5": lambda: b"\0" * (300 << 20)}, "claims"),
     "json_bomb": ({"config.json": lambda: "[" + " " * (200 << 20) + "]"}, "claims"),
     "deep_json": ({"config.json": deep(100_000)}, "not JSON"),
     "deep_models": ({"config.json": nested_models(100)}, "nested"),
@@ -193,7 +193,7 @@ def test_damaged_compression(tmp_path: pathlib.Path) -> None:
     data[body : body + info.compress_size] = b"\xff" * info.compress_size
     path.write_bytes(data)
     done = convert(path)
-    assert "a damaged .keras file" in done.stdout, done.stdout + done.stderr
+    assert "cannot be decompressed" in done.stdout, done.stdout + done.stderr
 
 
 def test_other_compression(tmp_path: pathlib.Path) -> None:

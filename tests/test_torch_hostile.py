@@ -78,9 +78,9 @@ def without(name: str) -> bytes:
 
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
-    "no zip": (b"PK\3\4 nothing", "not a .pt2 file"),
-    "empty": (b"", "not a .pt2 file"),
-    "cut short": (packed(MEMBERS)[:-100], "not a .pt2 file"),
+    "no zip": (b"PK\3\4 nothing", "not a zip archive"),
+    "empty": (b"", "the file is empty"),
+    "cut short": (packed(MEMBERS)[:-100], "not a zip archive"),
     "other zip": (packed({"a/b": b"c"}), "0 exported programs"),
     "two programs": (packed({**MEMBERS, "tagger/models/b.json": b"{}"}), "2 exported programs"),
     "compressed": (packed({**MEMBERS, "tagger/models/model.json": b" " * 2**28}, zipfile.ZIP_DEFLATED), "compressed"),
@@ -106,7 +106,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "a pickle": (changed(WEIGHTS, weight(use_pickle=True)), "pickle"),
     "dtype": (changed(WEIGHTS, weight(dtype=99)), "number 99"),
     "big endian": (packed({**MEMBERS, "tagger/byteorder": b"big"}), "little endian"),
-    "nodes nested": (program(deep), "not"),
+    "nodes nested": (program(deep), "nested"),
     "unknown operator": (program(lambda d: nodes(d)[0].update(target="os.system")), "no such operation"),
     "unknown argument": (
         program(lambda d: nodes(d)[1]["inputs"].append(dict(nodes(d)[1]["inputs"][0], name="z"))),

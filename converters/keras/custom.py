@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from ..boundary import callers_code
 from ..graph import ABSENT, DType, Value
 from .layer import Layer, Tensor
 
@@ -20,7 +21,9 @@ def call_custom(builder: Callable[..., Any], layer: Layer) -> list[Tensor]:
     config = {name: layer.config.raw(name) for name in layer.config.names()}
     if any(x.mask != ABSENT for x in inputs):
         layer.importer.graph.notes.append(f"layer {layer.name!r} ({layer.kind}): the mask of its input ends here.")
-    found = builder(layer.build, config, layer.weights.rest(), [x.value for x in inputs])
+    weights = layer.weights.rest()
+    with callers_code():
+        found = builder(layer.build, config, weights, [x.value for x in inputs])
     items = found if isinstance(found, list) else [found]
     return [_tensor(item, layer) for item in items]
 

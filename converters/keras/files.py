@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import re
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lstm_rt.errors import ArgumentError, ModelFileError, UnsupportedModelError
 
+from ..source import read_file as read_bytes
+from ..source import read_json
+from ..zipped import Zip
 from .hdf5 import File
 from .weights import LayeredWeights, LegacyModelWeights, Weights
 
-_MOST_JSON = 4 << 20
-_MOST_MEMBERS = 4096
-_EXPANSION = 16  # weights hardly compress
-_SLACK = 1 << 20
+_MOST_JSON = 16 << 20
+_NEEDED = {
+    "config.json": "It is no .keras file of Keras 2.12 or newer.",
+    "metadata.json": "It is no .keras file of Keras 2.12 or newer.",
+    "model.weights.h5": "Save the model again as one .keras file.",
+}
 
 
 @dataclass
@@ -61,7 +62,7 @@ def read_file(path: Path, config: str | None) -> KerasFile:
             f"{path.name}: a folder (a SavedModel), which only TensorFlow can read. "
             "Load it there and save it as one file: model.save('model.keras') or model.save('model.h5')."
         )
-    data = path.read_bytes()
+    data = read_bytes(path)
     if data[:4] == b"PK\x03\x04":
         return _read_zip(path.name, data, config)
     if data[:8] == b"\x89HDF\r\n\x1a\n":
@@ -77,12 +78,7 @@ def parse_json(text: str | bytes, label: str) -> dict[str, Any]:
     ModelFileError
         If it is damaged, or nested deeper than any model.
     """
-    if len(text) > _MOST_JSON:
-        raise ModelFileError(f"{label}: {len(text)} bytes of JSON are too many. At most {_MOST_JSON} are read.")
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{label}: not JSON, or damaged: {error}") from error
+    found = read_json(text, label)
     if not isinstance(found, dict):
         raise ModelFileError(f"{label}: not the JSON of a model.")
     return found
@@ -92,16 +88,14 @@ def parse_json(text: str | bytes, label: str) -> dict[str, Any]:
 
 
 def _read_zip(label: str, data: bytes, config: str | None) -> KerasFile:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = _members(label, archive)
-            own = _member(label, archive, members, "config.json", _MOST_JSON)
-            about = _member(label, archive, members, "metadata.json", _MOST_JSON)
-            if "model.weights.h5" not in members:
-                raise ModelFileError(f"{label}: has no model.weights.h5. Save the model again as one .keras file.")
-            weights = _member(label, archive, members, "model.weights.h5", _EXPANSION * len(data) + _SLACK)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise ModelFileError(f"{label}: a damaged .keras file: {error}") from error
+    archive = Zip(data, label)
+    for name in archive.names:
+        if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name:
+            raise ModelFileError(f"{label}: holds {name!r}, a name that leads outside. It is not a Keras file.")
+    for name, advice in _NEEDED.items():
+        if name not in archive:
+            raise ModelFileError(f"{label}: has no {name}. {advice}")
+    own, about, weights = (archive.read(name, _MOST_JSON if "json" in name else None) for name in _NEEDED)
     version = str(parse_json(about, f"{label}/metadata.json").get("keras_version", "3"))
     model = parse_json(config if config is not None else own, f"{label}/config.json")
     return KerasFile(
@@ -113,36 +107,6 @@ def _read_zip(label: str, data: bytes, config: str | None) -> KerasFile:
         version,
         "",
     )
-
-
-def _members(label: str, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    infos = archive.infolist()
-    if len(infos) > _MOST_MEMBERS:
-        raise ModelFileError(f"{label}: {len(infos)} files inside are too many. It is damaged.")
-    members: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        name = info.filename
-        if name.startswith(("/", "\\")) or ".." in re.split(r"[/\\]", name) or ":" in name:
-            raise ModelFileError(f"{label}: holds {name!r}, a name that leads outside. It is not a Keras file.")
-        if name in members:
-            raise ModelFileError(f"{label}: holds {name!r} twice. The file is damaged.")
-        members[name] = info
-    return members
-
-
-def _member(label: str, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str, most: int) -> bytes:
-    if name not in members:
-        raise ModelFileError(f"{label}: has no {name}. It is no .keras file of Keras 2.12 or newer.")
-    info = members[name]
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ModelFileError(f"{label}: {name} is compressed in a way that Keras never does. Save the model again.")
-    if info.file_size > most:
-        raise ModelFileError(f"{label}: {name} claims {info.file_size} bytes, more than the file can hold.")
-    with archive.open(info) as stream:
-        found = stream.read(most + 1)
-    if len(found) > most:
-        raise ModelFileError(f"{label}: {name} holds more than it says. The file is damaged.")
-    return found
 
 
 # ---- HDF5 ----

@@ -1,29 +1,35 @@
-"""What may be read of an HDF5 file: attributes and plain arrays that are inside the file, and no larger than it.
+"""Reads the attributes and plain arrays of an HDF5 file that are inside the file.
 
-Links to other files, virtual and external datasets are how such a file reaches outside itself; a dataset of a huge
-shape that stores nothing, or little, is how it fills the memory. Keras writes none of them.
+Links to other files and virtual and external datasets lead outside; they are refused. Datasets that store less than
+their shape, and many references to one text, fill the memory: their sizes are charged before anything is read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterator
+import re
+import struct
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import h5py
 import numpy as np
 
-from lstm_rt.errors import ModelFileError
+from lstm_rt.errors import Error, ModelFileError
 
+from ..budget import current
 from ..graph import MAX_RANK, Array
+from .chunks import read_chunks
 
 # What h5py raises at damaged files.
-_DAMAGED = (KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
-# Weights hardly compress: a file that claims many times its size is not one of weights.
-_EXPANSION = 16
-_SLACK = 1 << 20
+_DAMAGED = (AttributeError, IndexError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
 _MOST_OBJECTS = 1 << 16
+_MOST_PARTS = 1 << 10  # of a list of texts that is spread over several attributes
+_DEEPEST = 64
+_BYTES_PER_OBJECT = 4096  # what HDF5 and h5py hold of an open object
 _LONGEST_ATTRIBUTE = 16 << 20
+_HEAP = re.compile(b"GCOL")
 
 
 class File:
@@ -31,13 +37,13 @@ class File:
 
     def __init__(self, data: bytes, label: str) -> None:
         self.label = label
-        self._left = _EXPANSION * len(data) + _SLACK
+        self.data = data
         self._objects = _MOST_OBJECTS
-        self._spent: set[str] = set()
+        self._longest: int | None = None
         try:
             self._file = h5py.File(io.BytesIO(data), "r")
         except _DAMAGED as error:
-            raise ModelFileError(f"{label}: not an HDF5 file, or a damaged one: {error}") from error
+            raise ModelFileError(f"{label}: not an HDF5 file, or a damaged one: {_line(error)}.") from error
 
     @property
     def root(self) -> Group:
@@ -48,18 +54,30 @@ class File:
         """Say what is wrong with one object of the file."""
         return ModelFileError(f"{self.label}: {where or '/'}: {what}")
 
+    @contextlib.contextmanager
+    def reading(self, where: str) -> Iterator[None]:
+        """Translate what h5py raises at a damaged file."""
+        try:
+            yield
+        except Error:
+            raise
+        except _DAMAGED as error:
+            raise self.refuse(where, f"cannot be read: {_line(error)}. The file is damaged.") from error
+
     def count(self, where: str) -> None:
         """Keep a file from holding more objects than anyone would read."""
+        current().spend(_BYTES_PER_OBJECT, f"{self.label}: {where}")
         self._objects -= 1
         if self._objects < 0:
             raise self.refuse(where, f"more than {_MOST_OBJECTS} objects are in the file. It is damaged.")
 
-    def spend(self, where: str, size: int) -> None:
-        """Keep arrays from being larger than the file could hold. A shared layer's are read more than once."""
-        self._left -= 0 if where in self._spent else size
-        self._spent.add(where)
-        if self._left < 0:
-            raise self.refuse(where, f"claims {size} bytes, more than the file can hold. It is damaged.")
+    def longest_text(self) -> int:
+        """Bound the length of a text that is kept apart from its attribute: that of the largest heap in the file."""
+        if self._longest is None:
+            sizes = (self.data[found.start() + 8 : found.start() + 16] for found in _HEAP.finditer(self.data))
+            largest = max((struct.unpack("<Q", size)[0] for size in sizes if len(size) == 8), default=0)
+            self._longest = min(largest, len(self.data))
+        return self._longest
 
 
 class Group:
@@ -72,10 +90,8 @@ class Group:
 
     def names(self) -> list[str]:
         """Names of what is inside."""
-        try:
+        with self._file.reading(self.path):
             return [str(name) for name in self._group]
-        except _DAMAGED as error:
-            raise self._file.refuse(self.path, f"damaged: {error}") from error
 
     def group(self, path: str) -> Group | None:
         """A group inside, None where there is none."""
@@ -105,70 +121,80 @@ class Group:
             elif child is not None:
                 yield name
 
-    def attribute(self, name: str) -> Any:
+    def attribute(self, name: str) -> str | list[str] | None:
         """An attribute: text, or a list of texts; None where there is none."""
         where = f"{self.path}, attribute {name!r}"
-        try:
-            if name not in self._group.attrs:
+        return self._attribute(self._group, where, name)
+
+    def _attribute(self, item: Any, where: str, name: str) -> str | list[str] | None:
+        with self._file.reading(where):
+            if name not in item.attrs:
                 return None
-            self._check_attribute(where, name)
-            value = self._group.attrs[name]
-        except _DAMAGED as error:
-            raise self._file.refuse(where, f"cannot be read: {error}. The file is damaged.") from error
-        if isinstance(value, (bytes, np.bytes_)):
-            return _decode(value)
+            self._admit_attribute(item, where, name)
+            value = item.attrs[name]
         if isinstance(value, np.ndarray):
-            return [_decode(item) for item in value.ravel()]
-        return value
+            texts = [_decode(item) for item in value.ravel()]
+            current().spend(sum(map(len, texts)), f"{self._file.label}: {where}", len(texts))
+            return texts
+        if isinstance(value, (bytes, str, np.generic)):
+            text = _decode(value)
+            current().spend(len(text), f"{self._file.label}: {where}")
+            return text
+        return None  # h5py.Empty
 
     def texts(self, name: str) -> list[str]:
         """A list of texts, which Keras spreads over several attributes where it is long."""
         whole = self.attribute(name)
         if whole is not None:
-            return [str(item) for item in whole] if isinstance(whole, list) else [str(whole)]
+            return whole if isinstance(whole, list) else [whole]
         found: list[str] = []
-        for number in range(_MOST_OBJECTS):
+        for number in range(_MOST_PARTS):
             part = self.attribute(f"{name}{number}")
             if part is None:
                 break
-            found += [str(item) for item in part]
+            found += part if isinstance(part, list) else [part]
         return found
 
-    def _check_attribute(self, where: str, name: str) -> None:
-        kept = h5py.h5a.open(self._group.id, name.encode())
-        size = int(np.prod(kept.shape, dtype=np.float64)) * max(1, kept.dtype.itemsize)
-        if size > _LONGEST_ATTRIBUTE:
-            raise self._file.refuse(where, f"is {size} bytes long. The file is damaged.")
+    def _admit_attribute(self, item: Any, where: str, name: str) -> None:
+        """Refuse an attribute that could be larger than the budget: references to texts may all lead to one."""
+        kept = item.attrs.get_id(name)
+        if kept.dtype.kind not in "iufbSO" or (kept.dtype.kind == "O" and not h5py.check_string_dtype(kept.dtype)):
+            raise self._file.refuse(where, f"is of type {kept.dtype}, which Keras does not write. The file is damaged.")
+        count = _product(kept.shape or ())
+        if count * kept.dtype.itemsize > _LONGEST_ATTRIBUTE:
+            raise self._file.refuse(where, f"is {count * kept.dtype.itemsize} bytes long. The file is damaged.")
+        apart = self._file.longest_text() if kept.dtype.kind == "O" else 0
+        current().check(count * (kept.dtype.itemsize + apart), f"{self._file.label}: {where}")
 
     def _child(self, name: str) -> Any:
         where = f"{self.path}/{name}"
         self._file.count(where)
-        try:
+        with self._file.reading(where):
             link = self._group.get(name, getlink=True)
             if link is None:
                 return None
             if not isinstance(link, h5py.HardLink):
                 raise self._file.refuse(where, "a link that leads elsewhere. Only what is inside the file is read.")
             child = self._group[name]
-        except _DAMAGED as error:
-            raise self._file.refuse(where, f"cannot be opened: {error}. The file is damaged.") from error
         if isinstance(child, h5py.Group):
-            if where.count("/") > 64:
+            if where.count("/") > _DEEPEST:
                 raise self._file.refuse(where, "groups are nested too deep. The file is damaged.")
             return Group(self._file, child, where)
         return child if isinstance(child, h5py.Dataset) else None
 
     def _read(self, where: str, dataset: Any) -> Array:
-        try:
+        label = f"{self._file.label}: {where}"
+        with self._file.reading(where):
             if dataset.is_virtual or dataset.external:
                 raise self._file.refuse(where, "its elements are in another file. Only what is inside is read.")
             if dataset.ndim > MAX_RANK:
                 raise self._file.refuse(where, f"{dataset.ndim} dims are too many. At most {MAX_RANK} are supported.")
-            self._file.spend(where, int(np.prod(dataset.shape, dtype=np.float64)) * dataset.dtype.itemsize)
-            array = np.asarray(dataset[()])
-            bfloat16 = dataset.attrs.get("dtype") == "bfloat16"
-        except _DAMAGED as error:
-            raise self._file.refuse(where, f"cannot be read: {error}. The file is damaged.") from error
+            kind, itemsize = dataset.dtype.kind, dataset.dtype.itemsize
+            if dataset.shape is None or not (kind in "fiub" or (kind, itemsize) == ("V", 2)):
+                raise self._file.refuse(where, f"elements of type {dataset.dtype} are not supported.")
+            current().spend(_product(dataset.shape) * itemsize, label)
+            array = np.asarray(read_chunks(dataset, self._file.data, label) if dataset.chunks else dataset[()])
+        bfloat16 = itemsize == 2 and kind != "f" and self._attribute(dataset, where, "dtype") == "bfloat16"
         if bfloat16 and array.dtype.itemsize == 2:
             return (array.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
         if array.dtype.kind == "f":
@@ -176,6 +202,17 @@ class Group:
         if array.dtype.kind in "iub" and array.dtype.itemsize <= 8:
             return array
         raise self._file.refuse(where, f"elements of type {array.dtype} are not supported.")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _product(dims: Iterable[int]) -> int:
+    total = 1
+    for dim in dims:
+        total *= int(dim)
+    return total
 
 
 def _parts(path: str) -> list[str]:

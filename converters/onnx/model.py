@@ -12,9 +12,14 @@ from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
 
 from lstm_rt.errors import ModelFileError
+
+from ..budget import current
+from ..source import admit_bytes, read_file
+from .external import load_external
+from .wire import charge_messages
 
 _STRANGERS = {"SimplifiedLayerNormalization"}
 _MOST_NODES = 2**18  # the reader of model files takes no more ops
@@ -45,20 +50,21 @@ def read_model(source: str | os.PathLike[str] | bytes | ModelProto) -> SourceMod
         If this is no ONNX model, or tensors outside of it are missing or not beside it.
     """
     if isinstance(source, ModelProto):
+        current().add_source(source.ByteSize())
         proto = ModelProto()
         proto.CopyFrom(source)
         model = SourceModel(proto, "", _digest(source))
         folder = None
     elif isinstance(source, (bytes, bytearray, memoryview)):
-        model = _parse(bytes(source), "")
+        model = _parse(admit_bytes(bytes(source), "These bytes"), "")
         folder = None
     else:
         path = Path(source)
-        model = _parse(path.read_bytes(), path.name)
+        model = _parse(read_file(path), path.name)
         folder = path
     _inline_functions(model)
     _name_strangers(model.proto)
-    _load_external(model, folder)
+    load_external(model.proto.graph, model.label, folder)
     model.invalid = _check(model.proto)
     return model
 
@@ -70,6 +76,8 @@ def _digest(proto: ModelProto) -> str:
 
 
 def _parse(data: bytes, file: str) -> SourceModel:
+    current().spend(len(data), file or "These bytes")  # protobuf copies
+    charge_messages(data, file or "These bytes")
     proto = ModelProto()
     try:
         proto.ParseFromString(data)
@@ -100,6 +108,7 @@ def _texts(graph: GraphProto) -> Iterator[str]:
 def _check(proto: ModelProto) -> str:
     if proto.ByteSize() > _PROTOBUF_LIMIT:
         return ""
+    current().spend(2 * proto.ByteSize(), "onnx.checker")  # it is given a copy, and makes another
     shapeless = [port.type.tensor_type for port in (*proto.graph.input, *proto.graph.output)]
     shapeless = [tensor for tensor in shapeless if tensor.elem_type and not tensor.HasField("shape")]
     for tensor in shapeless:
@@ -147,10 +156,17 @@ def _check_functions(model: SourceModel) -> None:
     except CycleError as error:
         name = error.args[1][0][1]
         raise ModelFileError(f"{model.label}: function {name!r} calls itself. The file is damaged.") from error
+    own = {_function_key(f): f.ByteSize() for f in model.proto.functions}
     sizes: dict[_FunctionKey, int] = {}
+    weights: dict[_FunctionKey, int] = {}
     for key in order:  # those that are called come first
         sizes[key] = sum(times * sizes.get(called, 1) for called, times in calls[key].items())
-    total = sum(sizes.get(_function_key(node), 1) for node in _nodes(model.proto.graph.node))
+        weights[key] = own[key] + sum(times * weights.get(called, 0) for called, times in calls[key].items())
+    called = Counter(_function_key(node) for node in _nodes(model.proto.graph.node))
+    current().spend(
+        2 * sum(times * weights.get(key, 0) for key, times in called.items()), f"{model.label}: its functions in place"
+    )
+    total = sum(times * sizes.get(key, 1) for key, times in called.items())
     if total > _MOST_NODES:
         raise ModelFileError(
             f"{model.label}: with its functions put in place it has {total} nodes; at most {_MOST_NODES} are supported."
@@ -178,80 +194,3 @@ def _mixes_opsets(proto: ModelProto) -> bool:
     """Whether a function is written for another version of a domain than the model."""
     versions = {o.domain: o.version for o in proto.opset_import}
     return any(versions.get(o.domain, o.version) != o.version for f in proto.functions for o in f.opset_import)
-
-
-# ---- Tensors in other files (onnx/docs/ExternalData.md) ----
-
-
-def _load_external(model: SourceModel, path: Path | None) -> None:
-    for tensor in _tensors(model.proto.graph):
-        if tensor.data_location != TensorProto.EXTERNAL:
-            continue
-        if path is None:
-            raise ModelFileError(
-                f"{model.label}: tensor {tensor.name!r} is kept in another file. "
-                "Convert the model from its path, or load its external data before."
-            )
-        tensor.raw_data = _read_external(model, tensor, path)
-        tensor.data_location = TensorProto.DEFAULT
-        del tensor.external_data[:]
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.TENSOR:
-                yield attribute.t
-            elif attribute.type == AttributeProto.TENSORS:
-                yield from attribute.tensors
-            elif attribute.type == AttributeProto.GRAPH:
-                yield from _tensors(attribute.g)
-            elif attribute.type == AttributeProto.GRAPHS:
-                for inner in attribute.graphs:
-                    yield from _tensors(inner)
-
-
-def _read_external(model: SourceModel, tensor: TensorProto, path: Path) -> bytes:
-    where = f"{model.label}: tensor {tensor.name!r}"
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    file = _external_path(where, entries.get("location", ""), path)
-    try:
-        size = file.stat().st_size
-        offset = int(entries.get("offset", 0))
-        length = int(entries.get("length", size - offset))
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{where} is kept in {file.name!r}, which cannot be read: {error}") from error
-    if offset < 0 or length < 0 or offset + length > size:
-        raise ModelFileError(f"{where} is kept in {file.name!r} at {offset}, {length} bytes, but that file has {size}.")
-    try:
-        with file.open("rb") as stream:
-            stream.seek(offset)
-            return stream.read(length)
-    except MemoryError as error:
-        raise ModelFileError(f"{where} is kept in {file.name!r}: its {length} bytes do not fit the memory.") from error
-
-
-def _external_path(where: str, location: str, path: Path) -> Path:
-    """Resolve a location, which must lead nowhere but into the model's folder.
-
-    A download cache may hold links to files elsewhere: then the folder that the model's own link leads to counts too.
-    """
-    folder = path.parent.resolve()
-    lexical = Path(os.path.normpath(folder / location))
-    if os.path.isabs(location) or {"\\", "\0"} & set(location) or folder not in lexical.parents:
-        raise ModelFileError(
-            f"{where} is kept in {location!r}, which is not in the folder of the model. "
-            "Only files beside the model are read."
-        )
-    real = lexical.resolve()
-    if not {folder, path.resolve().parent} & set(real.parents):
-        raise ModelFileError(
-            f"{where} is kept in {location!r}, a link that leads out of the folder of the model. "
-            "Only files beside the model are read."
-        )
-    if not real.is_file():
-        raise ModelFileError(
-            f"{where} is kept in {location!r}, and there is no such file beside the model. Put it there."
-        )
-    return real

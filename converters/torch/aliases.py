@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import io
 import warnings
-import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Callable
 
-from lstm_rt.errors import ModelFileError
-
+from ..budget import current
 from ..problems import Refusal
+from ..zipped import Zip
 from .archive import Archive
 from .schema import Meta
 from .tensors import Storage, Tensor
-from .unpickle import MOST_BYTES, Unpickler
+from .unpickle import Unpickler
 from .weights_pickle import TABLE, storage_of
 
 
@@ -72,20 +71,21 @@ def _form(meta: Meta) -> tuple[object, ...]:
 def _examples(archive: Archive) -> list[Tensor] | None:
     """The example's tensors in the order of the inputs, None if the file does not show them."""
     data = archive.examples()
+    if not data:
+        return None
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as inner:
-            (info,) = [each for each in inner.infolist() if each.filename.rpartition("/")[2] == "data.pkl"]
-            if info.compress_type != zipfile.ZIP_STORED or info.file_size > min(MOST_BYTES, len(data)):
-                return None
-            pickled = inner.read(info)
+        inner = Zip(data, archive.label)
+        (name,) = [each for each in inner.names if each.rpartition("/")[2] == "data.pkl"]
         storages: dict[str, Storage] = {}
+        pickled = inner.view(name).tobytes()
         content = Unpickler(TABLE, lambda identity: storage_of(identity, storages)).load(io.BytesIO(pickled))
-    except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError, ModelFileError):
+    except ValueError:  # damaged, or not one pickle
         return None
     return list(_tensors(content, 0))
 
 
 def _tensors(item: object, depth: int) -> Iterator[Tensor]:
+    current().spend(64, "the example inputs")  # a container may be in others any number of times
     if isinstance(item, Tensor):
         yield item
     elif isinstance(item, (tuple, list, dict)) and depth < _DEEPEST:

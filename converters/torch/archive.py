@@ -7,11 +7,8 @@ held against the bytes that are there before anything is allocated.
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import os
 import re
-import zipfile
 from pathlib import Path
 from typing import Any, Union
 
@@ -19,16 +16,16 @@ import numpy as np
 
 from lstm_rt.errors import ModelFileError
 
+from ..budget import current
 from ..graph import MAX_RANK, Array, DType
 from ..problems import Refusal
+from ..source import admit_bytes, read_file, read_json
+from ..zipped import Zip
 from .schema import Meta, Tree
 
 Source = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview]
 
 SCHEMA_MAJOR = 8
-_MOST_JSON = 256 * 2**20
-_MOST_MEMBERS = 2**18
-_COPIES = 4  # several names may show one storage: all arrays together may be this many times the file
 _MODEL = re.compile(r"[^/\\]+/models/([^/\\]+)\.json")
 _OLD = "serialized_exported_program.json"
 
@@ -59,18 +56,9 @@ class Archive:
     def __init__(self, source: Source) -> None:
         in_memory = isinstance(source, (bytes, bytearray, memoryview))
         self.file = "" if in_memory else Path(source).name  # type: ignore[arg-type]
-        data = bytes(source) if in_memory else Path(source).read_bytes()  # type: ignore[arg-type]
+        data = admit_bytes(bytes(source), self.label) if in_memory else read_file(Path(source))  # type: ignore[arg-type]
         self.sha256 = hashlib.sha256(data).hexdigest()
-        self._size = len(data)
-        self._copied = 0
-        self._storages: dict[str, bytes] = {}
-        try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
-            self._members = {info.filename: info for info in self._zip.infolist()}
-        except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as error:
-            raise self._damaged(f"not a .pt2 file, which is a zip, or cut short ({error})") from error
-        if len(self._members) > _MOST_MEMBERS:
-            raise self._damaged(f"{len(self._members)} members are too many")
+        self._zip = Zip(data, self.label)
         self._prefix, name = self._find_model()
         self._name = name
         self.program = Tree(self._json(f"models/{name}.json"), "model.json")
@@ -116,21 +104,21 @@ class Archive:
         path = entry["path_name"].text()
         if "/" in path or "\\" in path:
             raise self._damaged(f"{kind[:-1]} {name!r} is said to be at {path!r}, which is no name of a member")
-        return self._view(self._storage(f"data/{kind}/{path}"), meta, f"{kind[:-1]} {name!r}")
+        return self._view(self._read(f"data/{kind}/{path}"), meta, f"{kind[:-1]} {name!r}")
 
     def examples(self) -> bytes:
         """Give the file of example inputs that torch keeps with a program; empty if there is none."""
         member = f"data/sample_inputs/{self._name}.pt"
-        return self._read(member, self._size) if f"{self._prefix}/{member}" in self._members else b""
+        return self._read(member).tobytes() if f"{self._prefix}/{member}" in self._zip else b""
 
     # ---- Members ----
 
     def _damaged(self, what: str) -> ModelFileError:
-        return ModelFileError(f"{self.file or 'These bytes'}: {what}.")
+        return ModelFileError(f"{self.label}: {what}.")
 
     def _find_model(self) -> tuple[str, str]:
-        found = [(m.partition("/")[0], match.group(1)) for m in self._members if (match := _MODEL.fullmatch(m))]
-        if any(member.rpartition("/")[2] == _OLD for member in self._members):
+        found = [(m.partition("/")[0], match.group(1)) for m in self._zip.names if (match := _MODEL.fullmatch(m))]
+        if any(member.rpartition("/")[2] == _OLD for member in self._zip.names):
             raise self._damaged(
                 "written by an old version of torch. Load it with torch.export.load of that version, and save it "
                 "with torch.export.save of torch 2.13"
@@ -141,28 +129,14 @@ class Archive:
             )
         return found[0]
 
-    def _read(self, member: str, most: int) -> bytes:
+    def _read(self, member: str) -> Array:
         name = f"{self._prefix}/{member}"
-        info = self._members.get(name)
-        if info is None:
+        if name not in self._zip:
             raise self._damaged(f"there is no {name!r} in it. Save it again with torch.export.save of a newer torch")
-        if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise self._damaged(f"{name!r} is compressed or encrypted, which torch never does. Save the program again")
-        if info.file_size > min(most, self._size) or info.file_size != info.compress_size:
-            raise self._damaged(f"{name!r} is said to have {info.file_size} bytes, which cannot be")
-        try:
-            data = self._zip.read(info)
-        except (zipfile.BadZipFile, EOFError, ValueError, OSError, NotImplementedError) as error:
-            raise self._damaged(f"{name!r} cannot be read ({error})") from error
-        if len(data) != info.file_size:
-            raise self._damaged(f"{name!r} is cut short")
-        return data
+        return self._zip.view(name)
 
     def _json(self, member: str) -> Any:
-        try:
-            return json.loads(self._read(member, _MOST_JSON))
-        except (ValueError, RecursionError) as error:
-            raise self._damaged(f"{member!r} is not JSON ({error})") from error
+        return read_json(self._read(member).tobytes(), f"{self.label}, {member}")
 
     def _configuration(self, kind: str, name: str) -> dict[str, Tree]:
         member = f"data/{kind}/{name}_{kind}_config.json"
@@ -177,17 +151,12 @@ class Archive:
                 "version of torch"
             )
         order = f"{self._prefix}/byteorder"
-        if order in self._members and self._read("byteorder", 64).strip() != b"little":
+        if order in self._zip and self._read("byteorder")[:6].tobytes() != b"little":
             raise self._damaged("it is not little endian. Save it on a little endian machine")
 
     # ---- Tensors ----
 
-    def _storage(self, member: str) -> bytes:
-        if member not in self._storages:
-            self._storages[member] = self._read(member, self._size)
-        return self._storages[member]
-
-    def _view(self, data: bytes, meta: Meta, what: str) -> Array:
+    def _view(self, data: Array, meta: Meta, what: str) -> Array:
         dtype = meta.dtype.numpy.newbyteorder("<")
         shape, strides, offset = meta.fixed_shape(), meta.fixed_strides(), meta.fixed_offset()
         if len(shape) > MAX_RANK or len(strides) != len(shape):
@@ -196,16 +165,14 @@ class Archive:
         for dim in shape:
             elements *= dim  # of Python's integers: no overflow
         last = offset + sum((dim - 1) * stride for dim, stride in zip(shape, strides))
-        stored = len(data) // dtype.itemsize
+        stored = data.size // dtype.itemsize
         negative = min((*shape, *strides, offset), default=0) < 0
         if negative or elements > stored or (elements and last >= stored):
-            raise self._damaged(f"{what} is said to be {list(shape)}, which is more than its {len(data)} bytes hold")
-        self._copied += elements * dtype.itemsize
-        if self._copied > _COPIES * self._size:
-            raise self._damaged("its tensors are said to be many times larger than the file")
+            raise self._damaged(f"{what} is said to be {list(shape)}, which is more than its {data.size} bytes hold")
+        current().spend(elements * dtype.itemsize, f"{self.label}: {what}")
         if not elements:
             return np.zeros(shape, dtype)
-        flat = np.frombuffer(data, dtype, stored)[offset:]
+        flat = data[: stored * dtype.itemsize].view(dtype)[offset:]
         bytes_apart = [stride * dtype.itemsize for stride in strides]
         view = np.lib.stride_tricks.as_strided(flat, shape, bytes_apart, writeable=False)
         return view if meta.dtype is not DType.BOOL else np.not_equal(view.view(np.uint8), 0)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..source import read_json
 from .schema import Tree
 
 _DEEPEST = 32
@@ -65,7 +65,7 @@ def _keys(module: Tree) -> list[str]:
     for entry in module.get("module_call_graph", []):
         if entry["fqn"].text() == "" and "signature" in entry and isinstance(entry["signature"].item, dict):
             try:
-                version, spec = json.loads(entry["signature"]["out_spec"].text())
+                version, spec = read_json(entry["signature"]["out_spec"].text(), "out_spec")
                 return _leaves(spec, "", 0) if version == 1 else []
             except (ValueError, TypeError, KeyError, RecursionError):
                 return []  # names are a courtesy
@@ -78,7 +78,7 @@ def _leaves(spec: dict[str, Any], name: str, depth: int) -> list[str]:
     kind, children = spec["type"], spec["children_spec"]
     if kind is None:
         return [name]
-    keys = json.loads(spec["context"]) if kind == "builtins.dict" else [""] * len(children)
+    keys = read_json(spec["context"], "out_spec") if kind == "builtins.dict" else [""] * len(children)
     found: list[str] = []
     for place, (key, child) in enumerate(zip(keys, children)):
         inner = str(key) if not name else f"{name}_{key if key != '' else place}"

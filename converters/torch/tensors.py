@@ -11,8 +11,10 @@ import numpy as np
 
 from lstm_rt.errors import ModelFileError
 
+from ..budget import current
 from ..graph import MAX_RANK, Array
 
+_BYTES_PER_NUMBER = (8, 24)  # while a tensor is made an array: plain, and dequantised
 _MOST = 1 << 48  # elements; more than any machine holds
 
 # How the elements of each dtype lie in a storage. bfloat16 is the upper half of a float32.
@@ -146,6 +148,7 @@ class Tensor:
         numpy.ndarray
             float32 for every kind of float and for what is quantised, else bool or integers as they are.
         """
+        current().spend(count(self.shape) * _BYTES_PER_NUMBER[self.quantization is not None], "a tensor")
         array = self.raw()
         if self.quantization is not None:
             return self._dequantized(array)

@@ -9,16 +9,21 @@ attribute to set, and nothing to call but the functions of that table.
 from __future__ import annotations
 
 import pickletools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Callable, Optional
 
-from lstm_rt.errors import ModelFileError
+from lstm_rt.errors import Error, ModelFileError
 
-# Some 100 bytes and a microsecond each: a model of 10 000 weights and a vocabulary of 300 000 words are within this.
-MOST_OPERATIONS = 2_000_000
-MOST_BYTES = 32 << 20
+from ..budget import current
+
+_BYTES_PER_OPERATION = 128  # what the stack, the memo and a small object take
+_BYTES_PER_OBJECT = 512  # an instance of a class of Python
+_BYTES_PER_ITEM = 128  # of a container that a function of the table makes
+_MOST_DIGITS = 1000  # of a number written in decimal: reading it takes the square of that
+_WHERE = "the pickle"
+_OPCODES = {opcode.code.encode("latin-1"): opcode for opcode in pickletools.opcodes}
 
 _MOST_INT = 1 << 32  # of keys: larger ints, floats and tuples could be made to collide, or take for ever to hash
 
@@ -98,16 +103,13 @@ class Unpickler:
         self._marks: list[list[Any]] = []
         self._memo: dict[int, object] = {}
         try:
-            for number, (opcode, argument, _) in enumerate(pickletools.genops(stream)):
-                if number >= MOST_OPERATIONS:
-                    raise ModelFileError(
-                        f"its pickle has more than {MOST_OPERATIONS} operations. Save the state_dict alone."
-                    )
-                self._do(opcode.name, argument)
+            for name, argument in _operations(stream):
+                current().spend(_BYTES_PER_OPERATION, _WHERE)
+                self._do(name, argument)
             (result,) = self._stack
-        except ModelFileError:
+        except Error:
             raise
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError, AttributeError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, OverflowError) as error:
             raise ModelFileError(f"its pickle is damaged ({type(error).__name__}: {str(error)[:200]}).") from None
         return result
 
@@ -198,7 +200,7 @@ class Unpickler:
 
     def _frozenset(self, _: object) -> None:
         self._to_mark()
-        self._stack.append(Opaque(Global("builtins.frozenset")))
+        self._stack.append(_opaque(Global("builtins.frozenset")))
 
     def _setitem(self, _: object) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -271,7 +273,37 @@ def _is_key(key: object) -> bool:
 def _call(function: object, arguments: object) -> object:
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         raise TypeError("something is called that is no function")
-    return Opaque(function) if function.call is None else function.call(*arguments)
+    if function.call is None:
+        return _opaque(function)
+    containers = (item for item in arguments if isinstance(item, (list, tuple, dict)))
+    current().spend(_BYTES_PER_OBJECT + _BYTES_PER_ITEM * sum(map(len, containers)), _WHERE)
+    return function.call(*arguments)
+
+
+def _opaque(of: Global) -> Opaque:
+    current().spend(_BYTES_PER_OBJECT, _WHERE)
+    return Opaque(of)
+
+
+def _operations(stream: BytesIO) -> Iterator[tuple[str, Any]]:
+    """Read the operations of a pickle up to its end, like `pickletools.genops`, but no number of many digits."""
+    while True:
+        code = stream.read(1)
+        opcode = _OPCODES.get(code)
+        if opcode is None:
+            raise ValueError(f"no such operation: {code!r}" if code else "it ends before its last operation")
+        if opcode.name in ("INT", "LONG", "FLOAT", "PUT", "GET"):
+            _check_line(stream)
+        yield opcode.name, None if opcode.arg is None else opcode.arg.reader(stream)
+        if opcode.name == "STOP":
+            return
+
+
+def _check_line(stream: BytesIO) -> None:
+    at = stream.tell()
+    if len(stream.readline(_MOST_DIGITS + 1)) > _MOST_DIGITS:
+        raise ValueError("a number of too many digits")
+    stream.seek(at)
 
 
 _VALUES = {
@@ -286,5 +318,5 @@ _CONSTANTS: dict[str, Callable[[], object]] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
     "EMPTY_DICT": dict,
-    "EMPTY_SET": lambda: Opaque(Global("builtins.set")),
+    "EMPTY_SET": lambda: _opaque(Global("builtins.set")),
 }

@@ -72,7 +72,7 @@ def _rebuild_parameter(data: object, *_: object) -> object:
 
 def _rebuild_from_type(function: object, _kind: object, arguments: object, _state: object) -> object:
     """A tensor with attributes of its own, which are dropped."""
-    if isinstance(function, Global) and function.call is not None and isinstance(arguments, tuple):
+    if isinstance(function, Global) and function.call in _REBUILDERS and isinstance(arguments, tuple):
         return function.call(*arguments)
     raise ModelFileError("a tensor of a class of its own cannot be read. The file is damaged.")
 
@@ -101,12 +101,15 @@ def _quantization(quantizer: object, size: object) -> Quantization:
 
 def _ordered_dict(items: object = (), *_: object) -> dict[Any, Any]:
     pairs = items if isinstance(items, (list, tuple)) else ()
-    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2 and isinstance(pair[0], str)}
+    pairs = [pair for pair in pairs if isinstance(pair, (list, tuple)) and len(pair) == 2]
+    return {pair[0]: pair[1] for pair in pairs if isinstance(pair[0], str)}
 
 
 def _defaultdict(*_: object) -> dict[Any, Any]:
     return {}
 
+
+_REBUILDERS = (_rebuild_tensor, _rebuild_parameter, _rebuild_qtensor)
 
 _CALLED: dict[str, Callable[..., object]] = {
     "collections.OrderedDict": _ordered_dict,

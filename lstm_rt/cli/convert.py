@@ -17,6 +17,7 @@ from lstm_rt.cli.options import (
     ConverterOption,
     FreezeOption,
     JsonOption,
+    MaxReadBytesOption,
     QuantizeOption,
     RecipeOption,
     ShapeOption,
@@ -61,6 +62,7 @@ def command(
     check_stream: Annotated[
         bool, typer.Option("--check-stream", help="Prove that frame by frame gives the bytes of the whole.")
     ] = False,
+    max_read_bytes: MaxReadBytesOption = None,
     json: JsonOption = False,
 ) -> None:
     """Convert a trained model into the one .gguf file that is deployed.
@@ -83,6 +85,7 @@ def command(
             selftest=selftest,
             check=check,
             check_stream=check_stream,
+            max_read_bytes=max_read_bytes,
             **options.of_converter(option, recipe),
         )
         result = _describe(model, source, path)

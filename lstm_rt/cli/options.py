@@ -26,6 +26,15 @@ MaxMemoryOption = Annotated[
     Optional[int],
     typer.Option("--max-memory", metavar="BYTES", min=1, help="Refuse models and inputs that need more to run."),
 ]
+MaxReadBytesOption = Annotated[
+    Optional[int],
+    typer.Option(
+        "--max-read-bytes",
+        metavar="BYTES",
+        min=1,
+        help="Refuse sources that take more memory to read; 16 times their size plus 256 MiB if left out.",
+    ),
+]
 BindOption = Annotated[
     Optional[list[str]],
     typer.Option("--bind", metavar="IN=OUT", help="Input and output that carry state from step to step. Repeatable."),
