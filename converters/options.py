@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lstm_rt.arguments import as_shape
 from lstm_rt.errors import ArgumentError, ShapeError
 
 from .bindings import find_bindings, fits
@@ -48,7 +49,10 @@ class Options:
             If a shape or a frozen value contradicts what the model declares, frees a dim that the model fixes, or an
             input has no shape.
         """
-        wanted = [(_port(graph, graph.inputs, "input", name), tuple(s)) for name, s in (self.shapes or {}).items()]
+        wanted = [
+            (_port(graph, graph.inputs, "input", name), as_shape(dims, name, least=1, free=True))
+            for name, dims in (self.shapes or {}).items()
+        ]
         for port, shape in wanted:
             _require_free(graph, port, shape)
         for port, shape in wanted:
@@ -80,11 +84,8 @@ def _check_shapes(graph: Graph) -> None:
 
 
 def _fix_shape(graph: Graph, port: Port, wanted: Shape) -> None:
-    if any(dim is not None and dim < 1 for dim in wanted) or len(wanted) > MAX_RANK:
-        raise ShapeError(
-            f"Input {graph.name(port)!r}: {wanted} is no shape. Use positive ints, None where free, "
-            f"and at most {MAX_RANK} dims."
-        )
+    if len(wanted) > MAX_RANK:
+        raise ShapeError(f"Input {graph.name(port)!r}: {wanted} is no shape. Use at most {MAX_RANK} dims.")
     if port.shape is None:
         port.shape, port.dim_names = wanted, ("",) * len(wanted)
         return
@@ -141,7 +142,13 @@ def _freeze(graph: Graph, port: Port, given: npt.ArrayLike) -> None:
 
 def _frozen_value(graph: Graph, port: Port, given: npt.ArrayLike) -> Array:
     assert port.dtype is not None  # inputs have one
-    array, wanted = np.array(given), port.dtype.numpy
+    wanted = port.dtype.numpy
+    try:
+        array = np.array(given)
+    except (TypeError, ValueError, OverflowError) as error:  # a ragged list
+        raise ShapeError(
+            f"Input {graph.name(port)!r}: the frozen value is not an array of {wanted}: {error}."
+        ) from error
     if np.can_cast(array.dtype, wanted, "same_kind") or array.dtype.kind == wanted.kind == "i":
         frozen = array.astype(wanted)
         if wanted.kind == "f" or np.array_equal(frozen, array):

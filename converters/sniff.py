@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from lstm_rt.errors import UnsupportedModelError
+from lstm_rt.files import open_regular
 
 _HEAD = 512
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -52,9 +52,7 @@ def kind_of_file(path: str | os.PathLike[str]) -> str:
         If the file is packed, or of a format that is known and not read.
     """
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return ""
-        with Path(path).open("rb") as file:
+        with open_regular(path) as file:
             return _kind(file, Path(path).name)
     except UnsupportedModelError:
         raise

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from lstm_rt.errors import ModelFileError
+from lstm_rt.files import open_regular
 
 from .budget import MAX_DEPTH, Budget, current
 from .graph import Array
@@ -42,7 +43,7 @@ def read_file(path: Path, label: str = "") -> bytes:
     OSError
         If it cannot be opened.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = _admit(file, label or path.name)
         current().spend(size, label or path.name)
         return file.read(size)
@@ -68,7 +69,7 @@ def map_file(path: Path) -> Array:
     OSError
         If it cannot be opened.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = _admit(file, path.name)
         current().check(size, path.name)  # its checksum reads all of it
         return np.memmap(file, np.uint8, "r", shape=(size,))

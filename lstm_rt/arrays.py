@@ -44,12 +44,27 @@ def as_array(value: npt.ArrayLike, name: str, dtype: Optional[np.dtype[Any]]) ->
         if array.ndim == 0 and dtype is not None and np.can_cast(array.dtype, dtype, "same_kind"):
             array = array.astype(dtype)
     else:
-        try:
-            array = np.asarray(value, dtype)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ShapeError(f"input '{name}' cannot be made an array of {dtype or 'numbers'}: {error}") from error
+        array = _from_list(value, name, dtype)
     if dtype is not None and array.dtype != dtype:
         raise ShapeError(
             f"input '{name}' is {array.dtype}{list(array.shape)}, expected {dtype}. Convert it: x.astype('{dtype}')"
         )
     return np.require(array, requirements=["C", "ALIGNED"])
+
+
+def _from_list(value: npt.ArrayLike, name: str, dtype: Optional[np.dtype[Any]]) -> Array:
+    """Make an array of Python numbers. Those that the declared dtype cannot hold are refused, as None and text are."""
+    wanted = dtype or "numbers"
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, OverflowError) as error:  # ragged
+        raise ShapeError(f"input '{name}' cannot be made an array of {wanted}: {error}") from error
+    if array.dtype.kind not in "biuf":
+        raise ShapeError(f"input '{name}' cannot be made an array of {wanted}: it holds {array.dtype}, not numbers.")
+    if dtype is None or array.dtype == dtype:
+        return array
+    with np.errstate(all="ignore"):
+        cast = array.astype(dtype)
+    if dtype.kind != "f" and not np.array_equal(cast, array):
+        raise ShapeError(f"input '{name}' holds numbers that {dtype} cannot hold.")
+    return cast

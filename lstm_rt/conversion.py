@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 import lstm_rt._core
 from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
+from lstm_rt.files import open_regular, path_text
+from lstm_rt.text import printable
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -237,16 +239,17 @@ def _is_gguf(source: Source) -> bool:
     if not isinstance(source, (str, os.PathLike)):
         return False
     # The content decides, so that no file is taken for what its name says. A missing file goes by its name.
-    if Path(source).is_file():
-        with Path(source).open("rb") as file:
+    path = Path(path_text(source))
+    if path.exists() and not path.is_dir():
+        with open_regular(path) as file:
             head = file.read(len(_GGUF_MAGIC))
         if head == _GGUF_MAGIC:
             return True
-        if Path(source).suffix.lower() == ".gguf":
+        if path.suffix.lower() == ".gguf":
             from lstm_rt.converters.sniff import kind_of_file
 
-            return not kind_of_file(source)
-    return Path(source).suffix.lower() == ".gguf"
+            return not kind_of_file(path)
+    return path.suffix.lower() == ".gguf"
 
 
 def _budget(max_read_bytes: int | None) -> AbstractContextManager[object]:
@@ -405,6 +408,6 @@ def _add_selftests(graph: Graph, model: Model) -> None:
         raise trials.failures[0]  # no shape would help
     warnings.warn(
         "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
-        f"as in shapes={{'x': (1, 16, 40)}}. The last try: {trials.failures[-1]}",
+        f"as in shapes={{'x': (1, 16, 40)}}. The last try: {printable(str(trials.failures[-1]))}",
         stacklevel=5,
     )

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lstm_rt.text import printable
+
 _SHOWN = 25  # a model of one unknown operation in a thousand nodes is one finding, not a thousand lines
 
 
 class Error(Exception):
-    """Base of every error raised by lstm_rt."""
+    """Base of every error raised by lstm_rt. Its text is safe to print, even where it quotes a file."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ArgumentError(Error, ValueError):

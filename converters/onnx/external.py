@@ -11,6 +11,7 @@ from typing import BinaryIO
 from onnx import AttributeProto, GraphProto, TensorProto
 
 from lstm_rt.errors import ModelFileError
+from lstm_rt.files import open_regular
 
 from ..source import add_file, read_part
 
@@ -96,7 +97,7 @@ def _read(
         )
     if found not in files:
         try:
-            opened = stack.enter_context(found.open("rb"))
+            opened = stack.enter_context(open_regular(found))
         except OSError as error:
             raise ModelFileError(f"{where}, which cannot be read: {error.strerror}.") from error
         files[found] = opened, add_file(opened)

@@ -9,6 +9,7 @@ import typer
 
 from lstm_rt.cli import ui
 from lstm_rt.errors import ModelFileError
+from lstm_rt.files import open_regular
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -162,7 +163,8 @@ def quantize(given: Optional[list[str]]) -> Optional[Union[str, dict[str, str]]]
 def load_npy(path: Union[str, Path]) -> Array:
     """Read one array; nothing in the file is executed."""
     try:
-        array = np.load(path, allow_pickle=False)
+        with open_regular(path) as file:
+            array = np.load(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ModelFileError(f"{path}: no .npy file of plain numbers: {error}") from None
     if not isinstance(array, np.ndarray):

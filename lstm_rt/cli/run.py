@@ -12,6 +12,7 @@ from lstm_rt.cli import options, signals, ui
 from lstm_rt.cli.csvfile import StepCsv
 from lstm_rt.cli.options import Array, IsaOption, JsonOption, MaxMemoryOption, SetOption
 from lstm_rt.errors import ArgumentError
+from lstm_rt.files import open_regular
 
 NAME = "run"
 EXAMPLES = (
@@ -100,7 +101,7 @@ def _as_declared(array: Array, dtype: Optional[np.dtype[Any]]) -> Array:
 
 def _load_npz(path: str) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with open_regular(path) as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, AttributeError) as error:
         raise lstm_rt.ModelFileError(f"{path}: no .npz file of plain numbers: {error}") from None

@@ -12,6 +12,7 @@ import numpy as np
 
 from lstm_rt import Model, ModelFileError, ShapeError, UnsupportedModelError
 from lstm_rt.cli.options import Array, load_npy
+from lstm_rt.files import open_regular
 from lstm_rt.model import TensorInfo
 
 _BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize)(_|$)", re.IGNORECASE)
@@ -90,7 +91,7 @@ def read_signal(path: str, rate: float | None = None) -> Signal:
 def read_wav(path: str) -> Signal:
     """Read a mono PCM ``.wav`` file as float32 in [-1, 1)."""
     try:
-        with wave.open(path, "rb") as file:
+        with open_regular(path) as opened, wave.open(opened, "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:

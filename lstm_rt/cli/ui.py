@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
 import numpy as np
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 import lstm_rt
+from lstm_rt.text import json_text, printable
 
 BARS = "▁▂▃▄▅▆▇█"
 
-console = Console(highlight=False)
-messages = Console(stderr=True, highlight=False)  # progress, notes, errors: never mixed into output
+
+class _SafeConsole(Console):
+    """A console that escapes control characters in what it is given: names and paths come from files."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
+
+console = _SafeConsole(highlight=False)
+messages = _SafeConsole(stderr=True, highlight=False)  # progress, notes, errors: never mixed into output
 
 
 def fail(message: str) -> NoReturn:
@@ -40,12 +51,12 @@ def is_exact(isa: str) -> bool:
 
 def print_json(value: Any) -> None:
     """Print one JSON value; arrays and numpy numbers are taken too. Not-a-number becomes null."""
-    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(json.dumps(_plain(value), indent=2, ensure_ascii=False)) + "\n")
 
 
 def print_json_line(value: Any) -> None:
     """Print one JSON value on a line of its own, at once."""
-    print(json.dumps(_plain(value), ensure_ascii=False), flush=True)
+    print(json_text(json.dumps(_plain(value), ensure_ascii=False)), flush=True)
 
 
 def _plain(value: Any) -> Any:
