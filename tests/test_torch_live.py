@@ -152,7 +152,9 @@ class Remembering(nn.Module):
 
 
 class Counting(nn.Module):
-    calls = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
 
     def forward(self, x: Any) -> Any:
         self.calls += 1

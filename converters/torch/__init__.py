@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lstm_rt.errors import MissingPackageError
+from lstm_rt.errors import ArgumentError, MissingPackageError
 
 from ..graph import Graph
 from ..registry import converter
@@ -96,6 +96,11 @@ def from_torch(
         return from_exported(source)
     from .live import from_module
 
+    if kind == "TorchScript file" and example_inputs is None:
+        raise ArgumentError(
+            f"{Path(source).name} is TorchScript: a program that torch loads and runs. If you trust it, convert it "
+            "with lstm_rt.from_torch(path, example_inputs)."
+        )
     module = _script(source) if kind == "TorchScript file" else source
     return from_module(module, example_inputs, dynamic_shapes=dynamic_shapes)
 

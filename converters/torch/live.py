@@ -18,6 +18,7 @@ from ..registry import missing_package
 from .exported import from_exported
 from .node import find_handler
 from .probe import cloned, fixed_ones, in_inference, refuse_state
+from .script import functional_module
 from .shims import exporting, private_to_torch
 
 _SHOWN = 600
@@ -60,15 +61,19 @@ def from_module(module: Any, example_inputs: Any = None, dynamic_shapes: Any = N
     except ImportError as error:
         raise missing_package("torch", error) from error
     if not isinstance(module, torch.export.ExportedProgram):
-        program, fixed = _exported(module, example_inputs, dynamic_shapes)
+        program, fixed, bindings = _exported(module, example_inputs, dynamic_shapes)
     elif example_inputs is not None or dynamic_shapes is not None:
         raise ArgumentError("example_inputs, dynamic_shapes: an exported program has its own.")
     else:
         with exporting():
             program, fixed = _functional(module)
+        bindings = {}
     graph = from_exported(_saved(program))
     for what in fixed:
         warnings.warn(what, stacklevel=2)
+    if bindings:
+        inputs, outputs = ({graph.name(port): port.value for port in ports} for ports in (graph.inputs, graph.outputs))
+        graph.bindings = [(inputs[before], outputs[after]) for before, after in bindings.items()]
     graph.source.sha256 = ""  # of bytes that nobody keeps
     return graph
 
@@ -98,8 +103,8 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:_SHOWN]}"
 
 
-def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> tuple[Any, list[str]]:
-    """The program, and what it fixes without need."""
+def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> tuple[Any, list[str], dict[str, str]]:
+    """The program, what must be said of it, and the inputs and outputs that carry state."""
     import torch
 
     with private_to_torch():
@@ -111,7 +116,7 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> tuple[An
     inputs = cloned((example_inputs,) if isinstance(example_inputs, torch.Tensor) else tuple(example_inputs))
     module = getattr(module, "_orig_mod", module)  # of torch.compile
     if isinstance(module, torch.jit.ScriptModule):
-        return _of_script(copy.deepcopy(module).eval() if module.training else module, inputs)
+        return _of_script(module, inputs, dynamic_shapes)
     with in_inference(module) as (twin, copied):
         ones: set[tuple[int, int]] = set()
         if copied:
@@ -120,7 +125,7 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> tuple[An
     with in_inference(module) as (twin, _):
         stand_in = with_stand_ins(twin)
         free = _all_free(stand_in, inputs, ones) if dynamic_shapes is None else dynamic_shapes
-        return _first_export(stand_in, inputs, free)
+        return (*_first_export(stand_in, inputs, free), {})
 
 
 def _first_export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> tuple[Any, list[str]]:
@@ -142,18 +147,33 @@ def _first_export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> 
     raise UnsupportedModelError(f"torch.export cannot export {type(module).__qualname__}: {failures[0]}")
 
 
-def _of_script(module: Any, inputs: tuple[Any, ...]) -> tuple[Any, list[str]]:
-    """What torch makes of TorchScript. Its dims are those of the example."""
-    try:
-        from torch._export.converter import TS2EPConverter
+def _of_script(script: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> tuple[Any, list[str], dict[str, str]]:
+    """What torch makes of TorchScript, and the inputs and outputs that carry the buffers that it changes."""
+    from torch.utils._pytree import tree_leaves
 
-        with _quiet():
-            return _functional(TS2EPConverter(module, inputs).convert())
-    except Exception as error:  # torch raises errors of many types here
+    script = copy.deepcopy(script).eval()
+    module, states, bindings = functional_module(script, inputs)
+    everything = (*inputs, *states)
+    # Traced modules have lost their checks of shapes, so they must not be called with others than these.
+    fixed_dims = {
+        (number, axis)
+        for number, leaf in enumerate(tree_leaves(everything))
+        for axis, dim in enumerate(getattr(leaf, "shape", ()))
+        if dim == 1 or number >= len(tree_leaves(inputs))  # buffers have a shape of their own
+    }
+    free = _all_free(module, everything, fixed_dims) if dynamic_shapes is None else dynamic_shapes
+    program, fixed = _first_export(module, everything, free)
+    if not _same(module, program, everything):
         raise UnsupportedModelError(
-            f"Torch cannot export this TorchScript: {_said(error)}. Convert the module it was made of, or its "
-            "state_dict with a recipe."
-        ) from error
+            f"{type(module).__qualname__} gives other results when torch exports it from TorchScript. Convert the "
+            "module that the TorchScript was made of, or its state_dict with a recipe."
+        )
+    if any(state.any() for state in states):
+        fixed.append(
+            f"The buffers {', '.join(bindings)} are not zero in the module, but a stream begins with zeros. Reset the "
+            "module before it is saved, or give them as inputs."
+        )
+    return program, fixed, bindings
 
 
 def _all_free(module: Any, inputs: tuple[Any, ...], ones: set[tuple[int, int]]) -> Any:

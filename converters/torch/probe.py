@@ -81,31 +81,37 @@ def refuse_state(module: Any, inputs: Inputs) -> None:
     UnsupportedModelError
         If the module keeps state between calls anywhere but in registered buffers, which exports show.
     """
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    buffers = [
+        (part, name, buffer.detach().clone())
+        for part in module.modules()
+        for name, buffer in part.named_buffers(recurse=False)
+    ]
     before = _attributes(module)
     try:
-        first = _called(module, inputs)
+        first = tensors_of_call(module, inputs)
     except Exception:  # the export reports what is wrong with the module or the example
         return
     with contextlib.suppress(Exception):  # not every module takes any numbers
-        _called(module, _disturbed(inputs))
-    changed = sorted(name for name, value in _attributes(module).items() if not _alike(value, before.get(name)))
-    for buffer, value in buffers:
-        buffer.data = value
+        tensors_of_call(module, disturbed(inputs))
+    after = _attributes(module)
+    changed = sorted(name for name, value in before.items() if not alike(value, after.get(name)))
+    for part, name, value in buffers:
+        setattr(part, name, value)
     try:
-        again = _called(module, inputs)
+        again = tensors_of_call(module, inputs)
     except Exception:
         again = None
-    if not _alike(first, again):
+    if not alike(first, again):
         where = f" (it sets {', '.join(changed[:_SHOWN])})" if changed else ""
+        name = getattr(module, "original_name", type(module).__qualname__)
         raise UnsupportedModelError(
-            f"{type(module).__qualname__} keeps state between calls{where}: a second call with the same inputs gives "
+            f"{name} keeps state between calls{where}: a second call with the same inputs gives "
             "another result. An export would fix the state of the first call as a constant. Pass the state to forward "
             "as an input and return the new state."
         )
 
 
-def _called(module: Any, inputs: Inputs) -> list[Any]:
+def tensors_of_call(module: Any, inputs: Inputs) -> list[Any]:
     """The tensors of one call; random numbers are the same in every call, and refused elsewhere."""
     import torch
     from torch.utils._pytree import tree_leaves
@@ -115,7 +121,7 @@ def _called(module: Any, inputs: Inputs) -> list[Any]:
         return [_value(item) for item in tree_leaves(module(*cloned(inputs)))]
 
 
-def _disturbed(inputs: Inputs) -> Inputs:
+def disturbed(inputs: Inputs) -> Inputs:
     import torch
     from torch.utils._pytree import tree_map
 
@@ -145,7 +151,7 @@ def _value(item: Any) -> Any:
     return item.detach().clone() if isinstance(item, torch.Tensor) else item
 
 
-def _alike(one: list[Any] | None, other: list[Any] | None) -> bool:
+def alike(one: list[Any] | None, other: list[Any] | None) -> bool:
     if one is None or other is None or len(one) != len(other):
         return False
     return all(_same(a, b) for a, b in zip(one, other))
@@ -221,7 +227,7 @@ def _runs(module: Any, inputs: Inputs, doubled: set[_Dim]) -> bool:
     for number, axis in doubled:
         leaves[number] = leaves[number].repeat_interleave(2, axis)
     try:
-        _called(module, tree_unflatten(leaves, structure))
+        tensors_of_call(module, tree_unflatten(leaves, structure))
     except Exception:
         return False
     return bool(doubled)
