@@ -193,6 +193,7 @@ class Graph:
         self.bindings: list[tuple[Value, Value]] = []
         self.selftests: list[SelfTest] = []
         self.source = Source()
+        self.hints: dict[str, int | float] = {}  # how the model is meant to be streamed, as lstm_rt.hints checks them
         self.parts: list[Part] = []
         self.notes: list[str] = []  # what a converter took for granted or left out, for the report
         self.fixed: dict[Value, str] = {}  # inputs whose fixed dims cannot be free, and why

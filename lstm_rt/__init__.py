@@ -82,7 +82,10 @@ except ImportError as error:
 
 from lstm_rt.errors import (
     ArgumentError,
+    CheckError,
     Error,
+    FileAccessError,
+    MissingFileError,
     MissingPackageError,
     ModelFileError,
     OutOfMemoryError,
@@ -102,7 +105,10 @@ if TYPE_CHECKING:
 __all__ = [
     "ArgumentError",
     "Call",
+    "CheckError",
     "Error",
+    "FileAccessError",
+    "MissingFileError",
     "MissingPackageError",
     "Model",
     "ModelFileError",

@@ -30,4 +30,6 @@ def open_stream(
     batch: int,
     threads: int,
     strict: bool,
+    context: int,
+    frame: int,
 ) -> Stream: ...

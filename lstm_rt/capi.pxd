@@ -115,6 +115,8 @@ cdef extern from "lstm_rt.h" nogil:
     uint64_t lrt_model_parameter_count(const lrt_model* model)
     uint64_t lrt_model_weight_bytes(const lrt_model* model)
     uint64_t lrt_model_packed_bytes(const lrt_model* model)
+    lrt_status lrt_model_selftest_input(const lrt_model* model, size_t test, size_t input, lrt_port* port,
+                                        const void** data, lrt_error* error)
     lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error)
     const char* lrt_supported_op(size_t index, const char** summary)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Optional
 
-from lstm_rt.text import printable
+if TYPE_CHECKING:
+    from lstm_rt.report import Conversion
 
 _SHOWN = 25  # a model of one unknown operation in a thousand nodes is one finding, not a thousand lines
 
 
 class Error(Exception):
-    """Base of every error raised by lstm_rt. Its text is safe to print, even where it quotes a file."""
-
-    def __str__(self) -> str:
-        return printable(super().__str__())
+    """Base of every error raised by lstm_rt."""
 
 
 class ArgumentError(Error, ValueError):
@@ -26,6 +27,86 @@ class MissingPackageError(Error, ImportError):
 
 class ModelFileError(Error, ValueError):
     """A model file is damaged, or is not what its name says."""
+
+
+class FileAccessError(OSError, ModelFileError):
+    """A file cannot be opened. Made by `file_access_error`, so that it is also the builtin of the same fault."""
+
+    def __str__(self) -> str:
+        return f"{self.filename}: {self.strerror}" if self.filename and self.strerror else super().__str__()
+
+
+class MissingFileError(FileAccessError, FileNotFoundError):
+    """A file does not exist."""
+
+
+class ForbiddenFileError(FileAccessError, PermissionError):
+    """A file may not be read by this user."""
+
+
+class FolderError(FileAccessError, IsADirectoryError):
+    """A path is a folder where a file is expected."""
+
+
+def file_access_error(error: OSError, path: object = None) -> FileAccessError:
+    """Make the error of lstm_rt for what the system raised.
+
+    Parameters
+    ----------
+    error : OSError
+        From opening or reading a file.
+    path : object, optional
+        The file, if the error does not name it.
+
+    Returns
+    -------
+    FileAccessError
+        To be raised by the caller.
+
+    Examples
+    --------
+    >>> print(file_access_error(FileNotFoundError(2, "No such file or directory", "a.onnx")))
+    a.onnx: No such file or directory
+    """
+    kinds = (MissingFileError, ForbiddenFileError, FolderError)
+    kind = next((kind for kind in kinds if isinstance(error, kind.__mro__[2])), FileAccessError)
+    name = error.filename if error.filename is not None else path
+    return kind(error.errno, error.strerror or str(error), None if name is None else str(name))
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Raise the error of lstm_rt for a path that leads nowhere, or to what this user may not read.
+
+    Parameters
+    ----------
+    path : path-like
+        A file or a folder.
+
+    Raises
+    ------
+    FileAccessError
+        If there is no such file, or it may not be read.
+    """
+    try:
+        os.stat(path)
+        if not os.access(path, os.R_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    except OSError as error:
+        raise file_access_error(error, path) from None
+    except ValueError:  # a path with a NUL, which no file has: the reader refuses it
+        pass
+
+
+class CheckError(Error, ValueError):
+    """A converted model differs from its source, or frame by frame from the whole. No file was written.
+
+    Attributes
+    ----------
+    report : Conversion or None
+        The report of the conversion, with the comparisons in ``report.check`` and ``report.stream_check``.
+    """
+
+    report: Optional[Conversion] = None
 
 
 class UnsupportedModelError(Error, ValueError):
@@ -90,7 +171,12 @@ class QuantizationError(Error, ValueError):
 
 __all__ = [
     "ArgumentError",
+    "CheckError",
     "Error",
+    "FileAccessError",
+    "FolderError",
+    "ForbiddenFileError",
+    "MissingFileError",
     "MissingPackageError",
     "ModelFileError",
     "OutOfMemoryError",

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 
 import numpy as np
 
-from lstm_rt import _core
+from lstm_rt import _core, hints
 from lstm_rt._pool import Pool, open_pool
 from lstm_rt._stream import Stream, open_stream
-from lstm_rt.arguments import as_integer, as_shape
 from lstm_rt.arrays import Array, as_array
-from lstm_rt.errors import ArgumentError, ShapeError
+from lstm_rt.errors import ArgumentError, ModelFileError, UnsupportedModelError, require_file
 from lstm_rt.tables import html_table
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from lstm_rt.report import Conversion
 
 _MAX_POOL = 1 << 20
-_MAX_INT = 2**31 - 1  # of an int of the C API, which has a lower limit for threads of its own
 
 
 class TensorInfo(NamedTuple):
@@ -68,7 +66,7 @@ class Model:
     Raises
     ------
     ModelFileError
-        If the file cannot be read or is damaged; the message says where.
+        If the file cannot be read or is damaged; the message says where. A missing file is a FileNotFoundError too.
     UnsupportedModelError
         If the model uses what this version does not have, or `isa` is not one of this machine.
 
@@ -85,11 +83,18 @@ class Model:
         isa: Optional[str] = None,
         max_memory: Optional[int] = None,
     ) -> None:
-        limit = 0 if max_memory is None else as_integer(max_memory, "max_memory")
+        if max_memory is not None and max_memory < 1:
+            raise ArgumentError(f"max_memory is {max_memory}, wanted at least 1 byte, or None for the default")
         data = bytes(source) if isinstance(source, (bytearray, memoryview)) else source
-        self._core = _core.Model(data, isa, limit)
+        if not isinstance(data, bytes):
+            require_file(data)
+        self._core = _core.Model(data, isa, max_memory or 0)
         self._inputs = tuple(map(_tensor_info, self._core.inputs()))
         self._outputs = tuple(map(_tensor_info, self._core.outputs()))
+        try:
+            self._hints = hints.of_metadata(self.metadata)
+        except ValueError as error:
+            raise ModelFileError(f"{data if not isinstance(data, bytes) else 'the model'}: {error}") from None
         self._conversion: Optional[Conversion] = None
         self._quantization: Optional[Report] = None
 
@@ -117,6 +122,19 @@ class Model:
     def metadata(self) -> dict[str, str]:
         """What the file says of itself: where it came from, what converted it."""
         return dict(self._core.metadata())
+
+    @property
+    def hints(self) -> dict[str, Union[int, float]]:
+        """How the model is meant to be streamed: ``frame`` and ``context``, ``rate``, ``threshold``, if the file says.
+
+        `stream` and the command line take them as defaults. They are given at conversion: ``convert(..., hints=...)``.
+        """
+        return dict(self._hints)
+
+    @property
+    def example(self) -> dict[str, Array]:
+        """Inputs that the model runs with, by name: those of the first self-test in the file; empty if it has none."""
+        return {info.name: array for info, array in zip(self._inputs, self._core.selftest_inputs())}
 
     @property
     def isa(self) -> str:
@@ -216,7 +234,6 @@ class Model:
         return {info.name: result for info, result in zip(self._outputs, results)}
 
     def _run(self, arrays: list[Array], threads: int) -> list[Array]:
-        threads = as_integer(threads, "threads", most=_MAX_INT)
         return self._core.plan(arrays).run(arrays, threads)
 
     def _by_name(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Array]:
@@ -274,7 +291,7 @@ class Model:
             In the order in which they run.
         """
         arrays = {
-            name: _zeros(value, self._info(name)) if isinstance(value, tuple) else value
+            name: np.zeros(value, self._info(name).dtype) if isinstance(value, tuple) else value
             for name, value in inputs.items()
         }
         planned = self._core.plan(self._by_name(arrays)).calls()
@@ -294,6 +311,7 @@ class Model:
         batch: int = 1,
         threads: int = 1,
         strict: bool = False,
+        context: Optional[int] = None,
     ) -> Stream:
         """Open a stream: the model stepped frame by frame, its state kept.
 
@@ -306,7 +324,8 @@ class Model:
         bind : mapping of str to str, optional
             Input name to output name, in place of `bindings`.
         freeze : mapping of str to array_like, optional
-            Inputs that stay the same at every step. Needed for `control_inputs`.
+            Inputs that stay the same at every step. Needed for `control_inputs`, but for a sample rate that `hints`
+            give.
         batch : int, default 1
             Size of the free dims of states.
         threads : int, default 1
@@ -314,6 +333,10 @@ class Model:
         strict : bool, default False
             Refuse frames whose shape differs from that of the first step. A new shape must be planned, which
             allocates memory; a real-time caller would rather have an error.
+        context : int, optional
+            Samples that the model takes again before each frame, as Silero VAD takes 64. The stream keeps them: `step`
+            takes the new samples only. They start as zeros, and are part of the state. That of `hints` if left out, in
+            frames of ``hints["frame"]`` samples; 0 for frames that hold their own context.
 
         Returns
         -------
@@ -331,9 +354,22 @@ class Model:
         --------
         >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
         """
-        batch = as_integer(batch, "batch")
-        threads = as_integer(threads, "threads", most=_MAX_INT)
-        return open_stream(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), batch, threads, strict)
+        _check_threads(threads)
+        frame = self._hints.get("frame", 0) if context is None else 0
+        if context is None:
+            context = int(self._hints.get("context", 0))
+        if isinstance(context, bool) or not isinstance(context, int) or not 0 <= context <= hints.MAX_SAMPLES:
+            raise ArgumentError(f"context is {context!r}, expected a whole number of samples from 0")
+        handle, pairs, frozen = self._core.handle(), self._pairs(bind), self._frozen(freeze)
+        try:
+            return open_stream(self, handle, pairs, frozen, batch, threads, strict, context, int(frame))
+        except UnsupportedModelError as error:
+            from lstm_rt.proposals import as_argument, propose
+
+            proposal = {} if bind is not None else propose(self)
+            if not proposal:
+                raise
+            raise UnsupportedModelError(f"{error}\n{as_argument(proposal)}") from None
 
     def pool(
         self,
@@ -342,6 +378,7 @@ class Model:
         bind: Optional[Mapping[str, str]] = None,
         freeze: Optional[Mapping[str, npt.ArrayLike]] = None,
         threads: int = 1,
+        context: Optional[int] = None,
     ) -> Pool:
         """Make a pool: many independent streams, stepped in any subset as one batch.
 
@@ -357,6 +394,8 @@ class Model:
             Inputs that stay the same at every step. Needed for `control_inputs`.
         threads : int, default 1
             Cores that share the work, the caller's with them. The bits are the same for every number.
+        context : int, optional
+            Only 0: a pool keeps no context, so the frames of a model whose `hints` have one must hold it.
 
         Returns
         -------
@@ -376,8 +415,14 @@ class Model:
         >>> ids = [pool.open() for _ in range(3)]  # doctest: +SKIP
         >>> y = pool.step(ids, frames)  # doctest: +SKIP
         """
-        capacity = as_integer(capacity, "capacity", most=_MAX_POOL)
-        threads = as_integer(threads, "threads", most=_MAX_INT)
+        if not 1 <= capacity <= _MAX_POOL:
+            raise ArgumentError(f"the capacity of a pool is {capacity}, wanted 1 to {_MAX_POOL}")
+        _check_threads(threads)
+        if (self._hints.get("context", 0) if context is None else context) != 0:
+            raise ArgumentError(
+                f"a pool keeps no context, and this model takes {self._hints.get('context', context)} samples of it "
+                "before each frame. Give frames that hold them, and pass context=0"
+            )
         return open_pool(self, self._core.handle(), self._pairs(bind), self._frozen(freeze), capacity, threads)
 
     def _pairs(self, bind: Optional[Mapping[str, str]]) -> Optional[list[tuple[int, int]]]:
@@ -388,9 +433,26 @@ class Model:
 
     def _frozen(self, freeze: Optional[Mapping[str, npt.ArrayLike]]) -> dict[int, Array]:
         names = [info.name for info in self._inputs]
+        given = {**self._hinted_rates(freeze or {}), **(freeze or {})}
         return {
-            _index(names, name, "input"): as_array(value, name, self._info(name).dtype)
-            for name, value in (freeze or {}).items()
+            _index(names, name, "input"): as_array(value, name, self._info(name).dtype) for name, value in given.items()
+        }
+
+    def _hinted_rates(self, given: Mapping[str, npt.ArrayLike]) -> dict[str, npt.ArrayLike]:
+        """Return the hinted rate for control inputs that take one; refuse a value that contradicts it."""
+        rate = self._hints.get("rate")
+        if rate is None:
+            return {}
+        for name, value in hints.rate_among(given).items():
+            if value != rate:
+                raise ArgumentError(
+                    f"freeze {name}={value:g} contradicts the model's hint rate={rate:g}. Convert it again with hints "
+                    "for that rate"
+                )
+        return {
+            info.name: np.full([dim or 1 for dim in info.shape or ()], rate, info.dtype)
+            for info in self._inputs
+            if info.name in self.control_inputs and hints.is_rate(info.name)
         }
 
     def verify(self) -> int:
@@ -435,14 +497,12 @@ def _describe(info: TensorInfo, dtype: Optional[np.dtype[Any]] = None) -> str:
     return f"{info.name}{f': {dtype}' if dtype else ''}[{', '.join(dims)}]"
 
 
-def _zeros(shape: Sequence[int], info: TensorInfo) -> Array:
-    try:
-        return np.zeros(as_shape(shape, info.name), info.dtype)
-    except ValueError as error:  # more elements than an array can have
-        raise ShapeError(f"Input {info.name!r}: {shape} is too large: {error}.") from None
-
-
 def _index(names: list[str], name: str, kind: str) -> int:
     if name not in names:
         raise ArgumentError(f"the model has no {kind} '{name}'. It has {', '.join(names)}")
     return names.index(name)
+
+
+def _check_threads(threads: int) -> None:
+    if threads < 1:  # 0 is the C API's way to leave it open
+        raise ArgumentError(f"threads is {threads}; wanted 1 or more")

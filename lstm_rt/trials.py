@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lstm_rt.errors import Error, ShapeError
+from lstm_rt.hints import is_rate
 
 if TYPE_CHECKING:
     from lstm_rt.converters import Graph, Port
@@ -21,6 +22,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 # Dims tried where a dim is free and does not look like a batch, values tried for inputs that choose branches or shapes
 # (flags, sample rates), and the number of trials where no input does.
 _FREE_DIMS = (4, 16, 64, 160, 256, 512, 576, 1024, 1)
+_AUDIO_DIMS = (576, 512, 256, 160, 64, 16, 4, 1024, 1)  # a frame of sound has hundreds of samples
 _CONTROL_VALUES = (0, 1, 8000, 16000)
 _TRIALS = 2
 _MOST_ELEMENTS = 1 << 20
@@ -60,13 +62,16 @@ class Trials:
     def __iter__(self) -> Iterator[Trial]:
         """Yield some runs for every value of the inputs that choose branches, each with the first sizes that fit."""
         controls = set(self._model.control_inputs)
-        for control in _CONTROL_VALUES if controls else (0,):
-            yield from self._of_first_fit(controls, control)
+        rates = any(map(is_rate, controls))
+        for control in (_CONTROL_VALUES[::-1] if rates else _CONTROL_VALUES) if controls else (0,):
+            yield from self._of_first_fit(controls, control, _AUDIO_DIMS if rates else _FREE_DIMS)
 
-    def _of_first_fit(self, controls: set[str], control: int) -> list[Trial]:
+    def _of_first_fit(self, controls: set[str], control: int, sizes: tuple[int, ...]) -> list[Trial]:
+        hints = self._graph.hints
+        step = (int(hints["frame"] + hints.get("context", 0)),) if "frame" in hints else ()
         integers = any(port.dtype is not None and port.dtype.numpy.kind == "i" for port in self._graph.inputs)
         for largest in (1, 0) if integers else (1,):  # a table of one row takes nothing but 0
-            for size in _FREE_DIMS:
+            for size in (*step, *sizes):
                 make = _InputMaker(self._graph, controls, control, size, largest)
                 try:
                     made = [make(i) for i in range(1 if controls else _TRIALS)]

@@ -4,7 +4,6 @@
 #include <new>
 
 #include "lstm_rt.h"
-#include "model/text.h"
 #include "session/flush.h"
 #include "session/pool.h"
 #include "session/stream.h"
@@ -43,7 +42,7 @@ using lrt::Status;
 lrt_status fail(lrt_error* error, lrt_status status, const char* message) {
   if (error) {
     error->status = status;
-    lrt::copy_printable(message, error->message, sizeof error->message);  // it may quote a file
+    std::snprintf(error->message, sizeof error->message, "%s", message);
   }
   return status;
 }
@@ -142,14 +141,19 @@ lrt_port planned_port(const lrt::Graph& graph, const lrt::Port& port, const lrt:
   return result;
 }
 
+template <class T>
+lrt_port unnamed_dims_port(const std::string& name, const T& tensor) {
+  lrt_port port{};
+  port.name = name.c_str();
+  port.dtype = static_cast<int32_t>(tensor.dtype);
+  port.shape = to_c(tensor.shape);
+  for (const char*& dim : port.dim_names) dim = "";
+  return port;
+}
+
 template <class State>
 lrt_port state_port(const State& state) {
-  lrt_port port{};
-  port.name = state.name.c_str();
-  port.dtype = static_cast<int32_t>(state.dtype);
-  port.shape = to_c(state.shape);
-  for (const char*& name : port.dim_names) name = "";
-  return port;
+  return unnamed_dims_port(state.name, state);
 }
 
 std::vector<lrt::PlanInput> frames_of(const lrt_array* inputs, size_t count) {
@@ -306,6 +310,18 @@ const char* lrt_model_metadata(const lrt_model* model, size_t index, const char*
 uint64_t lrt_model_parameter_count(const lrt_model* model) { return model->model->parameters(); }
 uint64_t lrt_model_weight_bytes(const lrt_model* model) { return model->model->weight_bytes(); }
 uint64_t lrt_model_packed_bytes(const lrt_model* model) { return model->model->packed_bytes(); }
+
+lrt_status lrt_model_selftest_input(const lrt_model* model, size_t test, size_t input, lrt_port* port,
+                                    const void** data, lrt_error* error) {
+  return guarded(error, [&] {
+    require_all(model, port, data);
+    const lrt::Graph& graph = model->model->graph();
+    require(test < graph.selftests.size() && input < graph.inputs.size(), "there is no such self-test or input");
+    const lrt::Constant& tensor = graph.selftests[test].inputs[input];
+    *port = unnamed_dims_port(graph.values[static_cast<size_t>(graph.inputs[input].value)], tensor);
+    *data = tensor.data;
+  });
+}
 
 lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error) {
   return guarded(error, [&] {

@@ -160,6 +160,11 @@ LRT_API uint64_t lrt_model_packed_bytes(const lrt_model* model);
    output, where and by how much, and the status is LRT_ERROR_STATE. */
 LRT_API lrt_status lrt_model_verify(lrt_model* model, size_t* count, size_t* failed, lrt_error* error);
 
+/* Input `input` of self-test `test`: its dtype and shape, and its values, which live as long as the model. The shapes and
+   control values of a self-test are ones that the model runs with. LRT_ERROR_ARGUMENT past the last. */
+LRT_API lrt_status lrt_model_selftest_input(const lrt_model* model, size_t test, size_t input, lrt_port* port,
+                                            const void** data, lrt_error* error);
+
 /* Names of the operations this library runs, in alphabetical order; NULL past the last. */
 LRT_API const char* lrt_supported_op(size_t index, const char** summary);
 

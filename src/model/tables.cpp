@@ -10,6 +10,8 @@ namespace {
 using Kind = GgufValue::Kind;
 
 constexpr const char* kSource = "lstm_rt.source.";
+constexpr const char* kHints[] = {"lstm_rt.hint.frame", "lstm_rt.hint.context", "lstm_rt.hint.rate",
+                                  "lstm_rt.hint.threshold"};
 
 const char* name_of(Kind kind) {
   switch (kind) {
@@ -34,6 +36,12 @@ const char* name_of(Kind kind) {
 }
 
 bool starts_with(const std::string& text, std::string_view start) { return text.compare(0, start.size(), start) == 0; }
+
+// Texts that describe the model and change nothing of what it computes.
+bool is_description(const std::string& key, const GgufValue& value) {
+  const bool is_hint = std::find(std::begin(kHints), std::end(kHints), key) != std::end(kHints);
+  return starts_with(key, kSource) || (is_hint && value.kind == Kind::string);
+}
 
 std::string item(const char* key, size_t index) {
   return "table " + quoted(key) + ", item " + std::to_string(index) + ": ";
@@ -118,7 +126,7 @@ Column<std::string> Tables::texts(const char* key) {
 std::vector<std::pair<std::string, std::string>> Tables::metadata() {
   std::vector<std::pair<std::string, std::string>> result;
   for (auto& [key, value] : values_) {
-    if (value.kind != Kind::string || !(starts_with(key, "general.") || starts_with(key, kSource))) continue;
+    if (value.kind != Kind::string || !(starts_with(key, "general.") || is_description(key, value))) continue;
     if (!is_label(key)) refuse_damaged("key " + quoted(key) + ": its name is not UTF-8, or holds control characters");
     if (!is_text(value.strings[0])) refuse_damaged("key " + quoted(key) + ": its text is not UTF-8, or holds a NUL");
     result.emplace_back(key, std::move(value.strings[0]));
@@ -130,7 +138,7 @@ std::vector<std::pair<std::string, std::string>> Tables::metadata() {
 void Tables::finish() const {
   const std::string* unknown = nullptr;
   for (const auto& [key, value] : values_) {
-    if (!starts_with(key, "lstm_rt.") || starts_with(key, kSource)) continue;
+    if (!starts_with(key, "lstm_rt.") || is_description(key, value)) continue;
     if (unknown == nullptr || key < *unknown) unknown = &key;
   }
   if (unknown != nullptr) {

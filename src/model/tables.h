@@ -107,7 +107,7 @@ class Tables {
   Column<std::string> labels(const char* key);  // see is_label
   Column<std::string> texts(const char* key);   // see is_text
 
-  // The strings under general.* and lstm_rt.source.*, sorted.
+  // The strings under general.* and lstm_rt.source.* and the hints, sorted.
   std::vector<std::pair<std::string, std::string>> metadata();
   // Refuses a key of lstm_rt that was not taken: it would be a part of the model that is not understood.
   void finish() const;

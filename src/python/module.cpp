@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <thread>
@@ -215,28 +215,11 @@ class Plan {
   std::unique_ptr<lrt_plan, Free> plan_;
 };
 
-// Bytes for a C function that takes a string. C would ignore all that follows a NUL, and open another file.
-std::string c_string(const py::object& bytes, const char* what) {
-  std::string text = bytes.cast<std::string>();
-  if (text.find('\0') != std::string::npos) {
-    lrt_error error{};
-    error.status = LRT_ERROR_ARGUMENT;
-    std::snprintf(error.message, sizeof error.message, "%s: it contains a NUL character. Remove it.", what);
-    raise(error);
-  }
-  return text;
-}
-
-std::string c_string(const py::str& text, const char* what) {
-  return c_string(py::object(text.attr("encode")("utf-8", "backslashreplace")), what);
-}
-
 class Model {
  public:
-  Model(const py::object& source, const std::optional<py::str>& isa, uint64_t max_memory) {
+  Model(const py::object& source, const std::optional<std::string>& isa, uint64_t max_memory) {
     lrt_model_options options{};
-    const std::string isa_name = isa ? c_string(*isa, "isa") : "";
-    if (isa) options.isa = isa_name.c_str();
+    if (isa) options.isa = isa->c_str();
     options.max_memory = max_memory;
     lrt_model* model = nullptr;
     if (py::isinstance<py::bytes>(source)) {
@@ -247,7 +230,7 @@ class Model {
         return lrt_model_load_memory(data, static_cast<size_t>(size), &options, &model, error);
       });
     } else {
-      const std::string path = c_string(py::object(py::module_::import("os").attr("fsencode")(source)), "the path");
+      const std::string path = py::module_::import("os").attr("fsencode")(source).cast<std::string>();
       check([&](lrt_error* error) { return lrt_model_load(path.c_str(), &options, &model, error); });
     }
     model_.reset(model);
@@ -288,6 +271,21 @@ class Model {
   uint64_t parameters() const { return lrt_model_parameter_count(get()); }
   uint64_t weight_bytes() const { return lrt_model_weight_bytes(get()); }
   uint64_t packed_bytes() const { return lrt_model_packed_bytes(get()); }
+
+  // The inputs of the first self-test, as copies; none if the file has no self-test.
+  std::vector<py::array> selftest_inputs() const {
+    std::vector<py::array> result;
+    lrt_port port;
+    const void* data = nullptr;
+    lrt_error error;
+    for (size_t i = 0; lrt_model_selftest_input(get(), 0, i, &port, &data, &error) == LRT_OK; ++i) {
+      result.emplace_back(dtype_of(port.dtype), dims_of(port.shape));
+      if (result.back().nbytes() > 0) {
+        std::memcpy(result.back().mutable_data(), data, static_cast<size_t>(result.back().nbytes()));
+      }
+    }
+    return result;
+  }
 
   size_t verify() const {
     size_t count = 0, failed = 0;
@@ -334,14 +332,13 @@ std::vector<std::pair<std::string, std::string>> supported_ops() {
   return ops;
 }
 
-py::array_t<float> evaluate(const py::str& function, const py::array_t<float, py::array::c_style>& x, float alpha,
-                            float beta, const std::optional<py::str>& isa) {
-  const std::string name = c_string(function, "function"), isa_name = isa ? c_string(*isa, "isa") : "";
+py::array_t<float> evaluate(const std::string& function, const py::array_t<float, py::array::c_style>& x, float alpha,
+                            float beta, const std::optional<std::string>& isa) {
   py::array_t<float> y(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
   const float* from = x.data();
   float* to = y.mutable_data();
   check([&](lrt_error* error) {
-    return lrt_evaluate(isa ? isa_name.c_str() : nullptr, name.c_str(), from, to, static_cast<size_t>(x.size()), alpha,
+    return lrt_evaluate(isa ? isa->c_str() : nullptr, function.c_str(), from, to, static_cast<size_t>(x.size()), alpha,
                         beta, error);
   });
   return y;
@@ -376,7 +373,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("arena_bytes", &Plan::arena_bytes);
 
   py::class_<Model>(m, "Model")
-      .def(py::init<const py::object&, const std::optional<py::str>&, uint64_t>(), py::arg("source"),
+      .def(py::init<const py::object&, const std::optional<std::string>&, uint64_t>(), py::arg("source"),
            py::arg("isa") = py::none(), py::arg("max_memory") = 0)
       .def("isa", &Model::isa)
       .def("inputs", &Model::inputs)
@@ -387,6 +384,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("parameters", &Model::parameters)
       .def("weight_bytes", &Model::weight_bytes)
       .def("packed_bytes", &Model::packed_bytes)
+      .def("selftest_inputs", &Model::selftest_inputs)
       .def("verify", &Model::verify)
       .def("plan", &Model::plan)
       .def("handle", &Model::handle);
