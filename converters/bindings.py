@@ -18,6 +18,9 @@ _STATE = re.compile(
         (_?\d+)?([_./][a-z0-9]+)*$""",
     re.VERBOSE,
 )
+# Outputs that are called like a layer are what the layer gives, not its state: Keras names them so.
+_LAYER = re.compile(r"(.*[_./])?(lstm|gru|rnn)(_?\d+)?")
+_TIME = re.compile(r"(.*_)?(t|time|seq|sequence|steps?|frames?|length|len|samples)(_.*)?$", re.IGNORECASE)
 # Marks that say "before the step" and "after the step". A pair with both kinds is state whatever its stem.
 _BEFORE_PREFIX = ("past_", "prev_", "previous_", "old_", "last_", "initial_", "init_")
 _BEFORE_SUFFIX = ("_prev", "_previous", "_past", "_old", "_init", "_initial", "_tm1")
@@ -55,8 +58,10 @@ def find_bindings(graph: Graph) -> list[tuple[Value, Value]]:
         (before, after)
         for before in graph.inputs
         for after in graph.outputs
-        if _names_match(graph.name(before), graph.name(after)) and fits(before, after)
+        if _is_sized(before) and _names_match(graph.name(before), graph.name(after)) and fits(before, after)
     ]
+    if len(pairs) == len(graph.inputs):  # something must be left to feed
+        return []
     befores = [before.value for before, _ in pairs]
     afters = [after.value for _, after in pairs]
     return [
@@ -88,6 +93,13 @@ def fits(before: Port, after: Port) -> bool:
     )
 
 
+def _is_sized(port: Port) -> bool:
+    """Whether only the batch of an input is free: a state has no time of any length."""
+    free = [axis for axis, dim in enumerate(port.shape or ()) if dim is None]
+    names = [port.dim_names[axis] for axis in free] if port.dim_names else []
+    return len(free) < 2 and not any(_TIME.match(name) for name in names)
+
+
 def _shapes_agree(one: Shape, other: Shape) -> bool:
     return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other))
 
@@ -99,7 +111,7 @@ def _names_match(before: str, after: str) -> bool:
     if marked_before & marked_after:
         return True
     stems_before = {before} | marked_before | _stripped(before, *_IN_AFFIXES)
-    stems_after = {after} | marked_after | _stripped(after, *_OUT_AFFIXES)
+    stems_after = ({after} if not _LAYER.fullmatch(after) else set()) | marked_after | _stripped(after, *_OUT_AFFIXES)
     return any(_STATE.match(stem) for stem in stems_before & stems_after)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import struct
 import zlib
@@ -13,6 +14,10 @@ from typing import Any, Union
 
 import gguf
 import numpy as np
+
+from lstm_rt.errors import UnsupportedModelError
+from lstm_rt.files import path_text
+from lstm_rt.text import printable
 
 from .graph import Array, Attribute, Block, DType, Graph, Packed, PackedDType, Port
 
@@ -27,6 +32,8 @@ _STRING = gguf.GGUFValueType.STRING
 
 _HEADER_CHECKSUM = "lstm_rt.checksum.header"
 _KIND_INTS, _KIND_FLOATS, _KIND_STRINGS, _KIND_BLOCK = range(4)
+_LONGEST_NAME = 1024
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _NAME_BYTES = 63  # GGUF's limit is 64 with the final zero
 _GGUF_RANKS = range(1, 5)
 _PACKED = {
@@ -51,13 +58,19 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     ------
     OSError
         If the file cannot be written. What was there before is untouched.
+    UnsupportedModelError
+        If a name of the model is longer than a file may hold, or has control characters.
+    ArgumentError
+        If the path contains a NUL.
 
     Examples
     --------
     >>> write(graph, "model.gguf")  # doctest: +SKIP
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    path = Path(path_text(path))
+    _check_names(graph)
+    # Short, whatever the length of the target's name, which may be the longest that the file system takes.
+    temporary = path.with_name(f".lstm_rt-{secrets.token_hex(8)}.tmp")
     try:
         _seal(temporary, _write(graph, temporary))
         _sync(temporary)  # before the name is there: after a loss of power the old file or the new one is found, whole
@@ -127,9 +140,29 @@ def _add_array(writer: gguf.GGUFWriter, key: str, items: Sequence[Any], kind: gg
 
 def _add_source(writer: gguf.GGUFWriter, graph: Graph) -> None:
     for key in ("file", "sha256", "framework", "converter"):
-        writer.add_string(f"lstm_rt.source.{key}", getattr(graph.source, key))
+        writer.add_string(f"lstm_rt.source.{key}", printable(getattr(graph.source, key)))
     for key, number in graph.hints.items():
         writer.add_string(f"lstm_rt.hint.{key}", repr(number))
+
+
+def _check_names(graph: Graph) -> None:
+    """Refuse names that the core would take for damage: is_label in src/model/text.cpp."""
+    ports = (*graph.inputs, *graph.outputs)
+    texts = [("value", name) for name in graph.values]
+    texts += [("dim", name) for port in ports for name in _dim_names(port)]
+    for op in (op for block in graph.main.walk() for op in block.ops):
+        texts += [(f"{op.type} node", op.name), *((f"attribute of {op.type}", name) for name in op.attributes)]
+    for what, name in texts:
+        size = len(name.encode(errors="surrogatepass"))
+        if size > _LONGEST_NAME:
+            raise UnsupportedModelError(
+                f"{what} '{name[:40]}…': the name has {size} bytes, expected at most {_LONGEST_NAME}. "
+                "Rename it in the source."
+            )
+        if _CONTROL.search(name):
+            raise UnsupportedModelError(
+                f"{what} '{printable(name)!s:.80}': the name has control characters. Rename it in the source."
+            )
 
 
 def _add_ports(writer: gguf.GGUFWriter, graph: Graph) -> None:

@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy.typing as npt
 
 import lstm_rt._core
-from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelError
+from lstm_rt.errors import (
+    ArgumentError,
+    CheckError,
+    Error,
+    MissingPackageError,
+    UnsupportedModelError,
+    file_access_error,
+    require_file,
+)
 from lstm_rt.files import open_regular, path_text
 from lstm_rt.text import printable
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from lstm_rt.checks import SourceCheck, StreamCheck
     from lstm_rt.converters import Graph
     from lstm_rt.model import Model
     from lstm_rt.quantize import Choice
@@ -40,8 +47,9 @@ def convert(
     freeze: Mapping[str, npt.ArrayLike] | None = None,
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     quantize: Choice | None = None,
+    hints: Mapping[str, float] | None = None,
     selftest: bool = True,
-    check: bool = False,
+    check: bool | None = None,
     check_stream: bool = False,
     max_read_bytes: int | None = None,
     **options: Any,
@@ -54,7 +62,8 @@ def convert(
         What to convert. The content of a file says what it is; bytes are those of an ONNX model; a model in memory is
         an ``onnx.ModelProto`` or one that `from_keras` or `from_torch` takes.
     path : path-like, optional
-        Where to write the ``.gguf`` file. It appears whole or not at all. Not written when left out.
+        Where to write the ``.gguf`` file. It appears whole or not at all. Not written when left out. An existing file
+        that is no ``.gguf`` file is never overwritten.
     bind : mapping of str to str, optional
         Input name to output name: state that a stream carries from step to step, in place of the pairs that are
         found by name (``state`` and ``stateN``, ``h0`` and ``hn``). ``{}`` for none.
@@ -67,11 +76,18 @@ def convert(
         that is possible and worth it; or one of these, or ``"float32"``, for each pattern of layer names, as in
         ``{"*": "int8", "head*": "float32"}``: the last that matches a layer counts. `Model.quantization` says what was
         done.
+    hints : mapping of str to number, optional
+        How the model is meant to be streamed, kept in the file: ``frame`` and ``context``, the new samples of a step
+        and those before them that the model takes again; ``rate``, samples a second, which is also that of a frozen
+        ``sr``; ``threshold``, from which an output counts as an event. `Model.stream` and ``lstm-rt`` take them as
+        defaults.
     selftest : bool, default True
         Run the model on a few inputs and keep inputs and outputs in the file, for ``lstm-rt verify``.
-    check : bool, default False
-        Compare with what the source's own framework gives, where that is installed: before weights are quantised.
-        ``model.conversion.check`` says how near it is.
+    check : bool, optional
+        Compare with what the source's own framework computes, before weights are quantised. When left out, models in
+        memory of PyTorch and Keras are compared, since their framework is loaded anyway, and files are not. False skips
+        the comparison. ``model.conversion.check`` reports
+        the differences, and ``model.conversion.quantized`` how far quantised weights move the outputs.
     check_stream : bool, default False
         Compare frame by frame with the whole. ``model.conversion.stream_check`` says whether every byte is equal.
     max_read_bytes : int, optional
@@ -99,11 +115,17 @@ def convert(
         If an option contradicts the shapes that the model declares.
     QuantizationError
         If a layer cannot be quantised as asked.
+    CheckError
+        If the model differs from its source, or frame by frame from the whole. No file is written. ``error.report`` is
+        the report of the conversion.
+    FileAccessError
+        If the source cannot be opened; a missing file is a FileNotFoundError too.
 
     Warns
     -----
     UserWarning
-        If no shapes were found that the model runs with, so that the file has no self-test.
+        If no shapes were found that the model runs with, so that the file has no self-test; if ``check=True`` and the
+        source cannot be run, so that nothing was compared.
 
     Examples
     --------
@@ -112,11 +134,15 @@ def convert(
     >>> model = lstm_rt.convert("vad.onnx", quantize={"*": "int8", "head*": "bf16"})  # doctest: +SKIP
     """
     with _budget(max_read_bytes):
-        job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
-    checked = job.check() if check else None
-    model = _quantized(job.graph, quantize, path, selftest=selftest)
-    stream_checked = job.check_stream(model) if check_stream else None
-    model._conversion = job.report(checked, stream_checked)
+        job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes, hints=hints)
+    if path is not None:
+        _refuse_target(path, source)
+    job.compare(check)
+    model = job.finish(quantize, selftest=selftest, measure=check is not False)
+    if check_stream:
+        job.compare_stream(model)
+    if path is not None:
+        model = job.write(path, model)
     job.close()
     return model
 
@@ -131,6 +157,7 @@ def load(
     shapes: Mapping[str, Sequence[int | None]] | None = None,
     quantize: Choice | None = None,
     max_read_bytes: int | None = None,
+    selftest: bool = False,
     **options: Any,
 ) -> Model:
     """Load a model; one that is not a ``.gguf`` file is converted on the way.
@@ -145,6 +172,9 @@ def load(
         The most bytes that running it may take, as for `Model`.
     bind, freeze, shapes, quantize, max_read_bytes : optional
         As for `convert`. Not for a ``.gguf`` file, which has them in it.
+    selftest : bool, default False
+        Make self-tests as `convert` does, so that `Model.example` has inputs that the model runs with. A ``.gguf``
+        file has its own or none.
     **options : Any
         As for `convert`. Not for a ``.gguf`` file.
 
@@ -167,8 +197,8 @@ def load(
     if not _is_gguf(source):
         with _budget(max_read_bytes):
             job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
-        model = _quantized(job.graph, quantize, None, selftest=False, isa=isa, max_memory=max_memory)
-        model._conversion = job.report()
+        job.compare(None)
+        model = job.finish(quantize, selftest=selftest, strict=False, measure=False, isa=isa, max_memory=max_memory)
         job.close()
         return model
     given = {"bind": bind, "freeze": freeze, "shapes": shapes, "quantize": quantize, **options}
@@ -234,6 +264,7 @@ def from_torch(
 
 
 def _is_gguf(source: Source) -> bool:
+    """Whether a source is a model file: by its first bytes, else by its name."""
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source[:4]) == _GGUF_MAGIC
     if not isinstance(source, (str, os.PathLike)):
@@ -258,6 +289,20 @@ def _budget(max_read_bytes: int | None) -> AbstractContextManager[object]:
     return Budget(max_read_bytes).use()
 
 
+def _refuse_target(path: str | os.PathLike[str], source: Source) -> None:
+    """Refuse a target that would destroy something, or whose name says that it holds another format."""
+    from lstm_rt.converters import extensions
+    from lstm_rt.targets import refuse_loss
+
+    refuse_loss(path, [source] if isinstance(source, (str, os.PathLike)) else [], ".gguf")
+    suffix = Path(path).suffix.lower()
+    if suffix in extensions():
+        raise ArgumentError(
+            f"{os.fspath(path)}: a converted model is a .gguf file, and {suffix} means another format. "
+            f"Write to {Path(path).with_suffix('.gguf').name}."
+        )
+
+
 def _model(source: Any, **how: Any) -> Model:
     from lstm_rt.model import Model
 
@@ -275,6 +320,7 @@ class _Job:
         bind: Mapping[str, str] | None,
         freeze: Mapping[str, npt.ArrayLike] | None,
         shapes: Mapping[str, Sequence[int | None]] | None,
+        hints: Mapping[str, float] | None = None,
     ) -> None:
         from lstm_rt.converters import Options
 
@@ -283,32 +329,96 @@ class _Job:
         self._source = source
         self._options = {name: option for name, option in options.items() if option is not None}
         self._converter = _converter(source, self._options)
-        self.graph: Graph = self._converter(source, **self._options)
-        # What it is frozen to has the shape and dtype of the input, which the graph forgets.
+        if isinstance(source, (str, os.PathLike)):
+            require_file(source)
+        self._checks: dict[str, Any] = {}  # of a report, by the names of its fields
+        self.graph = self._read()
+        # A frozen value is compared in the shape and dtype of the input, which the graph forgets.
         self._frozen_ports = {
             self.graph.name(port): port for port in self.graph.inputs if self.graph.name(port) in (freeze or {})
         }
         Options(bind=bind, freeze=freeze, shapes=shapes).apply(self.graph)
+        self.graph.hints = _hints(hints or {}, freeze or {})
 
-    def check(self) -> SourceCheck:
-        """Compare with the source framework."""
+    def _read(self) -> Graph:
+        try:
+            graph: Graph = self._converter(self._source, **self._options)
+        except OSError as error:
+            if isinstance(error, Error):
+                raise
+            raise file_access_error(
+                error, self._source if isinstance(self._source, (str, os.PathLike)) else None
+            ) from None
+        return graph
+
+    def compare(self, check: bool | None) -> None:
+        """Compare with the source framework, if requested or if the framework is loaded anyway."""
+        if check is False or (check is None and not _is_live(self._source)):
+            return
         from lstm_rt.checks import check_against_source
 
         frozen = {name: self.graph.weights[port.value] for name, port in self._frozen_ports.items()}
         model = _in_memory(self.graph)
-        return check_against_source(self.graph, model, self._converter, self._source, frozen, self._options)
+        found = check_against_source(self.graph, model, self._converter, self._source, frozen, self._options)
+        self._checks["check"] = found
+        if found.runs and not found.passed:
+            self._fail(found.summary())
+        if check and not found.runs:
+            warnings.warn(found.summary(), stacklevel=3)
 
-    def check_stream(self, model: Model) -> StreamCheck:
+    def compare_stream(self, model: Model) -> None:
         """Compare frame by frame with the whole."""
         from lstm_rt.checks import check_stream
 
-        return check_stream(self.graph, model)
+        found = self._checks["stream_check"] = check_stream(self.graph, model)
+        model._conversion = self.report()
+        if found.steps and not found.passed:
+            self._fail(f"frame by frame does not equal the whole: {found.how}")
 
-    def report(self, check: SourceCheck | None = None, stream_check: StreamCheck | None = None) -> Conversion:
-        """Say what was done."""
+    def _fail(self, what: str) -> None:
+        error = CheckError(f"{what} No file was written. To convert without this check, leave it out or pass False.")
+        error.report = self.report()
+        raise error
+
+    def finish(
+        self, quantize: Choice | None, *, selftest: bool, measure: bool, strict: bool = True, **how: Any
+    ) -> Model:
+        """Quantise the graph if requested, add self-tests if requested, and load the model.
+
+        A strict caller is told if there can be no self-test.
+        """
+        model = _in_memory(self.graph, **how)
+        if quantize is not None:
+            from lstm_rt.checks import OutputError
+            from lstm_rt.quantize import quantize_graph
+
+            before = OutputError(self.graph, model) if measure else None
+            report = quantize_graph(self.graph, quantize)
+            model = _in_memory(self.graph, **how)
+            model._quantization = report
+            if before:
+                self._checks["quantized"] = before.of(model)
+        exact = model.isa in lstm_rt._core.exact_isas()  # other bytes are no test for another machine
+        if selftest and (exact or not strict):
+            _add_selftests(self.graph, model, strict)
+            if self.graph.selftests:
+                model = _like(model, _in_memory(self.graph, **how))
+        model._conversion = self.report()
+        return model
+
+    def write(self, path: str | os.PathLike[str], model: Model) -> Model:
+        """Write the file, and load it from there."""
+        try:
+            _writer()(self.graph, path)
+        except OSError as error:
+            raise error if isinstance(error, Error) else file_access_error(error, path) from None
+        return _like(model, _model(path))
+
+    def report(self) -> Conversion:
+        """Report what was done."""
         from lstm_rt.report import report_on
 
-        return report_on(self.graph, check, stream_check)
+        return report_on(self.graph, **self._checks)
 
     def close(self) -> None:
         """Let go of the graph, and with it of a copy of the weights, which the C library may keep for later."""
@@ -336,40 +446,29 @@ def _converter(source: Source, options: Mapping[str, Any]) -> Any:
     return found
 
 
-def _quantized(
-    graph: Graph,
-    quantize: Choice | None,
-    path: str | os.PathLike[str] | None,
-    *,
-    selftest: bool,
-    **how: Any,
-) -> Model:
-    """Quantise a graph if that is wanted, and finish it."""
-    if quantize is None:
-        return _finish(graph, path, selftest=selftest, **how)
-    from lstm_rt.quantize import quantize_graph
+def _hints(given: Mapping[str, float], freeze: Mapping[str, npt.ArrayLike]) -> dict[str, int | float]:
+    """Check hints; the rate is that of a frozen sample rate, if there is one."""
+    from lstm_rt.hints import checked, rate_among
 
-    report = quantize_graph(graph, quantize)
-    model = _finish(graph, path, selftest=selftest, **how)
-    model._quantization = report
-    return model
+    try:
+        hints = checked(given)
+        for name, rate in rate_among(freeze).items():
+            if hints.setdefault("rate", checked({"rate": rate})["rate"]) != rate:
+                raise ValueError(f"hint rate is {hints['rate']:g}, but {name} is frozen to {rate:g}.")
+    except ValueError as error:
+        raise ArgumentError(str(error)) from None
+    return hints
 
 
-def _finish(
-    graph: Graph,
-    path: str | os.PathLike[str] | None,
-    *,
-    selftest: bool,
-    **how: Any,
-) -> Model:
-    """Write a graph, with self-tests if wanted, and load it. `path` is not touched before the core has taken it."""
-    model = _in_memory(graph, **how)
-    if selftest and model.isa in lstm_rt._core.exact_isas():  # bytes that no other machine has are no test
-        _add_selftests(graph, model)
-    if path is not None:
-        _writer()(graph, path)
-        return _model(path, **how)
-    return _in_memory(graph, **how) if graph.selftests else model
+def _is_live(source: Source) -> bool:
+    """Whether a source is a model in memory of PyTorch or Keras."""
+    return any(base.__module__.partition(".")[0] in ("torch", "keras") for base in type(source).__mro__)
+
+
+def _like(model: Model, other: Model) -> Model:
+    """Return the second model with what is known of the conversion of the first."""
+    other._conversion, other._quantization = model._conversion, model._quantization
+    return other
 
 
 def _in_memory(graph: Graph, **how: Any) -> Model:
@@ -393,7 +492,7 @@ def _writer() -> Any:
     return write
 
 
-def _add_selftests(graph: Graph, model: Model) -> None:
+def _add_selftests(graph: Graph, model: Model, strict: bool) -> None:
     """Run a model on made-up inputs, and keep what it gave; where no inputs fit, say so."""
     from lstm_rt.converters import SelfTest
     from lstm_rt.trials import Trials
@@ -402,12 +501,12 @@ def _add_selftests(graph: Graph, model: Model) -> None:
     for trial in trials:
         inputs = [trial.inputs[graph.name(port)] for port in graph.inputs]
         graph.selftests.append(SelfTest(inputs, [trial.outputs[graph.name(port)] for port in graph.outputs]))
-    if graph.selftests:
+    if graph.selftests or not strict:
         return
     if all(isinstance(error, UnsupportedModelError) for error in trials.failures):
         raise trials.failures[0]  # no shape would help
     warnings.warn(
         "The model has no self-test: no shapes were found that it runs with. Give the shapes of its inputs, "
         f"as in shapes={{'x': (1, 16, 40)}}. The last try: {printable(str(trials.failures[-1]))}",
-        stacklevel=5,
+        stacklevel=4,
     )

@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Optional
 if TYPE_CHECKING:
     from lstm_rt.report import Conversion
 
+from lstm_rt.text import printable
+
 _SHOWN = 25  # a model of one unknown operation in a thousand nodes is one finding, not a thousand lines
 
 
 class Error(Exception):
-    """Base of every error raised by lstm_rt."""
+    """Base of every error raised by lstm_rt. Its text is safe to print, even where it quotes a file."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 class ArgumentError(Error, ValueError):
@@ -33,7 +38,8 @@ class FileAccessError(OSError, ModelFileError):
     """A file cannot be opened. Made by `file_access_error`, so that it is also the builtin of the same fault."""
 
     def __str__(self) -> str:
-        return f"{self.filename}: {self.strerror}" if self.filename and self.strerror else super().__str__()
+        named = self.filename is not None and self.strerror
+        return printable(f"{self.filename}: {self.strerror}" if named else super().__str__())
 
 
 class MissingFileError(FileAccessError, FileNotFoundError):

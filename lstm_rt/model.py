@@ -11,8 +11,9 @@ import numpy as np
 from lstm_rt import _core, hints
 from lstm_rt._pool import Pool, open_pool
 from lstm_rt._stream import Stream, open_stream
+from lstm_rt.arguments import as_integer, as_shape
 from lstm_rt.arrays import Array, as_array
-from lstm_rt.errors import ArgumentError, ModelFileError, UnsupportedModelError, require_file
+from lstm_rt.errors import ArgumentError, ModelFileError, ShapeError, UnsupportedModelError, require_file
 from lstm_rt.tables import html_table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lstm_rt.report import Conversion
 
 _MAX_POOL = 1 << 20
+_MAX_INT = 2**31 - 1  # of an int of the C API, which has a lower limit for threads of its own
 
 
 class TensorInfo(NamedTuple):
@@ -83,12 +85,11 @@ class Model:
         isa: Optional[str] = None,
         max_memory: Optional[int] = None,
     ) -> None:
-        if max_memory is not None and max_memory < 1:
-            raise ArgumentError(f"max_memory is {max_memory}, wanted at least 1 byte, or None for the default")
+        limit = 0 if max_memory is None else as_integer(max_memory, "max_memory")
         data = bytes(source) if isinstance(source, (bytearray, memoryview)) else source
         if not isinstance(data, bytes):
             require_file(data)
-        self._core = _core.Model(data, isa, max_memory or 0)
+        self._core = _core.Model(data, isa, limit)
         self._inputs = tuple(map(_tensor_info, self._core.inputs()))
         self._outputs = tuple(map(_tensor_info, self._core.outputs()))
         try:
@@ -234,6 +235,7 @@ class Model:
         return {info.name: result for info, result in zip(self._outputs, results)}
 
     def _run(self, arrays: list[Array], threads: int) -> list[Array]:
+        threads = as_integer(threads, "threads", most=_MAX_INT)
         return self._core.plan(arrays).run(arrays, threads)
 
     def _by_name(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Array]:
@@ -291,7 +293,7 @@ class Model:
             In the order in which they run.
         """
         arrays = {
-            name: np.zeros(value, self._info(name).dtype) if isinstance(value, tuple) else value
+            name: _zeros(value, self._info(name)) if isinstance(value, tuple) else value
             for name, value in inputs.items()
         }
         planned = self._core.plan(self._by_name(arrays)).calls()
@@ -354,12 +356,12 @@ class Model:
         --------
         >>> stream = model.stream(freeze={"sr": 16000})  # doctest: +SKIP
         """
-        _check_threads(threads)
+        batch = as_integer(batch, "batch")
+        threads = as_integer(threads, "threads", most=_MAX_INT)
         frame = self._hints.get("frame", 0) if context is None else 0
         if context is None:
             context = int(self._hints.get("context", 0))
-        if isinstance(context, bool) or not isinstance(context, int) or not 0 <= context <= hints.MAX_SAMPLES:
-            raise ArgumentError(f"context is {context!r}, expected a whole number of samples from 0")
+        context = as_integer(context, "context", least=0, most=hints.MAX_SAMPLES)
         handle, pairs, frozen = self._core.handle(), self._pairs(bind), self._frozen(freeze)
         try:
             return open_stream(self, handle, pairs, frozen, batch, threads, strict, context, int(frame))
@@ -415,9 +417,8 @@ class Model:
         >>> ids = [pool.open() for _ in range(3)]  # doctest: +SKIP
         >>> y = pool.step(ids, frames)  # doctest: +SKIP
         """
-        if not 1 <= capacity <= _MAX_POOL:
-            raise ArgumentError(f"the capacity of a pool is {capacity}, wanted 1 to {_MAX_POOL}")
-        _check_threads(threads)
+        capacity = as_integer(capacity, "capacity", most=_MAX_POOL)
+        threads = as_integer(threads, "threads", most=_MAX_INT)
         if (self._hints.get("context", 0) if context is None else context) != 0:
             raise ArgumentError(
                 f"a pool keeps no context, and this model takes {self._hints.get('context', context)} samples of it "
@@ -497,12 +498,14 @@ def _describe(info: TensorInfo, dtype: Optional[np.dtype[Any]] = None) -> str:
     return f"{info.name}{f': {dtype}' if dtype else ''}[{', '.join(dims)}]"
 
 
+def _zeros(shape: Sequence[int], info: TensorInfo) -> Array:
+    try:
+        return np.zeros(as_shape(shape, info.name), info.dtype)
+    except ValueError as error:  # more elements than an array can have
+        raise ShapeError(f"Input {info.name!r}: {shape} is too large: {error}.") from None
+
+
 def _index(names: list[str], name: str, kind: str) -> int:
     if name not in names:
         raise ArgumentError(f"the model has no {kind} '{name}'. It has {', '.join(names)}")
     return names.index(name)
-
-
-def _check_threads(threads: int) -> None:
-    if threads < 1:  # 0 is the C API's way to leave it open
-        raise ArgumentError(f"threads is {threads}; wanted 1 or more")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lstm_rt.errors import Error
 
 if TYPE_CHECKING:
-    from lstm_rt.checks import SourceCheck, StreamCheck
+    from lstm_rt.checks import OutputChange, SourceCheck, StreamCheck
     from lstm_rt.converters import Graph
     from lstm_rt.model import Model
 
@@ -51,6 +51,8 @@ class Conversion:
         The comparison with the source framework, where it was asked for.
     stream_check : StreamCheck or None
         The comparison of frame by frame with the whole, where it was asked for.
+    quantized : tuple of OutputChange
+        How far quantised weights move each output; empty if nothing was quantised, or it was not measured.
     """
 
     file: str
@@ -59,9 +61,15 @@ class Conversion:
     notes: tuple[str, ...] = ()
     check: Optional[SourceCheck] = None
     stream_check: Optional[StreamCheck] = None
+    quantized: tuple[OutputChange, ...] = ()
 
 
-def report_on(graph: Graph, check: SourceCheck | None = None, stream_check: StreamCheck | None = None) -> Conversion:
+def report_on(
+    graph: Graph,
+    check: SourceCheck | None = None,
+    stream_check: StreamCheck | None = None,
+    quantized: tuple[OutputChange, ...] = (),
+) -> Conversion:
     """Report on the conversion that made a graph.
 
     Parameters
@@ -72,6 +80,8 @@ def report_on(graph: Graph, check: SourceCheck | None = None, stream_check: Stre
         What comparing with the source gave.
     stream_check : StreamCheck, optional
         What comparing frames with the whole gave.
+    quantized : tuple of OutputChange, optional
+        What quantising did to the outputs.
 
     Returns
     -------
@@ -85,6 +95,7 @@ def report_on(graph: Graph, check: SourceCheck | None = None, stream_check: Stre
         tuple(graph.notes),
         check,
         stream_check,
+        quantized,
     )
 
 
@@ -126,9 +137,13 @@ def streaming_of(model: Model, frozen: Mapping[str, npt.NDArray[Any]]) -> Stream
     missing = [name for name in model.control_inputs if name not in frozen]
     if missing:
         return Streaming(None, f"add {' '.join(f'--freeze {name}=VALUE' for name in missing)} to see")
+    from lstm_rt.proposals import as_options, propose
+
+    proposal = propose(model)
     try:
-        stream = model.stream(freeze=frozen)
+        stream = model.stream(freeze=frozen, bind=model.bindings)
     except Error as error:
-        return Streaming(False, str(error))
+        return Streaming(False, f"{error}\n{as_options(proposal)}".rstrip())
     how = "state carried from outputs to inputs" if model.bindings else "state kept inside its layers"
+    how += f". {as_options(proposal)}" if proposal else ""
     return Streaming(True, how, tuple(stream.inputs), tuple(stream.outputs))

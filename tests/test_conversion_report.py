@@ -80,18 +80,23 @@ def test_a_difference_is_found_and_ends_the_command_with_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.setattr(reference, "run", wrong)
-    report = convert(models.stack(STACK))
-    assert not report.check.passed
-    assert report.check.differences[0].largest == pytest.approx(0.01, rel=0.01)
+    with pytest.raises(lstm_rt.CheckError, match="differs from onnxruntime") as caught:
+        lstm_rt.convert(models.stack(STACK), tmp_path / "m.gguf", check=True)
+    check = caught.value.report.check if caught.value.report else None
+    assert check is not None
+    assert not check.passed
+    assert check.differences[0].largest == pytest.approx(0.01, rel=0.01)
     onnx.save(models.stack(STACK), str(tmp_path / "m.onnx"))
     done = CliRunner().invoke(app, ["convert", str(tmp_path / "m.onnx"), "--check", "--json"])
     assert done.exit_code == 1
     assert json.loads(done.stdout)["check"]["passed"] is False
+    assert not (tmp_path / "m.gguf").exists()
 
 
 def test_where_the_source_cannot_be_run_it_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
-    report = convert(models.stack(STACK))
+    with pytest.warns(UserWarning, match="not compared"):
+        report = convert(models.stack(STACK))
     assert not report.check.passed
     assert report.check.runs == 0
     assert "pip install onnxruntime" in report.check.why_not

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def run(
         raise Refusal("torch is not installed. Install it to compare with it.") from error
     module = _module(torch, source)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), _unchanged(torch, source):
             outputs = [_run(torch, module, feeds, example_inputs) for feeds in inputs]
     except Exception as error:  # whatever a module raises
         raise Refusal(f"torch {torch.__version__} does not run the source: {error}") from error
@@ -57,7 +58,7 @@ def _module(torch: Any, source: Any) -> Any:
     from . import kind_of
 
     if isinstance(source, torch.nn.Module):
-        return source.eval()
+        return source
     if hasattr(source, "graph_signature"):
         return source.module()
     kind = kind_of(source)
@@ -68,6 +69,24 @@ def _module(torch: Any, source: Any) -> Any:
     return torch.export.load(io.BytesIO(source) if isinstance(source, bytes) else source).module()
 
 
+@contextmanager
+def _unchanged(torch: Any, source: Any) -> Iterator[None]:
+    """Run a module of the user in evaluation mode, and leave its modes and buffers as they were."""
+    if not isinstance(source, torch.nn.Module):
+        yield
+        return
+    modes = [(module, module.training) for module in source.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in source.buffers()]
+    source.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for buffer, before in buffers:
+            buffer.copy_(before)
+
+
 def _run(torch: Any, module: Any, feeds: Mapping[str, Array], example_inputs: Any) -> list[Array]:
     """The arrays take the places of the tensors among the arguments; whatever else is there stays."""
     from torch.utils import _pytree as tree
@@ -76,6 +95,8 @@ def _run(torch: Any, module: Any, feeds: Mapping[str, Array], example_inputs: An
     arguments = tuple(arrays)
     if example_inputs is not None:
         leaves, nesting = tree.tree_flatten(example_inputs)
+        if sum(isinstance(leaf, torch.Tensor) for leaf in leaves) != len(arguments):
+            raise Refusal("the converted model has other inputs, as for state that the module keeps in buffers.")
         arrays = iter(arguments)
         arguments = tree.tree_unflatten(
             [next(arrays) if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves], nesting

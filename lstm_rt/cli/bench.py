@@ -9,7 +9,8 @@ import typer
 from rich.text import Text
 
 import lstm_rt
-from lstm_rt.cli import jitter, options, ui
+from lstm_rt.cli import defaults, jitter, options, ui
+from lstm_rt.cli.defaults import Defaults
 from lstm_rt.cli.jitter import Jitter
 from lstm_rt.cli.options import (
     Array,
@@ -21,7 +22,6 @@ from lstm_rt.cli.options import (
     PlotOption,
     ShapeOption,
 )
-from lstm_rt.errors import ArgumentError
 from lstm_rt.model import TensorInfo
 
 NAME = "bench"
@@ -48,7 +48,12 @@ def command(
     freeze: FreezeOption = None,
     quantize: Annotated[
         Optional[str],
-        typer.Option("--quantize", metavar="NAME", help="Precision to convert to first: int8, int8x16, int4 or bf16."),
+        typer.Option(
+            "--quantize",
+            "--quantise",
+            metavar="NAME",
+            help="Precision to convert to first: int8, int8x16, int4 or bf16.",
+        ),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=1, help="Threads that share the work.")] = 1,
     seconds: Annotated[float, typer.Option("--seconds", min=0.01, max=600, help="How long to measure.")] = 2.0,
@@ -63,15 +68,20 @@ def command(
 ) -> None:
     """Time a model on this machine: one step if it streams, else one whole run.
 
-    Free dims are taken as 1 unless --shape says otherwise; inputs are random numbers. Every call is timed by itself, as
-    called from Python, after a tenth of the time has gone by to warm up. Nothing is subtracted: what reading the clock
-    adds is reported. Steps that took long are as a rule those in which the system ran something else.
+    Free dims are those of the file's self-test, else 1, unless --shape says otherwise; inputs are random numbers. Every
+    call is timed by itself, as called from Python, after a tenth of the time has gone by to warm up. Nothing is
+    subtracted: what reading the clock adds is reported. Steps that took long are as a rule those in which the system
+    ran something else. Ctrl-C ends the measurement and shows what was measured.
     """
-    loaded = lstm_rt.load(model, isa=isa, quantize=quantize, max_memory=max_memory)
-    frozen = options.values(freeze, "--freeze") or {}
-    work = _work(loaded, options.shapes(shape) or {}, options.pairs(bind, "--bind"), frozen, threads)
+    options.refuse_loss([plot], [model], freeze)
+    loaded = defaults.load(model, isa=isa, quantize=quantize, max_memory=max_memory)
+    known = Defaults(loaded, options.values(freeze, "--freeze") or {}, options.shapes(shape) or {})
+    known.require_values()
+    frame_ms = frame_ms or _hinted_ms(loaded)
+    defaults.note(known.say(), json)
+    work = _work(loaded, known.shapes, options.pairs(bind, "--bind"), known.frozen, threads)
     jitter.measure(work.call, 0.1 * seconds)
-    found = Jitter(jitter.measure(work.call, seconds), jitter.clock_cost())
+    found = Jitter(jitter.measure(work.call, seconds, stoppable=True), jitter.clock_cost())
     report = {
         "model": model,
         "isa": loaded.isa,
@@ -80,6 +90,7 @@ def command(
         "timed": work.what,
         "whole_because": work.why_whole,
         "shapes": work.shapes,
+        "using": known.say(),
         **found.facts(),
         "frame_ms": frame_ms,
         "times_real_time": None if frame_ms is None else frame_ms * 1e3 / found.mean,
@@ -103,13 +114,8 @@ def _work(
     frozen: dict[str, Array],
     threads: int,
 ) -> _Work:
-    _check_names(model, [*shapes, *frozen])
-    unknown = [name for name in model.control_inputs if name not in frozen]
-    if unknown:
-        wanted = " ".join(f"--freeze {name}=VALUE" for name in unknown)
-        raise ArgumentError(f"{' and '.join(unknown)} must be known before a step. Add {wanted}")
     try:
-        stream = model.stream(bind=bind, freeze=frozen, threads=threads)
+        stream = model.stream(bind=bind, freeze=frozen, threads=threads, context=0)
     except lstm_rt.UnsupportedModelError as error:
         if bind:
             raise
@@ -139,11 +145,10 @@ def _whole(
     )
 
 
-def _check_names(model: lstm_rt.Model, names: Sequence[str]) -> None:
-    known = [port.name for port in model.inputs]
-    for name in names:
-        if name not in known:
-            raise ArgumentError(f"the model has no input '{name}'. It has {', '.join(known)}")
+def _hinted_ms(model: lstm_rt.Model) -> Optional[float]:
+    """Return the milliseconds of signal that a step stands for, if the model's hints tell."""
+    frame, rate = model.hints.get("frame"), model.hints.get("rate")
+    return 1000 * frame / rate if frame and rate else None
 
 
 def _random(port: TensorInfo, shape: Optional[tuple[Optional[int], ...]]) -> Array:

@@ -5,7 +5,7 @@ import warnings
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 from rich.text import Text
@@ -16,6 +16,7 @@ from lstm_rt.cli.options import (
     BindOption,
     ConverterOption,
     FreezeOption,
+    HintOption,
     JsonOption,
     MaxReadBytesOption,
     QuantizeOption,
@@ -26,11 +27,17 @@ from lstm_rt.report import streaming_of
 
 if TYPE_CHECKING:
     from lstm_rt.quantize import Report
+    from lstm_rt.report import Conversion
 
 NAME = "convert"
 EXAMPLES = (
     ("lstm-rt convert model.onnx", "Write model.gguf beside it"),
     ("lstm-rt convert silero_vad.onnx vad.gguf --freeze sr=16000", "Fix an input for good"),
+    (
+        "lstm-rt convert silero_vad.onnx vad.gguf --hint frame=512 --hint context=64 --hint rate=16000 "
+        "--hint threshold=0.5",
+        "Keep in the file how the model is streamed",
+    ),
     ("lstm-rt convert model.onnx small.gguf --quantize int8 --quantize '/scores/*=bf16'", "One byte a weight, or two"),
     (
         "lstm-rt convert model.onnx --check --check-stream",
@@ -51,6 +58,7 @@ def command(
     freeze: FreezeOption = None,
     shape: ShapeOption = None,
     quantize: QuantizeOption = None,
+    hint: HintOption = None,
     recipe: RecipeOption = None,
     option: ConverterOption = None,
     selftest: Annotated[
@@ -75,19 +83,23 @@ def command(
         raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
     with warnings.catch_warnings(record=True) as caught, ui.messages.status(f"Converting {Path(source).name}"):
         warnings.simplefilter("always", UserWarning)
-        model = lstm_rt.convert(
-            source,
-            path,
-            bind=options.pairs(bind, "--bind"),
-            freeze=options.values(freeze, "--freeze"),
-            shapes=options.shapes(shape),
-            quantize=options.quantize(quantize),
-            selftest=selftest,
-            check=check,
-            check_stream=check_stream,
-            max_read_bytes=max_read_bytes,
-            **options.of_converter(option, recipe),
-        )
+        try:
+            model = lstm_rt.convert(
+                source,
+                path,
+                bind=options.pairs(bind, "--bind"),
+                freeze=options.values(freeze, "--freeze"),
+                shapes=options.shapes(shape),
+                quantize=options.quantize(quantize),
+                hints=options.numbers(hint, "--hint"),
+                selftest=selftest,
+                check=check or None,
+                check_stream=check_stream,
+                max_read_bytes=max_read_bytes,
+                **options.of_converter(option, recipe),
+            )
+        except lstm_rt.CheckError as error:
+            _show_failure(error, json)
         result = _describe(model, source, path)
     result["warnings"] = [str(warning.message) for warning in caught if issubclass(warning.category, UserWarning)]
     if json:
@@ -99,6 +111,17 @@ def command(
         raise typer.Exit(1)
 
 
+def _show_failure(error: lstm_rt.CheckError, json: bool) -> NoReturn:
+    """Show the comparison that failed; no file was written."""
+    assert error.report is not None
+    checks = _describe_checks(error.report)
+    if json:
+        ui.print_json({"error": str(error), "target": None, **checks})
+        raise typer.Exit(1)
+    _show_checks(checks)
+    ui.fail(str(error))
+
+
 def _describe(model: lstm_rt.Model, source: str, path: Path) -> dict[str, Any]:
     return {
         "source": source,
@@ -107,6 +130,7 @@ def _describe(model: lstm_rt.Model, source: str, path: Path) -> dict[str, Any]:
         "target_bytes": path.stat().st_size,
         "parameters": model.parameters,
         "bindings": model.bindings,
+        "hints": model.hints,
         "selftests": model.verify(),
         "quantization": None if model.quantization is None else _describe_report(model.quantization),
         **_describe_conversion(model),
@@ -116,7 +140,6 @@ def _describe(model: lstm_rt.Model, source: str, path: Path) -> dict[str, Any]:
 def _describe_conversion(model: lstm_rt.Model) -> dict[str, Any]:
     conversion = model.conversion
     assert conversion is not None  # it was just converted
-    check, stream = conversion.check, conversion.stream_check
     return {
         "framework": conversion.framework,
         "parts": [asdict(part) for part in conversion.parts],
@@ -124,8 +147,16 @@ def _describe_conversion(model: lstm_rt.Model) -> dict[str, Any]:
         "inputs": [_describe_port(port) for port in model.inputs],
         "outputs": [_describe_port(port) for port in model.outputs],
         "stream": asdict(streaming_of(model, {})),
+        **_describe_checks(conversion),
+    }
+
+
+def _describe_checks(conversion: "Conversion") -> dict[str, Any]:
+    check, stream = conversion.check, conversion.stream_check
+    return {
         "check": check and {**asdict(check), "passed": check.passed},
         "stream_check": stream and {**asdict(stream), "passed": stream.passed},
+        "quantized_outputs": [asdict(change) for change in conversion.quantized],
     }
 
 
@@ -160,15 +191,13 @@ def _show(result: dict[str, Any]) -> None:
     rows.append(
         ("self-tests", f"{result['selftests']}, kept in the file and replayed" if result["selftests"] else "none")
     )
+    rows.append(("hints", ", ".join(f"{name} {value:g}" for name, value in result["hints"].items())))
     stream = result["stream"]
     rows.append(("streams", stream["how"] if stream["streams"] is not False else "no; lstm-rt inspect says why"))
     rows += [("note", note) for note in result["notes"]]
     ui.console.print(f"[bold green]✓[/] {result['target']}", soft_wrap=True)
     ui.console.print(ui.facts(rows))
-    if result["check"]:
-        _show_check(result["check"])
-    if result["stream_check"]:
-        _show_stream_check(result["stream_check"])
+    _show_checks(result)
     if result["quantization"]:
         _show_report(result["quantization"])
     for warning in result["warnings"]:
@@ -185,12 +214,32 @@ def _ports(ports: list[dict[str, Any]]) -> str:
     return ", ".join(f"{port['name']} {ui.dims(port['shape'], port['dim_names'])}" for port in ports)
 
 
-def _show_check(check: dict[str, Any]) -> None:
+def _show_checks(result: dict[str, Any]) -> None:
+    if result["check"]:
+        _show_check(result["check"], "float32, before quantising, " if result["quantized_outputs"] else "")
+    if result["quantized_outputs"]:
+        _show_quantized(result["quantized_outputs"])
+    if result["stream_check"]:
+        _show_stream_check(result["stream_check"])
+
+
+def _show_quantized(changes: list[dict[str, Any]]) -> None:
+    """Show how far the outputs of the quantised model are from those of the float model."""
+    ui.console.print("quantised, compared with float32 over the inputs of the self-tests")
+    shown = ui.table("output", ">largest difference", ">of largest value", ">SNR")
+    for change in changes:
+        snr = f"{change['snr_db']:.1f} dB"
+        shown.add_row(Text(change["output"]), f"{change['largest']:.2g}", f"{change['relative']:.2%}", snr)
+    ui.console.print(shown)
+
+
+def _show_check(check: dict[str, Any], what: str) -> None:
     if not check["runs"]:
         ui.console.print(Text(f"✗ not compared with the source: {check['why_not']}", "red"), soft_wrap=True)
         return
     mark = "[bold green]✓[/]" if check["passed"] else "[bold red]✗[/]"
-    ui.console.print(f"{mark} compared with {check['runtime']}; allowed is {check['tolerance']:g} of the largest value")
+    runtime, allowed = check["runtime"], f"{check['tolerance']:g}"
+    ui.console.print(f"{mark} {what}compared with {runtime}; allowed is {allowed} of the largest value")
     shown = ui.table("output", ">largest difference", ">largest value")
     for difference in check["differences"]:
         shown.add_row(Text(difference["output"]), f"{difference['largest']:.2g}", ui.number(difference["scale"]))

@@ -1,5 +1,6 @@
 """``lstm-rt inspect``."""
 
+import importlib
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -10,7 +11,8 @@ from rich.markup import escape
 from rich.text import Text
 
 import lstm_rt
-from lstm_rt.cli import options, ui
+from lstm_rt.cli import defaults, options, ui
+from lstm_rt.cli.defaults import Defaults
 from lstm_rt.cli.memory import Watch
 from lstm_rt.cli.options import FreezeOption, IsaOption, JsonOption, ShapeOption
 from lstm_rt.report import streaming_of
@@ -36,8 +38,8 @@ def command(
 ) -> None:
     """Show what a model is: inputs, outputs, layers, what one step costs, and whether and how it streams.
 
-    The layers are those left to run for one shape: free dims are taken as 1 unless --shape says otherwise. What does
-    not depend on the data was computed beforehand and is not among them.
+    The layers are those left to run for one shape: that of --shape, else that of the file's self-test, else 1 for free
+    dims. What does not depend on the data was computed beforehand and is not among them.
     """
     if ops:
         _show_ops(json)
@@ -54,11 +56,12 @@ def command(
 def _inspect(
     path: str, shapes: dict[str, tuple[Any, ...]], frozen: dict[str, Any], isa: Optional[str]
 ) -> dict[str, Any]:
-    load = lstm_rt.load  # imported now, not while watched
+    importlib.import_module("lstm_rt.conversion")  # now, and not while memory is watched
     watch = Watch()
-    model = load(path, isa=isa)
-    streaming = asdict(streaming_of(model, frozen))
-    step = _step(model, shapes, frozen)
+    model = defaults.load(path, isa=isa)
+    known = Defaults(model, frozen, shapes)
+    streaming = asdict(streaming_of(model, known.frozen))
+    step = _step(model, known.shapes, known.frozen)
     resident = watch.resident()  # first: reading it may itself be the peak
     memory = {"peak": watch.peak(), "resident": resident, "packed_weights": model.packed_bytes}
     return {
@@ -71,6 +74,8 @@ def _inspect(
         "inputs": [_port(port, model) for port in model.inputs],
         "outputs": [_port(port, model) for port in model.outputs],
         "bindings": model.bindings,
+        "hints": model.hints,
+        "using": known.say(),
         "stream": streaming,
         "step": step,
         "memory": memory,
@@ -122,11 +127,13 @@ def _show(report: dict[str, Any]) -> None:
         ("size", f"{ui.size(report['file_bytes'])}; weights {ui.size(report['weight_bytes'])}"),
         ("parameters", ui.count(report["parameters"])),
         ("runs on", report["isa"]),
+        ("hints", ", ".join(f"{name} {value:g}" for name, value in report["hints"].items())),
     ]
     ui.console.print(f"[bold]{Path(report['model']).name}[/]")
     ui.console.print(ui.facts(rows))
     ui.console.print()
     _show_ports(report)
+    defaults.note(report["using"], json=False)
     _show_streaming(report["stream"])
     _show_step(report["step"])
     _show_memory(report["memory"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from array import array
 from collections.abc import Callable
@@ -18,7 +19,7 @@ _MOST = 10_000_000  # calls timed: 80 MB
 _BINS, _WIDTH = 16, 40  # of the histogram as text
 
 
-def measure(call: Callable[[], object], seconds: float) -> Array:
+def measure(call: Callable[[], object], seconds: float, *, stoppable: bool = False) -> Array:
     """Time calls one by one.
 
     Parameters
@@ -27,6 +28,8 @@ def measure(call: Callable[[], object], seconds: float) -> Array:
         What is timed.
     seconds : float
         When to stop, or after ten million calls.
+    stoppable : bool, default False
+        Whether Ctrl-C ends the measurement, with what was measured by then.
 
     Returns
     -------
@@ -37,13 +40,16 @@ def measure(call: Callable[[], object], seconds: float) -> Array:
     taken = array("q")
     keep = taken.append
     end = now() + int(seconds * 1e9)
-    for _ in range(_MOST):
-        start = now()
-        call()
-        stop = now()
-        keep(stop - start)
-        if stop >= end:
-            break
+    with contextlib.suppress(*([KeyboardInterrupt] if stoppable else [])):
+        for _ in range(_MOST):
+            start = now()
+            call()
+            stop = now()
+            keep(stop - start)
+            if stop >= end:
+                break
+    if not taken:
+        raise KeyboardInterrupt
     return np.array(taken)
 
 

@@ -13,9 +13,10 @@ from lstm_rt.cli import stepping, ui
 from lstm_rt.cli.csvfile import Sink, columns, csv_rows
 from lstm_rt.cli.options import Array
 from lstm_rt.cli.pcm import Pcm
+from lstm_rt.cli.picture import Mark
 from lstm_rt.cli.segments import Change, Detector
 from lstm_rt.cli.signals import Framing, Signal
-from lstm_rt.cli.stepping import Latency, Step
+from lstm_rt.cli.stepping import Latency, Results, Step
 from lstm_rt.errors import ModelFileError
 
 _KEPT = 1 << 16  # steps whose times are kept, for the percentiles
@@ -49,7 +50,7 @@ class Pace:
 
 
 class Wanted(NamedTuple):
-    """What counts as an event: thresholds by column (the only one: ""), where it ends, and seconds it must last."""
+    """What counts as an event: thresholds by column (the only one: "", all: "*"), where it ends, its least seconds."""
 
     thresholds: dict[str, float]
     offset: float | None
@@ -76,6 +77,8 @@ class Events:
         self._wanted, self._framing, self._rate, self._json = wanted, framing, rate, json
         self._detectors: dict[str, Detector] = {}
         self._known = 0.0  # seconds of signal that the last step knew
+        self._started: dict[str, float] = {}
+        self.marks: list[Mark] = []  # the events that have ended
 
     def __call__(self, step: Step) -> None:
         """Take a step."""
@@ -86,7 +89,8 @@ class Events:
         }
         if not self._detectors:
             wanted = self._wanted.thresholds
-            self._detectors = {self._column(name, list(scores)): self._detector(name) for name in wanted}
+            columns_of = [(name, column) for name in wanted for column in self._columns(name, list(scores))]
+            self._detectors = {column: self._detector(name) for name, column in columns_of}
         self._known = self._framing.seconds(step.number, self._rate)
         for name, detector in self._detectors.items():
             self._print(name, detector.push(float(scores[name])))
@@ -96,14 +100,14 @@ class Events:
         for name, detector in self._detectors.items():
             self._print(name, detector.finish())
 
-    def _column(self, name: str, there: list[str]) -> str:
-        if not name and len(there) == 1:
-            return there[0]
+    def _columns(self, name: str, there: list[str]) -> list[str]:
+        if name == "*" or (not name and len(there) == 1):
+            return there
         if name not in there:
             said = f"there is no column {name!r}" if name else "say which column"
             known = ", ".join(there[:20])
             raise typer.BadParameter(f"{said}: COLUMN=VALUE with one of {known}", param_hint="--threshold")
-        return name
+        return [name]
 
     def _detector(self, name: str) -> Detector:
         on = self._wanted.thresholds[name]
@@ -119,6 +123,10 @@ class Events:
         if change is None:
             return
         seconds = round(change.step * self._framing.hop / self._rate, 6)
+        if change.event == "start":
+            self._started[name] = seconds
+        elif name in self._started:
+            self.marks.append(Mark(self._started.pop(name), seconds, name))
         if self._json:
             line = {"event": change.event, "seconds": seconds, "column": name, "known": self._known}
             ui.print_json_line(line)
@@ -162,9 +170,12 @@ def events_wanted(
 
 
 def print_lines(
-    stream: Stream, signal: Signal, framing: Framing, wanted: Wanted | None, out: str | None, json: bool
-) -> None:
-    """Step through a signal that may never end: a line for each step or event, at the end what there is to say."""
+    stream: Stream, signal: Signal, framing: Framing, wanted: Wanted | None, out: str | None, json: bool, keep: bool
+) -> tuple[Results | None, list[Mark]]:
+    """Step through a signal that may never end: a line for each step or event, at the end what there is to say.
+
+    Returns all steps if they are to be kept, and the events.
+    """
     events: Sink | None = None
     if wanted:
         if not signal.rate:
@@ -173,15 +184,19 @@ def print_lines(
     elif json:
         events = json_line(framing, signal.rate)
     pace = Pace(framing, signal.rate)
+    kept: list[Step] = []
     with csv_rows(out or (None if events else "-"), framing, signal.rate) as each_step:
         sinks = [sink for sink in (events, each_step) if sink]
         for step in stepping.steps(stream, signal, framing):
             for sink in sinks:
                 sink(step)
             pace.add(step, _length(signal))
+            kept += [step] if keep else []
     if isinstance(events, Events):
         events.finish()
     _show_end(signal, framing, pace, stream.model.isa, out)
+    results = Results.of([step.outputs for step in kept], [step.nanoseconds for step in kept]) if keep else None
+    return results, events.marks if isinstance(events, Events) else []
 
 
 def _show_end(signal: Signal, framing: Framing, pace: Pace, isa: str, out: str | None) -> None:
@@ -198,7 +213,9 @@ def _show_end(signal: Signal, framing: Framing, pace: Pace, isa: str, out: str |
         rows.append(("a step", pace.latency().text()))
     if signal.rate:
         rows.append(("signal", f"{length / signal.rate:,.2f} s"))
-        rows.append(("behind", f"at most {1000 * pace.behind:,.1f} ms, beyond where it was least"))
+        if isinstance(pipe, Pcm):
+            rows.append(("delay", f"{1000 * pace.behind:,.1f} ms at most behind the first frames"))
+    rows += [("samples", note) for note in signal.notes]
     ui.messages.print(ui.facts([*rows, ("on", isa), ("written", out if out and out != "-" else "")]))
 
 

@@ -1,5 +1,6 @@
 """Options that several commands share, and how ``NAME=VALUE`` is read."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union
 
@@ -7,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from lstm_rt import targets as targets_
 from lstm_rt.cli import ui
 from lstm_rt.errors import ModelFileError
 from lstm_rt.files import open_regular
 
-PICTURES = (".png", ".svg", ".pdf")
+PICTURES = (".png", ".jpg", ".svg", ".pdf")
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +40,11 @@ MaxReadBytesOption = Annotated[
 ]
 BindOption = Annotated[
     Optional[list[str]],
-    typer.Option("--bind", metavar="IN=OUT", help="Input and output that carry state from step to step. Repeatable."),
+    typer.Option(
+        "--bind",
+        metavar="IN=OUT",
+        help="Input and output that carry state from step to step. Repeatable; none for no state.",
+    ),
 ]
 FreezeOption = Annotated[
     Optional[list[str]],
@@ -56,6 +62,7 @@ QuantizeOption = Annotated[
     Optional[list[str]],
     typer.Option(
         "--quantize",
+        "--quantise",
         metavar="[PATTERN=]PRECISION",
         help="Weights as int8, int8x16 (16-bit activations), int4 or bf16; of layers whose name matches PATTERN, or of "
         "all. PATTERN=float32 leaves some as they are. Repeatable; the last that matches counts.",
@@ -75,9 +82,19 @@ ConverterOption = Annotated[
 ]
 
 
+HintOption = Annotated[
+    Optional[list[str]],
+    typer.Option(
+        "--hint",
+        metavar="NAME=NUMBER",
+        help="How the model streams, kept in the file as a default: frame, context, rate, threshold. Repeatable.",
+    ),
+]
+
+
 def _picture_path(path: Optional[Path]) -> Optional[Path]:
     """Refuse now what would fail when the work is done."""
-    if path and path.suffix.lower() not in PICTURES:
+    if path and path.suffix.lower() not in (*PICTURES, ".jpeg"):
         raise typer.BadParameter(f"{path.name!r}: the picture is a {', '.join(PICTURES)}")
     if path:
         ui.import_pyplot()
@@ -94,6 +111,8 @@ def pairs(given: Optional[list[str]], option: str) -> Optional[dict[str, str]]:
     """Read ``NAME=VALUE`` options; None where there are none."""
     if not given:
         return None
+    if option == "--bind" and given == ["none"]:
+        return {}
     read = {}
     for text in given:
         name, equals, value = text.partition("=")
@@ -101,6 +120,15 @@ def pairs(given: Optional[list[str]], option: str) -> Optional[dict[str, str]]:
             raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint=option)
         read[name] = value
     return read
+
+
+def numbers(given: Optional[list[str]], option: str) -> Optional[dict[str, float]]:
+    """Read ``NAME=NUMBER`` options."""
+    texts = pairs(given, option)
+    try:
+        return None if texts is None else {name: float(text) for name, text in texts.items()}
+    except ValueError:
+        raise typer.BadParameter(f"{', '.join(given or ())}: expected NAME=NUMBER", param_hint=option) from None
 
 
 def values(given: Optional[list[str]], option: str) -> Optional[dict[str, Array]]:
@@ -158,6 +186,16 @@ def quantize(given: Optional[list[str]]) -> Optional[Union[str, dict[str, str]]]
         if equals:
             choice[pattern] = precision
     return choice
+
+
+def refuse_loss(
+    targets: Sequence[Union[str, Path, None]], sources: Sequence[str], *values: Optional[list[str]]
+) -> None:
+    """Refuse files to write that are read, or that hold something else."""
+    files = [text.partition("=")[2] for given in values for text in given or ()]
+    for target in targets:
+        if target and str(target) != "-":
+            targets_.refuse_loss(target, [*sources, *files])
 
 
 def load_npy(path: Union[str, Path]) -> Array:

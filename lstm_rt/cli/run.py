@@ -8,11 +8,14 @@ import numpy as np
 import typer
 
 import lstm_rt
-from lstm_rt.cli import options, signals, ui
+from lstm_rt.cli import defaults, options, signals, ui
 from lstm_rt.cli.csvfile import StepCsv
+from lstm_rt.cli.defaults import Defaults
 from lstm_rt.cli.options import Array, IsaOption, JsonOption, MaxMemoryOption, SetOption
 from lstm_rt.errors import ArgumentError
 from lstm_rt.files import open_regular
+from lstm_rt.hints import rate_among
+from lstm_rt.report import streaming_of
 
 NAME = "run"
 EXAMPLES = (
@@ -46,33 +49,62 @@ def command(
     """
     if out and out.suffix.lower() not in (".npz", ".csv"):
         raise typer.BadParameter(f"{out.name!r}: the file is a .npz or a .csv", param_hint="--out")
+    options.refuse_loss([out], [model, source], set_)
     loaded = lstm_rt.load(model, isa=isa, max_memory=max_memory)
-    inputs = _inputs(loaded, source, options.values(set_, "--set") or {})
+    inputs, notes = _inputs(loaded, source, options.values(set_, "--set") or {})
     start = time.perf_counter()
-    outputs = loaded.run(inputs)
+    try:
+        outputs = loaded.run(inputs)
+    except lstm_rt.Error as error:
+        raise ArgumentError(f"{error}{_advice(model, source)}") from error
     milliseconds = 1000 * (time.perf_counter() - start)
+    for kind, arrays in (("input", inputs), ("output", outputs)):
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                ui.note(f"warning: {kind} {name!r} holds values that are not finite (NaN or infinity).")
     if out:
         _write(out, outputs)
     if json:
         described = {name: ui.array_facts(array) for name, array in outputs.items()}
         ui.print_json(
-            {"model": model, "isa": loaded.isa, "milliseconds": milliseconds, "outputs": described, "out": out}
+            {
+                "model": model,
+                "isa": loaded.isa,
+                "milliseconds": milliseconds,
+                "outputs": described,
+                "out": out,
+                "notes": notes,
+            }
         )
         return
+    for note in notes:
+        ui.note(note)
     ui.console.print(ui.arrays_table(outputs, "output"))
     ui.console.print(f"\n{milliseconds:.2f} ms, planning included, on {loaded.isa}" + (f" → {out}" if out else ""))
 
 
-def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> dict[str, Array]:
+def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> tuple[dict[str, Array], list[str]]:
+    """Arrange what a file and the options give as the model's inputs; and say what was done to the values."""
     inputs: dict[str, Array] = {}
-    if Path(source).suffix.lower() == ".npz":
+    notes: list[str] = []
+    suffix = Path(source).suffix.lower()
+    if suffix == ".npz":
         inputs.update(_load_npz(source))
     else:
-        is_npy = Path(source).suffix.lower() == ".npy"  # of any rank
-        rows = options.load_npy(source) if is_npy else signals.read_signal(source).rows()
+        signal = None if suffix == ".npy" else signals.read_signal(source)
         port = _signal_port(model, given)
+        if signal:
+            said = {f"--set {name}": rate for name, rate in rate_among(given).items()}
+            signals.require_rate(source, {"the file": signal.rate, "the model": model.hints.get("rate"), **said})
+        rows, done = signals.as_samples(signal.rows() if signal else options.load_npy(source), port.dtype)
+        notes = [f"{port.name}: {note}" for note in done]
         inputs[port.name] = rows if rows.ndim >= len(port.shape or ()) else signals.arrange(rows, port)
     inputs.update(given)
+    known = Defaults(model, {}, {})
+    absent = {name: value for name, value in known.frozen.items() if name not in inputs}
+    inputs.update(absent)
+    if absent:
+        notes.append(known.say(shapes=False) or f"using {', '.join(absent)} from the model's hints")
     missing = [port.name for port in model.inputs if port.name not in inputs and port.name not in model.bindings]
     if missing:
         raise ArgumentError(
@@ -80,11 +112,22 @@ def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> dict[
             f"Add {' '.join(f'--set {name}=VALUE' for name in missing)}, or give a .npz with an array for each."
         )
     for port in model.inputs:
-        if port.name in model.bindings and port.name not in inputs:
-            inputs[port.name] = np.zeros([dim or 1 for dim in port.shape or ()], port.dtype)
-        elif port.name in inputs:
-            inputs[port.name] = _as_declared(inputs[port.name], port.dtype)
-    return inputs
+        if port.name in inputs:
+            inputs[port.name], done = signals.as_samples(inputs[port.name], port.dtype)
+            notes += [f"{port.name}: {note}" for note in done]
+    return inputs, notes
+
+
+def _advice(path: str, source: str) -> str:
+    """Say what a model takes that refuses a file as a whole; empty if nothing is known."""
+    model = defaults.load(path)
+    frames = [f"{name} {ui.dims(array.shape)}" for name, array in model.example.items() if name not in model.bindings]
+    if not frames:
+        return ""
+    known = Defaults(model, {}, {})
+    streams = streaming_of(model, known.frozen).streams
+    steps = f" It streams: try lstm-rt stream {path} {source}." if streams else ""
+    return f"\nThe model runs with inputs as in its self-test, {', '.join(frames)}.{steps}"
 
 
 def _signal_port(model: lstm_rt.Model, given: dict[str, Array]) -> Any:
@@ -92,11 +135,6 @@ def _signal_port(model: lstm_rt.Model, given: dict[str, Array]) -> Any:
         if port.name not in given and port.name not in model.bindings and port.name not in model.control_inputs:
             return port
     raise ArgumentError("Every input of the model is set or state: none is left for the file.")
-
-
-def _as_declared(array: Array, dtype: Optional[np.dtype[Any]]) -> Array:
-    """Cast where that is harmless, as float64 to float32; the model refuses the rest."""
-    return array.astype(dtype) if dtype is not None and np.can_cast(array.dtype, dtype, "same_kind") else array
 
 
 def _load_npz(path: str) -> dict[str, Array]:

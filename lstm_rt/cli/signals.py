@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import re
 import wave
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lstm_rt import Model, ModelFileError, ShapeError, UnsupportedModelError
+from lstm_rt import ArgumentError, Model, ModelFileError, ShapeError, UnsupportedModelError
 from lstm_rt.cli.options import Array, load_npy
 from lstm_rt.files import open_regular
 from lstm_rt.model import TensorInfo
 
+# Integer samples: what becomes 1.0, and what becomes 0.
+_SCALES = {"int8": (1 << 7, 0), "uint8": (1 << 7, 1 << 7), "int16": (1 << 15, 0), "int32": (1 << 31, 0)}
 _BATCH = re.compile(r"(^|_)(n|b|bs|batch|batchsize)(_|$)", re.IGNORECASE)
 
 
 class Signal(NamedTuple):
-    """Rows along time, in pieces: samples of shape (N,), or features of shape (T, F).
+    """Rows along time, in pieces: samples of shape (N,), or features of shape (T, ...).
 
-    `rate` is rows a second and `length` the number of rows, where known; a live signal has no length. `row_size` is 1,
-    or F.
+    `rate` is rows a second and `length` the number of rows, if known; a live signal has no length. `row_size` is 1, or
+    the number of features.
     """
 
     blocks: Iterable[Array]
     rate: float | None
     length: int | None = None
     row_size: int = 1
+    notes: tuple[str, ...] = ()  # what was done to the samples, for the summary
 
     @classmethod
     def of(cls, rows: Array, rate: float | None) -> Signal:
@@ -38,6 +41,11 @@ class Signal(NamedTuple):
     def rows(self) -> Array:
         """Give all rows; not for a live signal."""
         return np.concatenate(list(self.blocks))
+
+    def of_dtype(self, dtype: np.dtype[Any] | None) -> Signal:
+        """Convert all rows to the dtype of an input; not for a live signal."""
+        rows, notes = as_samples(self.rows(), dtype)
+        return self._replace(blocks=(rows,), notes=(*self.notes, *notes))
 
 
 class Framing(NamedTuple):
@@ -73,7 +81,8 @@ def read_signal(path: str, rate: float | None = None) -> Signal:
     Returns
     -------
     Signal
-        Samples of a ``.wav`` file are float32 in [-1, 1). An array of more than two dims loses leading dims of one.
+        Samples of a ``.wav`` file are float32 in [-1, 1). An array loses leading dims of one beyond two dims; the first
+        dim that is left is time, and the others are one row.
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".wav":
@@ -83,9 +92,72 @@ def read_signal(path: str, rate: float | None = None) -> Signal:
     rows = load_npy(path)
     while rows.ndim > 2 and rows.shape[0] == 1:
         rows = rows[0]
-    if rows.ndim not in (1, 2) or not rows.size:
-        raise ShapeError(f"{path}: shape {rows.shape} is no signal: wanted samples (N,) or rows of features (T, F).")
+    if not rows.ndim or not rows.size:
+        raise ShapeError(f"{path}: shape {rows.shape} is no signal: wanted samples (N,) or rows of features (T, ...).")
     return Signal.of(rows, rate)
+
+
+def as_samples(array: Array, dtype: np.dtype[Any] | None) -> tuple[Array, tuple[str, ...]]:
+    """Convert an array from a file to the dtype of an input.
+
+    Integers of up to 32 bits are samples where the input takes floats, and are scaled to [-1, 1) as those of a ``.wav``
+    file are. An int64 array is taken as tokens or numbers, which are not scaled.
+
+    Parameters
+    ----------
+    array : ndarray
+        From a file.
+    dtype : dtype or None
+        What the input takes.
+
+    Returns
+    -------
+    array : ndarray
+        Unchanged if no harmless conversion exists; the model refuses it then.
+    notes : tuple of str
+        What was done, if it was more than nothing.
+    """
+    if dtype is None or array.dtype == dtype:
+        return array, ()
+    if dtype.kind == "f" and array.dtype.name in _SCALES:
+        one, middle = _SCALES[array.dtype.name]
+        scaled = ((array.astype(np.float64) - middle) / one).astype(dtype)
+        return scaled, (f"{array.dtype} samples, scaled by 1/{one}",)
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        return array, ()
+    notes = (f"{array.dtype} values, rounded to {dtype}",) if array.dtype.kind == "f" else ()
+    return array.astype(dtype), notes
+
+
+def require_rate(source: str, rates: Mapping[str, float | None]) -> float | None:
+    """Return the rate that all who know one agree on.
+
+    Parameters
+    ----------
+    source : str
+        The signal, for the message.
+    rates : mapping of str to (float or None)
+        Samples a second by who says so (``"the file"``); None if unknown.
+
+    Returns
+    -------
+    float or None
+        The rate, if anybody knows it.
+
+    Raises
+    ------
+    ArgumentError
+        If two of them differ.
+    """
+    known = [(who, rate) for who, rate in rates.items() if rate is not None]
+    for who, rate in known[1:]:
+        first, of_first = known[0]
+        if rate != of_first:
+            raise ArgumentError(
+                f"{source}: {first} has {of_first:g} samples a second, {who} has {rate:g}. "
+                f"Resample the signal: ffmpeg -i {source if source != '-' else 'in.wav'} -ar {rate:.0f} -ac 1 out.wav"
+            )
+    return known[0][1] if known else None
 
 
 def read_wav(path: str) -> Signal:
@@ -95,7 +167,8 @@ def read_wav(path: str) -> Signal:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
             data = file.readframes(file.getnframes())
     except (wave.Error, EOFError) as error:
-        raise ModelFileError(f"{path}: no PCM .wav file: {error}") from None
+        why = str(error) or "the file is empty or cut short"
+        raise ModelFileError(f"{path}: no PCM .wav file: {why}") from None
     if channels != 1:
         raise UnsupportedModelError(f"{path}: has {channels} channels; mix it down to mono first.")
     samples = _pcm(data[: len(data) // width * width], width)

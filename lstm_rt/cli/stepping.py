@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from lstm_rt import Model, Stream
 from lstm_rt.cli import signals, ui
 from lstm_rt.cli.options import Array
 from lstm_rt.cli.signals import Framing, Signal
-from lstm_rt.errors import ArgumentError, ModelFileError
+from lstm_rt.errors import ArgumentError, ModelFileError, UnsupportedModelError
+from lstm_rt.proposals import as_options, propose
 
 EMPTY = "The signal is empty: there was nothing to step through."
 _TICK = 256  # steps between two moves of the progress bar
@@ -53,6 +54,14 @@ class Results(NamedTuple):
     outputs: dict[str, Array]
     nanoseconds: Array
 
+    @classmethod
+    def of(cls, outputs: Sequence[dict[str, Array]], nanoseconds: Sequence[int]) -> Results:
+        """Put the steps of a signal together."""
+        if not outputs:
+            raise ModelFileError(EMPTY)
+        stacked = {name: np.stack([step[name] for step in outputs]) for name in outputs[0]}
+        return cls(stacked, np.array(nanoseconds))
+
     def latency(self, step_seconds: float | None) -> Latency:
         """Sum up the times of all steps but the first, which plans.
 
@@ -90,13 +99,38 @@ def open_stream(model: Model, bind: dict[str, str] | None, freeze: dict[str, Arr
     if unknown:
         options = " ".join(f"--freeze {name}=VALUE" for name in unknown)
         raise ArgumentError(f"{' and '.join(unknown)} must be known before a step. Add {options}")
-    stream = model.stream(bind=bind, freeze=freeze)
+    proposal = as_options(propose(model, bind))
+    try:
+        stream = model.stream(
+            bind=model.bindings if bind is None else bind, freeze=freeze, context=0
+        )  # frames come with their context
+    except UnsupportedModelError as error:
+        raise UnsupportedModelError(f"{error}\n{proposal}".rstrip()) from None
     if len(stream.inputs) != 1:
         raise ArgumentError(
             f"A step takes {len(stream.inputs)} inputs ({', '.join(stream.inputs)}); one signal was given. "
-            "Carry state with --bind IN=OUT, and fix other inputs with --freeze NAME=VALUE."
+            f"{proposal or 'Carry state with --bind IN=OUT'}, and fix other inputs with --freeze NAME=VALUE."
         )
     return stream
+
+
+class _Finite:
+    """Warns once of the first input or output that is not finite: a NaN stays in the state for good."""
+
+    def __init__(self) -> None:
+        self._warned = False
+
+    def look(self, number: int, frame: Array, results: Sequence[Array]) -> None:
+        """Look at a step's arrays."""
+        if self._warned:
+            return
+        what = "input" if not np.isfinite(frame).all() else "output"
+        if what == "input" or not all(np.isfinite(result).all() for result in results):
+            self._warned = True
+            ui.note(
+                f"warning: the {what} of step {number} is not finite (NaN or infinity). It may stay in the state, so "
+                "that every later step is NaN. In Python, stream.reset() starts anew."
+            )
 
 
 def steps(stream: Stream, signal: Signal, framing: Framing) -> Iterator[Step]:
@@ -117,12 +151,15 @@ def steps(stream: Stream, signal: Signal, framing: Framing) -> Iterator[Step]:
         One per frame.
     """
     port, axis = signals.input_port(stream.model, stream.inputs[0]), stream.time_axes[0]
+    watch = _Finite()
     for number, rows in enumerate(signals.frames(signal, framing)):
         frame = signals.arrange(rows, port, axis)
         start = time.perf_counter_ns()
         result = stream.step(frame)
         nanoseconds = time.perf_counter_ns() - start
-        given = zip(stream.outputs, result if isinstance(result, tuple) else (result,))
+        results = result if isinstance(result, tuple) else (result,)
+        watch.look(number, frame, results)
+        given = zip(stream.outputs, results)
         yield Step(number, {name: _without_leading_ones(array) for name, array in given}, nanoseconds)
 
 
@@ -163,10 +200,7 @@ def run_steps(
                 each_step(step)
             if step.number % _TICK == 0:
                 progress.update(task, completed=step.number)
-    if not given:
-        raise ModelFileError(EMPTY)
-    stacked = {name: np.stack([outputs[name] for outputs in given]) for name in stream.outputs}
-    return Results(stacked, np.array(nanoseconds))
+    return Results.of(given, nanoseconds)
 
 
 def _without_leading_ones(array: Array) -> Array:

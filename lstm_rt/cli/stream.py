@@ -1,6 +1,7 @@
 """``lstm-rt stream``."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -8,11 +9,13 @@ import numpy as np
 import typer
 
 import lstm_rt
-from lstm_rt.cli import options, signals, stepping, ui
+from lstm_rt.cli import defaults, options, signals, stepping, ui
 from lstm_rt.cli.csvfile import columns, csv_rows
+from lstm_rt.cli.defaults import Defaults
 from lstm_rt.cli.live import events_wanted, print_lines
 from lstm_rt.cli.options import BindOption, FreezeOption, IsaOption, JsonOption, MaxMemoryOption, PlotOption
 from lstm_rt.cli.pcm import FORMATS, Pcm
+from lstm_rt.cli.picture import Mark, Picture
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.cli.stepping import Results
 from lstm_rt.model import TensorInfo
@@ -44,7 +47,7 @@ def command(
         str,
         typer.Argument(
             metavar="SIGNAL",
-            help=".wav (mono PCM), .npy of samples (N,) or features (T, F), or - for raw samples from a pipe.",
+            help=".wav (mono PCM), .npy of samples (N,) or features (T, ...), or - for raw samples from a pipe.",
             show_default=False,
         ),
     ],
@@ -55,7 +58,10 @@ def command(
     hop: Annotated[
         Optional[int], typer.Option(min=1, help="Distance from step to step.", show_default="the frame")
     ] = None,
-    context: Annotated[int, typer.Option(min=0, help="Samples before the frame that are given again.")] = 0,
+    context: Annotated[
+        Optional[int],
+        typer.Option(min=0, help="Samples before the frame that are given again.", show_default="0"),
+    ] = None,
     rate: Annotated[
         Optional[float], typer.Option(min=0.001, help="Samples (rows) a second, where the source does not say.")
     ] = None,
@@ -98,18 +104,35 @@ def command(
     A step gets the samples from its context to the end of its frame; what lies outside the signal is zero. Latency is
     that of a call from Python, clock included; the first step, which plans, is not counted.
 
+    Left-out options are those of the model's hints (frame, context, rate, threshold), if its file has any. A rate that
+    contradicts the signal's is refused.
+
     Raw samples from a pipe are stepped through as they come, until its end or Ctrl-C, and each step is a line on
     standard output: .csv, or with --json one JSON object. With --threshold only the starts and ends of events are.
     """
     _check_usage(source, out, plot, json, threshold)
+    options.refuse_loss([out, plot], [model, source], freeze)
     pipe = _pipe(source, pcm, channels)
+    loaded = defaults.load(model, isa=isa, max_memory=max_memory)
+    frozen = options.values(freeze, "--freeze") or {}
+    known = Defaults(loaded, frozen, {})
+    known.require_values()
+    stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), known.frozen)
+    port = signals.input_port(loaded, stream.inputs[0])
+    signal = Signal(pipe, rate) if pipe else signals.read_signal(source, rate).of_dtype(port.dtype)
+    if signal.row_size == 1:
+        agreed = signals.require_rate(source, {"the signal": signal.rate, "--rate": rate, **known.rates(frozen)})
+        signal = signal._replace(rate=agreed)
+    framing, tested = _framing(stream, port, signal, known, frame, hop, context)
+    defaults.note(known.say(shapes=tested), json)
+    threshold = threshold or _hinted_threshold(loaded, signal, out, json)
     wanted = events_wanted(threshold, offset, min_on, min_off)
-    loaded = lstm_rt.load(model, isa=isa, max_memory=max_memory)
-    stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), options.values(freeze, "--freeze"))
-    signal = Signal(pipe, rate) if pipe else signals.read_signal(source, rate)
-    framing = _framing(signals.input_port(loaded, stream.inputs[0]), signal, frame, hop, context)
+    title = f"{Path(model).name} on {Path(source).name}"
     if pipe or wanted:
-        print_lines(stream, signal, framing, wanted, out, json)
+        kept, marks = print_lines(stream, signal, framing, wanted, out, json, keep=plot is not None)
+        if plot and kept:
+            took = kept.latency(framing.hop / signal.rate if signal.rate else None)
+            _plot(plot, signal, kept, framing, title, f"A step takes {took.text()} on {loaded.isa}", marks)
         return
     seconds = framing.hop / signal.rate if signal.rate else None
     with csv_rows(out, framing, signal.rate) as each_step:
@@ -118,7 +141,6 @@ def command(
     if out and out.endswith(".npz"):
         np.savez(out, **results.outputs)  # type: ignore[arg-type]
     if plot:
-        title = f"{Path(model).name} on {Path(source).name}"
         _plot(plot, signal, results, framing, title, f"A step takes {latency.text()} on {loaded.isa}")
     summary = {
         "model": model,
@@ -130,6 +152,8 @@ def command(
         "outputs": {name: ui.array_facts(array) for name, array in results.outputs.items()},
         "out": out,
         "plot": plot,
+        "using": known.say(shapes=tested),
+        "notes": list(signal.notes),
     }
     if json:
         ui.print_json(summary)
@@ -146,8 +170,8 @@ def _check_usage(
         raise typer.BadParameter("--out - and --json both want standard output")
     if out == "-" and threshold:
         raise typer.BadParameter("--out - and --threshold both want standard output")
-    if plot and (source == "-" or threshold):
-        raise typer.BadParameter("what is printed as it comes is not plotted: keep it in a file", param_hint="--plot")
+    if plot and source == "-":
+        raise typer.BadParameter("a pipe may never end: record it to a .wav file to plot it", param_hint="--plot")
     if out and out.endswith(".npz") and (source == "-" or threshold):
         raise typer.BadParameter("what is printed as it comes is written as .csv", param_hint="--out")
 
@@ -164,31 +188,59 @@ def _pipe(source: str, pcm: Optional[str], channels: Optional[int]) -> Optional[
     return Pcm(pcm or "s16le", channels or 1)
 
 
-def _framing(port: TensorInfo, signal: Signal, frame: Optional[int], hop: Optional[int], context: int) -> Framing:
-    """Choose what was left out: the frame that fills the input's fixed dims, less the context; a hop of one frame."""
+def _hinted_threshold(model: lstm_rt.Model, signal: Signal, out: Optional[str], json: bool) -> Optional[list[str]]:
+    """Return the threshold of the model's hints, unless every step was requested."""
+    hint = model.hints.get("threshold")
+    steps_wanted = json or out == "-" or (out or "").endswith(".npz")
+    return None if hint is None or steps_wanted or not signal.rate else [f"*={hint}"]
+
+
+def _framing(
+    stream: lstm_rt.Stream,
+    port: TensorInfo,
+    signal: Signal,
+    known: Defaults,
+    frame: Optional[int],
+    hop: Optional[int],
+    context: Optional[int],
+) -> tuple[Framing, bool]:
+    """Choose what was left out, and say whether the self-test decided.
+
+    Hints come first. Then the frame fills the fixed dims of the input, less the context. An input that has none, of a
+    model whose state is bound, takes the values of the self-test. The hop is one frame.
+    """
+    hints, tested = stream.model.hints, False
+    if context is None:
+        context = int(hints.get("context", 0)) if frame is None or frame == hints.get("frame") else 0
+    if frame is None and "frame" in hints:
+        frame = int(hints["frame"])
     if frame is None:
         fits = signals.fixed_values(port) // signal.row_size - context
-        if fits < 1 or (fits == 1 and signal.row_size == 1):
-            shape = ui.dims(port.shape, port.dim_names)
+        has_features = len(port.shape or ()) > 2 and (port.shape or (None,))[-1] is not None
+        if fits <= 1 and signal.row_size == 1 and not has_features and stream.model.bindings:
+            shape = known.shapes.get(port.name, ())
+            fits, tested = int(np.prod([dim or 1 for dim in shape])) - context, True
+        if fits < 1 or (fits == 1 and signal.row_size == 1 and not has_features):
+            shape_text = ui.dims(port.shape, port.dim_names)
             raise typer.BadParameter(
-                f"say how many samples a step takes: input {port.name!r} is {shape}", param_hint="--frame"
+                f"say how many samples a step takes: input {port.name!r} is {shape_text}", param_hint="--frame"
             )
         frame = fits
     hop = hop or frame
     if hop > frame:
         raise typer.BadParameter(f"{hop} would leave out samples between frames of {frame}", param_hint="--hop")
-    return Framing(frame, hop, context)
+    return Framing(frame, hop, context), tested
 
 
-def _plot(path: Path, signal: Signal, results: Results, framing: Framing, title: str, latency: str) -> None:
-    from lstm_rt.cli.picture import Picture
-
+def _plot(
+    path: Path, signal: Signal, results: Results, framing: Framing, title: str, latency: str, marks: Sequence[Mark] = ()
+) -> None:
     curves = {
         name: array.reshape(len(array), -1)[:, column]
         for output, array in results.outputs.items()
         for column, name in enumerate(columns(output, array[0].size))
     }
-    Picture(title, latency, signal, framing, curves, results.nanoseconds).write(path)
+    Picture(title, latency, signal, framing, curves, results.nanoseconds, marks).write(path)
 
 
 def _show(summary: dict[str, Any], results: Results, latency: str) -> None:
@@ -198,6 +250,7 @@ def _show(summary: dict[str, Any], results: Results, latency: str) -> None:
     if ui.shows_blocks():
         _show_curves(screen, results)
     rows = [("steps", f"{summary['steps']:,}"), ("a step", latency), ("on", summary["isa"])]
+    rows += [("samples", note) for note in summary["notes"]]
     rows += [(name, str(summary[key])) for name, key in (("written", "out"), ("picture", "plot")) if summary[key]]
     screen.print(ui.facts(rows))
 

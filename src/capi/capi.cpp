@@ -4,6 +4,7 @@
 #include <new>
 
 #include "lstm_rt.h"
+#include "model/text.h"
 #include "session/flush.h"
 #include "session/pool.h"
 #include "session/stream.h"
@@ -42,7 +43,7 @@ using lrt::Status;
 lrt_status fail(lrt_error* error, lrt_status status, const char* message) {
   if (error) {
     error->status = status;
-    std::snprintf(error->message, sizeof error->message, "%s", message);
+    lrt::copy_printable(message, error->message, sizeof error->message);  // it may quote a file
   }
   return status;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
 
 #include "model/error.h"
 
@@ -38,9 +39,28 @@ bool is_control(std::string_view text, size_t at) {
   return byte < 0x20 || byte == 0x7F || (byte == 0xC2 && at + 1 < text.size() && byte_at(text, at + 1) < 0xA0);
 }
 
-std::string escaped(uint8_t byte) {
+// One character as it may be shown: itself, or its first byte as \\xNN.
+struct Shown {
+  char bytes[5];
+  size_t size;
+  size_t taken;  // bytes of the text
+};
+
+Shown shown_at(std::string_view text, size_t at) {
+  Shown result{};
+  const size_t length = character_length(text, at);
+  if (length != 0 && !is_control(text, at)) {
+    result.size = result.taken = length;
+    std::memcpy(result.bytes, text.data() + at, length);
+    return result;
+  }
   const char* digits = "0123456789abcdef";
-  return std::string("\\x") + digits[byte >> 4] + digits[byte & 15];
+  const uint8_t byte = byte_at(text, at);
+  const char escaped[] = {'\\', 'x', digits[byte >> 4], digits[byte & 15]};
+  result.size = sizeof escaped;
+  result.taken = 1;
+  std::memcpy(result.bytes, escaped, sizeof escaped);
+  return result;
 }
 
 }  // namespace
@@ -64,17 +84,25 @@ bool is_label(std::string_view text) {
 
 bool is_text(std::string_view text) { return text.find('\0') == std::string_view::npos && is_utf8(text); }
 
+void copy_printable(std::string_view text, char* out, size_t size) {
+  size_t written = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Shown next = text[at] == '\n' ? Shown{"\n", 1, 1} : shown_at(text, at);
+    if (written + next.size >= size) break;
+    std::memcpy(out + written, next.bytes, next.size);
+    written += next.size;
+    at += next.taken;
+  }
+  out[written] = '\0';
+}
+
 std::string shown(std::string_view name) {
   std::string text;
   size_t at = 0;
   while (at < name.size() && at < kMaxShown) {
-    const size_t length = character_length(name, at);
-    if (length == 0 || is_control(name, at)) {
-      text += escaped(byte_at(name, at++));
-    } else {
-      text += name.substr(at, length);
-      at += length;
-    }
+    const Shown next = shown_at(name, at);
+    text.append(next.bytes, next.size);
+    at += next.taken;
   }
   return at < name.size() ? text + "..." : text;
 }

@@ -16,6 +16,10 @@ bool is_label(std::string_view text);
 // UTF-8 without NUL, so that it survives being a C string.
 bool is_text(std::string_view text);
 
+// Copies text into out, of size > 0, with a final NUL. Control characters other than \n, and bytes that are not UTF-8, are
+// escaped; text that does not fit is cut between two characters. Allocates nothing.
+void copy_printable(std::string_view text, char* out, size_t size);
+
 std::string shown(std::string_view name);            // at most some 80 bytes of it
 std::string quoted(std::string_view name);           // the same between ''
 std::string plural(size_t count, const char* noun);  // "1 item", "2 items"

@@ -90,8 +90,9 @@ void check_rank(const OpPlan& p, int input, const Slot& slot) {
   const Shape& shape = p.in(input).shape;
   if (shape.rank() >= slot.least_rank && shape.rank() <= slot.most_rank) return;
   const size_t most = slot.most_rank == kMaxRank ? SIZE_MAX : static_cast<size_t>(slot.most_rank);
-  p.refuse(Status::shape, name_of(input, slot) + " has shape " + shape.text() + ", expected rank " +
-                              range_text(static_cast<size_t>(slot.least_rank), most));
+  // A model's own ranks are fixed: it is the model that cannot be run, not the shapes of one call.
+  p.refuse(Status::unsupported, name_of(input, slot) + " has shape " + shape.text() + ", expected rank " +
+                                    range_text(static_cast<size_t>(slot.least_rank), most));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -215,11 +216,28 @@ class Plan {
   std::unique_ptr<lrt_plan, Free> plan_;
 };
 
+// Bytes for a C function that takes a string. C would ignore all that follows a NUL, and open another file.
+std::string c_string(const py::object& bytes, const char* what) {
+  std::string text = bytes.cast<std::string>();
+  if (text.find('\0') != std::string::npos) {
+    lrt_error error{};
+    error.status = LRT_ERROR_ARGUMENT;
+    std::snprintf(error.message, sizeof error.message, "%s: it contains a NUL character. Remove it.", what);
+    raise(error);
+  }
+  return text;
+}
+
+std::string c_string(const py::str& text, const char* what) {
+  return c_string(py::object(text.attr("encode")("utf-8", "backslashreplace")), what);
+}
+
 class Model {
  public:
-  Model(const py::object& source, const std::optional<std::string>& isa, uint64_t max_memory) {
+  Model(const py::object& source, const std::optional<py::str>& isa, uint64_t max_memory) {
     lrt_model_options options{};
-    if (isa) options.isa = isa->c_str();
+    const std::string isa_name = isa ? c_string(*isa, "isa") : "";
+    if (isa) options.isa = isa_name.c_str();
     options.max_memory = max_memory;
     lrt_model* model = nullptr;
     if (py::isinstance<py::bytes>(source)) {
@@ -230,7 +248,7 @@ class Model {
         return lrt_model_load_memory(data, static_cast<size_t>(size), &options, &model, error);
       });
     } else {
-      const std::string path = py::module_::import("os").attr("fsencode")(source).cast<std::string>();
+      const std::string path = c_string(py::object(py::module_::import("os").attr("fsencode")(source)), "the path");
       check([&](lrt_error* error) { return lrt_model_load(path.c_str(), &options, &model, error); });
     }
     model_.reset(model);
@@ -332,13 +350,14 @@ std::vector<std::pair<std::string, std::string>> supported_ops() {
   return ops;
 }
 
-py::array_t<float> evaluate(const std::string& function, const py::array_t<float, py::array::c_style>& x, float alpha,
-                            float beta, const std::optional<std::string>& isa) {
+py::array_t<float> evaluate(const py::str& function, const py::array_t<float, py::array::c_style>& x, float alpha,
+                            float beta, const std::optional<py::str>& isa) {
+  const std::string name = c_string(function, "function"), isa_name = isa ? c_string(*isa, "isa") : "";
   py::array_t<float> y(std::vector<py::ssize_t>(x.shape(), x.shape() + x.ndim()));
   const float* from = x.data();
   float* to = y.mutable_data();
   check([&](lrt_error* error) {
-    return lrt_evaluate(isa ? isa->c_str() : nullptr, function.c_str(), from, to, static_cast<size_t>(x.size()), alpha,
+    return lrt_evaluate(isa ? isa_name.c_str() : nullptr, name.c_str(), from, to, static_cast<size_t>(x.size()), alpha,
                         beta, error);
   });
   return y;
@@ -373,7 +392,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("arena_bytes", &Plan::arena_bytes);
 
   py::class_<Model>(m, "Model")
-      .def(py::init<const py::object&, const std::optional<std::string>&, uint64_t>(), py::arg("source"),
+      .def(py::init<const py::object&, const std::optional<py::str>&, uint64_t>(), py::arg("source"),
            py::arg("isa") = py::none(), py::arg("max_memory") = 0)
       .def("isa", &Model::isa)
       .def("inputs", &Model::inputs)

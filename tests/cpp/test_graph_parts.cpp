@@ -75,6 +75,16 @@ void test_words() {
   }
   expect(!lrt::is_label("a\nb") && !lrt::is_label("\xC2\x9B") && lrt::is_label("\xC2\xA0"), "control characters");
   expect(lrt::is_text("a\nb") && !lrt::is_text(std::string("\0", 1)), "text may hold lines, no NUL");
+  // A message: newlines stay, what does not fit is cut between two characters.
+  for (size_t size = 1; size < 12; ++size) {
+    char out[12];
+    lrt::copy_printable("a\n\xC3\xA9\x1B\xFFz", out, size);
+    const std::string whole =
+        "a\n\xC3\xA9\\x1b\\xff"
+        "z";
+    const size_t fits[] = {0, 0, 1, 2, 2, 4, 4, 4, 4, 8, 9, 9};
+    expect(out == whole.substr(0, fits[size]), "copy_printable in " + std::to_string(size) + ": " + out);
+  }
   expect(lrt::quoted("\x1B\xC2\x9B\xFF") == "'\\x1b\\xc2\\x9b\\xff'", "quoted: " + lrt::quoted("\x1B\xC2\x9B\xFF"));
   expect(lrt::quoted(std::string(79, 'a') + "\xC3\xA9z") == "'" + std::string(79, 'a') + "\xC3\xA9...'",
          "a long name is cut");
