@@ -275,6 +275,19 @@ def constants(k: Any) -> Any:
     return k.Model(x, k.layers.LSTM(2)(z)), [floats(1, STEPS, 3)]
 
 
+def activation_layers(k: Any) -> Any:
+    L = k.layers
+    x = k.Input((STEPS, 3))
+    outputs = [
+        L.LSTM(2, activation=L.LeakyReLU(0.1))(x),
+        L.GRU(2, activation=L.ELU(0.5), recurrent_activation=L.Activation("hard_sigmoid"), reset_after=False)(x),
+        L.SimpleRNN(2, activation=L.ReLU(max_value=0.4))(x),
+        L.Dense(2, activation=L.LeakyReLU())(x),
+        L.Conv1D(2, 2, activation=L.ThresholdedReLU(0.1))(x),
+    ]
+    return k.Model(x, outputs), [floats(2, STEPS, 3)]
+
+
 CASES: dict[str, Case] = {
     "one_call": one_call,
     "siamese": siamese,
@@ -291,6 +304,7 @@ CASES: dict[str, Case] = {
     "operators": operators,
     "ellipsis": ellipsis,
     "constants": constants,
+    "activation_layers": activation_layers,
 }
 
 

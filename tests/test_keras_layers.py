@@ -6,9 +6,12 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
-from keras_models import check, keras, sequence, tokens
+from keras_models import check, compare, keras, run_keras, run_ours, sequence, shake, tokens
 from models import Array
+
+import lstm_rt
 
 Build = Callable[[Any], Any]  # of the module keras: a model
 
@@ -77,6 +80,20 @@ RECURRENT: dict[str, Callable[[Any], Any]] = {
     "bidirectional_backwards_sum": lambda L: backwards_first(L, "SimpleRNN", "sum", return_sequences=True),
     "bidirectional_before": lambda L: L.Bidirectional(L.GRU(4, reset_after=False, return_sequences=True)),
     "bidirectional_two": lambda L: L.Bidirectional(L.LSTM(4, activation="relu", return_sequences=True)),
+}
+ACTIVATION_LAYERS: dict[str, Callable[[Any], Any]] = {
+    "lstm_leaky_layer": lambda L: L.LSTM(4, activation=L.LeakyReLU(0.1), return_sequences=True),
+    "gru_elu_layer": lambda L: L.GRU(4, activation=L.ELU(0.5), recurrent_activation=L.Activation("hard_sigmoid")),
+    "rnn_activation_layer": lambda L: L.SimpleRNN(4, activation=L.Activation("relu"), return_sequences=True),
+    "lstm_bounded_layer": lambda L: L.LSTM(4, activation=L.ReLU(max_value=0.4), return_sequences=True),
+    "gru_softmax_layer": lambda L: L.GRU(4, activation=L.Softmax(), reset_after=False),
+    "bidirectional_layer": lambda L: L.Bidirectional(L.LSTM(3, activation=L.LeakyReLU(0.2))),
+    "cell_layer": lambda L: L.RNN(L.LSTMCell(3, activation=L.LeakyReLU(0.2))),
+    "lstm_leaky": lambda L: L.LSTM(4, activation="leaky_relu", return_sequences=True),
+    "dense_layer": lambda L: L.Dense(4, activation=L.LeakyReLU(0.1)),
+    "dense_softmax_layer": lambda L: L.Dense(4, activation=L.Softmax()),
+    "conv_layer": lambda L: L.Conv1D(4, 2, activation=L.ReLU(max_value=0.3, negative_slope=0.1)),
+    "time_distributed_layer": lambda L: L.TimeDistributed(L.Dense(3, activation=L.ELU(0.3))),
 }
 # Written out step by step: the number of steps is known.
 UNROLLED: dict[str, Callable[[Any], Any]] = {
@@ -377,3 +394,146 @@ def test_operations(tmp_path: pathlib.Path) -> None:
         ops.maximum(x, 0.25),
     ]
     check(module.Model(x, parts), [sequence(0, 3, STEPS, 5)], tmp_path, (".keras",))
+
+
+def refused_layers(module: Any) -> list[Any]:
+    """Layers that cannot be read, with layers that can between them."""
+
+    class Mine(module.layers.Layer):  # type: ignore[misc]
+        def call(self, x: Any, training: bool = False) -> Any:
+            return x + 1.0
+
+        def compute_output_shape(self, input_shape: Any) -> Any:
+            return input_shape
+
+    class Mine2(Mine):
+        pass
+
+    L = module.layers
+    return [
+        L.LSTM(4, return_sequences=True),
+        Mine(name="mine"),
+        L.Dense(4),
+        L.Lambda(lambda x: x * 2.0, name="times"),
+        L.Softmax(axis=[1, 2], name="axes"),
+        L.TimeDistributed(Mine(), name="each"),
+        Mine2(name="mine2"),
+        L.Dense(4, name="last"),
+    ]
+
+
+@pytest.mark.parametrize("form", ["sequential", "functional", "nested"])
+@pytest.mark.parametrize("extension", [".keras", ".h5"])
+def test_all_refused_layers_are_listed(form: str, extension: str, tmp_path: pathlib.Path) -> None:
+    module = keras()
+    made = refused_layers(module)
+    x = module.Input((STEPS, 4))
+    if form == "functional":
+        y = x
+        for layer in made:
+            y = layer(y)
+        model = module.Model(x, y)
+    else:
+        model = module.Sequential([x, *made])
+    if form == "nested":
+        x = module.Input((STEPS, 4))
+        model = module.Model(x, module.layers.Dense(2)(model(model(x))))
+    path = tmp_path / f"m{extension}"
+    model.save(path)
+    with pytest.raises(lstm_rt.UnsupportedModelError) as caught:
+        lstm_rt.load(path)
+    names = ["mine", "times", "each", "mine2"]
+    if form == "functional":  # whose files mention the shape of what a refused layer gives
+        names.append("axes")
+    assert f"{len(names)} parts of" in str(caught.value)
+    for name in names:
+        assert str(caught.value).count(f"{name}'") == 1, f"{name} is not listed once: {caught.value}"
+
+
+@pytest.mark.parametrize("name", ACTIVATION_LAYERS)
+def test_activation_that_is_a_layer(name: str, tmp_path: pathlib.Path) -> None:
+    model = over(ACTIVATION_LAYERS[name], *SEQUENCE)(keras())
+    check(model, [sequence(0, 3, *SEQUENCE)], tmp_path)
+
+
+def test_activation_layer_with_weights_is_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "m.keras"
+    over(lambda L: L.Dense(4, activation=L.PReLU()), *SEQUENCE)(keras()).save(path)
+    with pytest.raises(lstm_rt.UnsupportedModelError, match="PReLU has weights of its own"):
+        lstm_rt.load(path)
+
+
+def own_cell(module: Any) -> Any:
+    """A cell with two states, whose output is neither."""
+    ops = module.ops
+
+    @module.saving.register_keras_serializable()  # type: ignore[untyped-decorator,unused-ignore]
+    class Leaky(module.layers.Layer):  # type: ignore[misc]
+        def __init__(self, units: int, rate: float = 0.5, **options: Any) -> None:
+            super().__init__(**options)
+            self.units, self.rate = units, rate
+            self.state_size, self.output_size = [units, units], 2 * units
+
+        def build(self, shape: Any) -> None:
+            self.kernel = self.add_weight(shape=(shape[-1], self.units), name="kernel")
+            self.recurrent = self.add_weight(shape=(self.units, self.units), name="recurrent")
+
+        def call(self, x: Any, states: Any, training: bool = False) -> Any:
+            fast = ops.tanh(ops.matmul(x, self.kernel) + ops.matmul(states[0], self.recurrent))
+            slow = states[1] * self.rate + fast * (1 - self.rate)
+            return ops.concatenate([fast, slow], -1), [fast, slow]
+
+        def get_config(self) -> dict[str, Any]:
+            return {**super().get_config(), "units": self.units, "rate": self.rate}
+
+    return Leaky
+
+
+def leaky_step(build: Any, config: Any, weights: Any, inputs: Any) -> Any:
+    x, fast, slow = inputs
+    total = build.op(
+        "Add", build.op("MatMul", x, build.constant(weights[0])), build.op("MatMul", fast, build.constant(weights[1]))
+    )
+    fast = build.op("Tanh", total)
+    rate = config["rate"]
+    scaled = [build.op("Mul", v, build.constant(np.float32(r))) for v, r in ((slow, rate), (fast, 1 - rate))]
+    slow = build.op("Add", *scaled)
+    return [build.op("Concat", fast, slow, axis=-1), fast, slow]
+
+
+leaky_step.state_size = [3, 3]  # type: ignore[attr-defined]
+leaky_step.output_size = 6  # type: ignore[attr-defined]
+OWN_CELLS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "last": lambda L, C, x: L.RNN(C(3))(x),
+    "sequences": lambda L, C, x: L.RNN(C(3), return_sequences=True, return_state=True)(x),
+    "masked": lambda L, C, x: L.RNN(C(3), return_sequences=True)(L.Masking()(x)),
+    "backwards": lambda L, C, x: L.RNN(C(3), go_backwards=True, return_sequences=True)(x),
+    "stacked": lambda L, C, x: L.RNN([L.GRUCell(2), C(3), L.LSTMCell(2)])(x),
+    "bidirectional": lambda L, C, x: L.Bidirectional(L.RNN(C(3), return_sequences=True))(x),
+}
+
+
+@pytest.mark.parametrize("case", OWN_CELLS)
+@pytest.mark.parametrize("extension", [".keras", ".h5"])
+def test_own_cell_matches_keras(case: str, extension: str, tmp_path: pathlib.Path) -> None:
+    module = keras()
+    x = module.Input(SEQUENCE)
+    model = module.Model(x, OWN_CELLS[case](module.layers, own_cell(module), x))
+    shake(model, 1)
+    example = sequence(0, 3, *SEQUENCE)
+    example[0, :2] = example[1, 3] = 0.0
+    path = tmp_path / f"m{extension}"
+    model.save(path)
+    found = run_ours(lstm_rt.load(path, custom_layers={"Leaky": leaky_step}), [example])
+    compare(found, run_keras(model, [example]), case)
+
+
+def test_own_cell_without_builder_is_refused_with_advice(tmp_path: pathlib.Path) -> None:
+    module = keras()
+    x = module.Input(SEQUENCE)
+    path = tmp_path / "m.keras"
+    module.Model(x, module.layers.RNN(own_cell(module)(3))(x)).save(path)
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=r"custom_layers={'Leaky': builder}"):
+        lstm_rt.load(path)
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=r"returned .* the output, then 1 new states"):
+        lstm_rt.load(path, custom_layers={"Leaky": lambda build, config, weights, inputs: inputs[0]})

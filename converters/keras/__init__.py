@@ -37,7 +37,8 @@ def from_keras(
         weights only.
     custom_layers : mapping of str to callable, optional
         Layers that are not Keras's own: class name to a function of the `Builder`, the layer's config, its weights
-        (a list of arrays) and its inputs (a list of `Value`) that returns the output, or several in a list.
+        (a list of arrays) and its inputs (a list of `Value`) that returns the output, or several in a list. For a cell
+        of an RNN, the inputs are those of one step and the states, and the output and the new states are returned.
 
     Returns
     -------

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Optional
+from dataclasses import dataclass
+from typing import Any, Callable, Optional, Union
 
 import numpy as np
 
 from ..builder import Builder
 from ..graph import DType, Value
 from ..problems import Refusal
-from .layer import Layer, Tensor
+from .config import Config
+from .layer import Layer, Tensor, handlers, tensors_of
 
 # Activations that recurrent ops have: name, alpha, beta. hard_sigmoid depends on the version.
 _OF_CELLS = {
@@ -21,14 +23,39 @@ _OF_CELLS = {
     "softsign": ("Softsign", 0.0, 0.0),
     "softplus": ("Softplus", 0.0, 0.0),
     "elu": ("Elu", 1.0, 0.0),
+    "leaky_relu": ("LeakyRelu", 0.2, 0.0),
 }
 _BUILTIN_MODULES = ("builtins", "keras.activations", "keras.src.activations.activations", "keras.src.activations", None)
 
 
-def activation_name(found: Any) -> str:
-    """The name of an activation as a config has it; those that are not Keras's own are refused by name."""
+# Layers that a config may have in place of an activation: those without weights.
+_LAYERS = ("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax", "ThresholdedReLU")
+
+
+@dataclass(frozen=True)
+class ActivationLayer:
+    """A layer that is an activation, with its settings."""
+
+    kind: str
+    settings: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return self.kind
+
+
+Activation = Union[str, ActivationLayer]
+
+
+def activation_of(found: Any) -> Activation:
+    """An activation as a config has it; those that are not Keras's own are refused by name."""
     if found is None:
         return "linear"
+    if isinstance(found, Mapping) and isinstance(found.get("config"), Mapping):
+        kind = str(found.get("class_name"))
+        if str(found.get("module", "keras")).split(".")[0] == "keras" and kind in _LAYERS:
+            return ActivationLayer(kind, found["config"])
+        if kind == "PReLU":
+            raise Refusal("activation PReLU has weights of its own. Put it behind the layer, as a layer.")
     if isinstance(found, Mapping):
         inner = found.get("config")
         registered = found.get("registered_name")
@@ -49,22 +76,48 @@ def hard_sigmoid(version: tuple[int, ...]) -> tuple[float, float]:
     return (1 / 6 if version[0] >= 3 else 0.2), 0.5
 
 
-def cell_activation(name: str, version: tuple[int, ...]) -> Optional[tuple[str, float, float]]:
+def cell_activation(name: Activation, version: tuple[int, ...]) -> Optional[tuple[str, float, float]]:
     """The activation of a recurrent op, None where ops have none like it."""
+    if isinstance(name, ActivationLayer):
+        return _cell_layer(name, version)
     if name in ("hard_sigmoid",):
         return ("HardSigmoid", *hard_sigmoid(version))
     return _OF_CELLS.get(name)
 
 
-def apply(layer: Layer, x: Tensor, name: str) -> Tensor:
+def _cell_layer(found: ActivationLayer, version: tuple[int, ...]) -> Optional[tuple[str, float, float]]:
+    config = Config(found.settings)
+    if found.kind == "Activation":
+        return cell_activation(activation_of(config.raw("activation")), version)
+    if found.kind == "LeakyReLU":
+        return "LeakyRelu", slope(config, "negative_slope", 0.3), 0.0
+    if found.kind == "ELU":
+        return "Elu", config.number("alpha", 1.0), 0.0
+    if found.kind == "ThresholdedReLU":
+        return "ThresholdedRelu", config.number("theta", 1.0), 0.0
+    return None
+
+
+def slope(config: Config, name: str, default: float) -> float:
+    """A slope, which Keras 2 calls alpha."""
+    return config.number(name if name in config else "alpha", default)
+
+
+def apply(layer: Layer, x: Tensor, name: Activation) -> Tensor:
     """Apply an activation to a tensor."""
-    return x.to(activate(layer.build, layer.version, x.value, name))
+    return x.to(activate(layer, x.value, name))
 
 
-def activate(build: Builder, version: tuple[int, ...], x: Value, name: str) -> Value:
+def activate(layer: Layer, x: Value, name: Activation) -> Value:
     """Apply an activation to a value."""
+    build = layer.build
+    if isinstance(name, ActivationLayer):
+        inside = layer.inside((name.kind, name.settings), layer.weights, [Tensor(x, ())])
+        (y,) = tensors_of(handlers[name.kind].handle(inside))
+        inside.config.check_all_read()
+        return y.value
     if name == "hard_sigmoid":
-        alpha, beta = hard_sigmoid(version)
+        alpha, beta = hard_sigmoid(layer.version)
         return build.op("HardSigmoid", x, alpha=alpha, beta=beta)
     function = _FUNCTIONS.get(name)
     if function is None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from ..graph import Array
+from ..problems import Refusal
 from . import keras1
-from .activations import activation_name
+from .activations import Activation, activation_of
 from .layer import Layer
 from .weights import Weights
 
@@ -26,8 +28,8 @@ class Cell:
     kernel: Array
     recurrent: Array
     bias: Optional[Array]  # of the input; GRU with reset_after has two rows
-    activation: str
-    recurrent_activation: str
+    activation: Activation
+    recurrent_activation: Activation
     reset_after: bool = False
     window: dict[str, object] = field(default_factory=dict)  # of a convolution
 
@@ -37,6 +39,27 @@ class Cell:
         return 2 if self.kind not in ("GRU", "RNN") else 1
 
 
+class OwnCell:
+    """A cell of the user's, one step of which a function builds."""
+
+    def __init__(self, kind: str, builder: Callable[..., Any], config: Mapping[str, Any], weights: list[Array]) -> None:
+        self.kind, self.builder, self.config, self.weights = kind, builder, config, weights
+        given = getattr(builder, "state_size", config.get("state_size", config.get("units")))
+        sizes = list(given) if isinstance(given, (list, tuple)) else [given]
+        if not sizes or any(isinstance(n, bool) or not isinstance(n, int) or n < 1 for n in sizes):
+            raise Refusal(
+                f"cell {kind!r}: the sizes of its states are unknown. Set state_size on its builder: one number, or a "
+                "list of several."
+            )
+        self.state_sizes: list[int] = sizes
+        self.units: int = getattr(builder, "output_size", config.get("output_size", sizes[0]))
+
+    @property
+    def state_count(self) -> int:
+        """How many states it has."""
+        return len(self.state_sizes)
+
+
 def read_cell(layer: Layer, kind: str, weights: Weights) -> Cell:
     """Read a cell from the config of a layer (or cell) and its weights."""
     config = layer.config
@@ -44,10 +67,10 @@ def read_cell(layer: Layer, kind: str, weights: Weights) -> Cell:
     units = config.integer("filters" if convolves else "units")
     own_cudnn = layer.kind.startswith("CuDNN")
     use_bias = config.flag("use_bias", True)
-    activation = activation_name(config.raw("activation", "tanh"))
+    activation = activation_of(config.raw("activation", "tanh"))
     # Files older than Keras 2.3 may not say it; then it was hard_sigmoid.
     default = "sigmoid" if own_cudnn or layer.version >= (2, 3) else "hard_sigmoid"
-    recurrent_activation = activation_name(config.raw("recurrent_activation", default)) if kind != "RNN" else ""
+    recurrent_activation = activation_of(config.raw("recurrent_activation", default)) if kind != "RNN" else ""
     arrays = _read(layer, kind, weights, use_bias)
     arrays = _from_cudnn(kind, units, arrays, own_cudnn)
     kernel, recurrent = arrays[:2]

@@ -13,13 +13,14 @@ from ..builder import Builder
 from ..graph import ABSENT, MAX_RANK, DType, Graph, Value
 from ..problems import Problems, Refusal
 from . import layers as _layers  # noqa: F401  (registers the handlers)
+from .activations import activation_of
 from .config import Config, as_object, names_within
 from .custom import call_custom
 from .files import KerasFile
 from .keras1 import modern
 from .layer import Dims, Layer, Tensor, handlers, tensors_of
 from .masks import OWN, PASS, mask_rule
-from .nodes import Call, Ref, in_order, numbered, read_calls, read_refs, refs_of, resolved
+from .nodes import Call, Ref, declared_shapes, in_order, numbered, read_calls, read_refs, refs_of, resolved
 from .shapes import input_shape_of
 from .shared import Part, SharedWeights, wrapped
 from .weights import LayeredWeights, Owner, Weights
@@ -39,6 +40,7 @@ class Importer:
         self.problems = Problems()
         self.custom_layers = custom_layers
         self._constants: dict[tuple[Any, ...], Value] = {}
+        self._refused: set[str] = set()  # layers that were called more than once are reported once
         self.mask_ranks: dict[Value, int] = {}  # how many dims each mask has
         self._depth = 0
         self.shared = SharedWeights(iter(()))
@@ -114,9 +116,10 @@ class Importer:
             inputs = [self._input(name, first, shape)]
         outputs = inputs
         last = parts[-1]
-        for part in parts:
-            if part.kind != "InputLayer":
-                outputs = self._part(part, Call([outputs[0] if len(outputs) == 1 else outputs], {}), prefix)
+        layers = [part for part in parts if part.kind != "InputLayer"]
+        for part, following in zip(layers, [*layers[1:], None]):
+            made = self._part(part, Call([outputs[0] if len(outputs) == 1 else outputs], {}), prefix)
+            outputs = [self._stand_in(_built_shape(following))] if made is None else made
         return _named(last.name, outputs)
 
     def _functional(
@@ -143,7 +146,8 @@ class Importer:
             else:
                 made = inputs[number]
             tensors[ref] = made
-        self._evaluate(outputs, by_name, calls, tensors, prefix)
+        shapes = declared_shapes([part.entry.get("inbound_nodes") for part in parts])
+        self._evaluate(outputs, by_name, calls, tensors, shapes, prefix)
         counts: dict[str, set[Ref]] = {}
         for ref in outputs:
             counts.setdefault(ref.layer, set()).add(ref)
@@ -157,6 +161,7 @@ class Importer:
         parts: Mapping[str, Part],
         calls: Mapping[str, Mapping[int, Call]],
         tensors: dict[Ref, Tensor],
+        shapes: Mapping[Ref, Any],
         prefix: str,
     ) -> None:
         """Build the calls that references need, each after those it needs itself."""
@@ -179,23 +184,25 @@ class Importer:
                 continue
             made = Call(resolved(call.args, tensors), resolved(call.kwargs, tensors))
             outputs = self._part(parts[ref.layer], made, prefix)
-            for number, tensor in enumerate(outputs):
+            for number, tensor in enumerate(outputs or ()):
                 tensors[Ref(ref.layer, ref.node, number)] = tensor
             if ref not in tensors:
                 if not self.problems.found:
                     raise Refusal(f"output {ref.tensor} of layer {ref.layer!r} is used, and is not there.")
-                tensors[ref] = self._stand_in()
+                tensors[ref] = self._stand_in(shapes.get(ref))
 
     # ---- Layers ----
 
-    def _part(self, part: Part, call: Call, prefix: str) -> list[Tensor]:
-        """Call a layer; where it is refused, something stands in for its output."""
-        if any(isinstance(tensor, _Unknown) for tensor in tensors_of([call.args, call.kwargs])):
-            return [self._stand_in()]
+    def _part(self, part: Part, call: Call, prefix: str) -> list[Tensor] | None:
+        """Call a layer; None if it is refused. Layers behind a refused one are called too, to report all."""
         name = prefix + part.name
         made: list[Tensor] = []
+        unknown = any(isinstance(tensor, _Unknown) for tensor in tensors_of([call.args, call.kwargs]))
 
         def work() -> None:
+            if unknown and not _is_model(part):
+                self._check_class(self._kind(part), part.config)
+                return
             config = Config(part.config)
             self.build.part(name, part.kind)
             args, kwargs = self._with_constants(call.args), self._with_constants(call.kwargs)
@@ -206,9 +213,22 @@ class Importer:
                 if left:
                     layer.refuse(f"the file has weights that it does not use: {', '.join(left)[:200]}.")
 
+        if name in self._refused:
+            return None
         if not self.problems.attempt(f"layer {name!r} ({part.kind})", work):
-            return [self._stand_in()]
-        return made
+            self._refused.add(name)
+        return None if name in self._refused or (unknown and not made) else made
+
+    def _check_class(self, kind: str, config: Mapping[str, Any]) -> None:
+        """Refuse a layer that could not be called whatever its input is."""
+        if kind in self.custom_layers:
+            return
+        if kind not in handlers and kind not in _MODELS:
+            raise Refusal(_unknown(kind))
+        for name in ("activation", "recurrent_activation"):
+            activation_of(config.get(name))
+        for part in wrapped(Part(kind, "", {}, config, self.file.weights)):
+            self._check_class(self._kind(part), part.config)
 
     def _with_constants(self, found: Any) -> Any:
         """Arguments with arrays of the file as tensors."""
@@ -288,9 +308,12 @@ class Importer:
             self._constants[key] = self.build.constant(array, name)
         return self._constants[key]
 
-    def _stand_in(self) -> Tensor:
-        """Something in place of what could not be made, so that what uses it is not reported too."""
-        return _Unknown(self.graph.add_value(self.graph.unique("unknown")), ())
+    def _stand_in(self, shape: Any = None) -> Tensor:
+        """Something in place of what could not be made, of the shape that the file mentions if it does."""
+        value = self.graph.add_value(self.graph.unique("unknown"))
+        if not isinstance(shape, (list, tuple)) or not all(dim is None or isinstance(dim, int) for dim in shape):
+            return _Unknown(value, ())
+        return Tensor(value, tuple(shape))
 
     def _finish(self, outputs: list[tuple[str, Tensor]]) -> None:
         """Make outputs of tensors, and give them their names."""
@@ -322,7 +345,13 @@ class Importer:
 
 
 class _Unknown(Tensor):
-    """Stands in for the output of a layer that was refused."""
+    """Stands in for the output of a layer that was refused, if not even its shape is known."""
+
+
+def _built_shape(part: Part | None) -> Any:
+    """The input shape that a layer of a Sequential was built with, if the file mentions it."""
+    build = part.entry.get("build_config") if part is not None else None
+    return build.get("input_shape") if isinstance(build, Mapping) else None
 
 
 def _apply_mask(layer: Layer) -> None:

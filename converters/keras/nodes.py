@@ -91,6 +91,21 @@ def in_order(given: Mapping[str, Any], wanted: Any) -> list[Any]:
     return [given[name] for name in names]
 
 
+def declared_shapes(nodes: Any) -> dict[Ref, tuple[Any, ...]]:
+    """The shapes that calls of Keras 3 mention, for what a layer that was refused would have given."""
+    found: dict[Ref, tuple[Any, ...]] = {}
+    waiting = [nodes]
+    while waiting:
+        item = waiting.pop()
+        config = item.get("config") if isinstance(item, Mapping) else None
+        if isinstance(config, Mapping) and item.get("class_name") == "__keras_tensor__":
+            if isinstance(config.get("shape"), list):
+                found[read_ref(config.get("keras_history"))] = tuple(config["shape"])
+        elif isinstance(item, (list, Mapping)):
+            waiting += item.values() if isinstance(item, Mapping) else item
+    return found
+
+
 def read_ref(entry: Any) -> Ref:
     """Read ``[layer, node, tensor]``."""
     if isinstance(entry, list) and len(entry) >= 3 and isinstance(entry[0], str):

@@ -9,7 +9,7 @@ import numpy as np
 from ..gates import reorder
 from ..graph import ABSENT, Value
 from .activations import cell_activation
-from .cells import Cell, halves
+from .cells import Cell, OwnCell, halves
 from .layer import Dims, Layer, Tensor
 from .unrolled import unroll
 
@@ -26,8 +26,10 @@ class Run:
     features: Dims
 
 
-def run_cell(layer: Layer, cell: Cell, x: Tensor, initial: list[Value], backwards: bool) -> Run:
+def run_cell(layer: Layer, cell: Cell | OwnCell, x: Tensor, initial: list[Value], backwards: bool) -> Run:
     """Run a cell over [batch, steps, ...], forwards or backwards; masked steps hold its states."""
+    if isinstance(cell, OwnCell):
+        return Run(*unroll(layer, cell, x, initial, backwards))
     names = [cell.activation]
     if cell.kind == "LSTM":
         names = [cell.recurrent_activation, cell.activation, cell.activation]

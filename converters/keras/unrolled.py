@@ -11,7 +11,7 @@ import numpy as np
 
 from ..graph import ABSENT, Array, Value
 from .activations import activate, number, where
-from .cells import Cell, halves
+from .cells import Cell, OwnCell, halves
 from .layer import Dims, Layer, Tensor
 from .shapes import require_size
 from .window import Window, channels_last, convolve, out_first, read_window, window
@@ -21,19 +21,21 @@ _State = Optional[Value]
 
 
 def unroll(
-    layer: Layer, cell: Cell, x: Tensor, initial: list[Value], backwards: bool
+    layer: Layer, cell: Cell | OwnCell, x: Tensor, initial: list[Value], backwards: bool
 ) -> tuple[Value, Value, list[Value], Dims]:
     """Write out a cell along [batch, steps, ...]: outputs, last output, last states, dims of an output."""
     steps = x.shape[1]
     if steps is None:
         layer.refuse(
-            f"a cell like this ({cell.kind}, activations {cell.activation!r} and {cell.recurrent_activation!r}) is "
-            "written out step by step, and the number of steps is free. Build the model with a fixed number of steps."
+            f"a cell like this ({_described(cell)}) is written out step by step, and the number of steps is free. "
+            "Build the model with a fixed number of steps."
         )
     if steps > _MOST_STEPS:
         layer.refuse(f"{steps} steps are too many to write out. At most {_MOST_STEPS} are.")
-    made = _Convolved(layer, cell, x) if cell.kind.startswith("Conv") else _Dense(layer, cell, x)
+    made = _steps_of(layer, cell, x)
     states: list[_State] = [made.inwards(state) for state in initial] or [None] * cell.state_count
+    if made.has_output:
+        states.insert(0, None)
     outputs: dict[int, Value] = {}
     for t in reversed(range(steps)) if backwards else range(steps):
         new = made.step(t, states)
@@ -42,7 +44,19 @@ def unroll(
     build = layer.build
     sequence = build.op("Concat", *[build.unsqueeze(made.outwards(outputs[t]), 1) for t in range(steps)], axis=1)
     lasts = [made.outwards(_known(state)) for state in states]
-    return sequence, lasts[0], lasts, made.features
+    return sequence, lasts[0], lasts[1:] if made.has_output else lasts, made.features
+
+
+def _described(cell: Cell | OwnCell) -> str:
+    if isinstance(cell, OwnCell):
+        return f"{cell.kind}, of custom_layers"
+    return f"{cell.kind}, activations '{cell.activation}' and '{cell.recurrent_activation}'"
+
+
+def _steps_of(layer: Layer, cell: Cell | OwnCell, x: Tensor) -> _Steps:
+    if isinstance(cell, OwnCell):
+        return _Own(layer, cell, x)
+    return _Convolved(layer, cell, x) if cell.kind.startswith("Conv") else _Dense(layer, cell, x)
 
 
 def _known(state: _State) -> Value:
@@ -61,10 +75,63 @@ def _held(layer: Layer, mask: Value, t: int, new: Value, old: _State, rank: int)
     return where(build, counts, new, number(build, 0.0) if old is None else old)
 
 
-class _Dense:
-    """Cells of matrix products; states are [batch, units]."""
+class _Steps:
+    """How a cell takes a step; states are [batch, units] unless told otherwise."""
 
     rank = 2
+    has_output = False  # apart from its first state
+    features: Dims
+
+    def inwards(self, state: Value) -> Value:
+        """A state as Keras has it, in the form steps use."""
+        return state
+
+    def outwards(self, state: Value) -> Value:
+        """A state in the form steps use, as Keras has it."""
+        return state
+
+    def step(self, t: int, states: list[_State]) -> list[Value]:
+        """One step: the new states, of which the first is the output."""
+        raise NotImplementedError
+
+
+class _Own(_Steps):
+    """A cell of the user's."""
+
+    has_output = True
+
+    def __init__(self, layer: Layer, cell: OwnCell, x: Tensor) -> None:
+        self.layer, self.cell, self.x = layer, cell, x
+        self.features = (cell.units,)
+        if x.rank != 3:
+            layer.refuse(f"its input has {x.rank} dims, not 3.")
+        build = layer.build
+        batch = build.op("Shape", x.value, start=0, end=1)
+        self.zeros = [
+            build.op("Expand", number(build, 0.0), build.op("Concat", batch, build.integers([size]), axis=0))
+            for size in cell.state_sizes
+        ]
+
+    def step(self, t: int, states: list[_State]) -> list[Value]:
+        """See `_Steps`."""
+        build, cell = self.layer.build, self.cell
+        frame = build.squeeze(build.slice(self.x.value, 1, t, t + 1), 1)
+        before = [zero if state is None else state for state, zero in zip(states[1:], self.zeros)]
+        found = cell.builder(build, dict(cell.config), list(cell.weights), [frame, *before])
+        values = list(found) if isinstance(found, (list, tuple)) else [found]
+        known = len(self.layer.importer.graph.values)
+        if len(values) != 1 + cell.state_count or any(
+            isinstance(v, bool) or not isinstance(v, int) or not 0 <= v < known for v in values
+        ):
+            self.layer.refuse(
+                f"the builder of cell {cell.kind!r} returned {found!r}. It returns a list of Values: the output, then "
+                f"{cell.state_count} new states."
+            )
+        return [Value(v) for v in values]
+
+
+class _Dense(_Steps):
+    """Cells of matrix products."""
 
     def __init__(self, layer: Layer, cell: Cell, x: Tensor) -> None:
         self.layer, self.cell = layer, cell
@@ -75,14 +142,6 @@ class _Dense:
         self.bias, self.recurrent_bias = halves(cell)
         sums = build.op("MatMul", x.value, layer.constant(cell.kernel, "kernel"))
         self.sums = build.op("Add", sums, layer.constant(self.bias, "bias"))
-
-    def inwards(self, state: Value) -> Value:
-        """A state as Keras has it, in the form steps use."""
-        return state
-
-    def outwards(self, state: Value) -> Value:
-        """A state in the form steps use, as Keras has it."""
-        return state
 
     def input(self, t: int) -> Value:
         """What step t takes of the input: its gate sums."""
@@ -95,7 +154,7 @@ class _Dense:
         return self.layer.build.op("MatMul", h, self.layer.constant(part, "recurrent_kernel"))
 
     def step(self, t: int, states: list[_State]) -> list[Value]:
-        """One step: the new states, of which the first is the output."""
+        """See `_Steps`."""
         if self.cell.kind == "RNN":
             return [self._rnn(t, states[0])]
         if self.cell.kind == "GRU":
@@ -151,10 +210,10 @@ class _Dense:
         return self.layer.build.ops("Split", [total, sizes], count, axis=self.at)
 
     def _gate(self, x: Value) -> Value:
-        return activate(self.layer.build, self.layer.version, x, self.cell.recurrent_activation)
+        return activate(self.layer, x, self.cell.recurrent_activation)
 
     def _activate(self, x: Value) -> Value:
-        return activate(self.layer.build, self.layer.version, x, self.cell.activation)
+        return activate(self.layer, x, self.cell.activation)
 
 
 class _Convolved(_Dense):

@@ -205,8 +205,18 @@ class LegacyWeights(Weights):
         return self
 
     def each(self, layers: Sequence[Owner]) -> list[Weights]:
-        """See `Weights`."""
-        return [self for _ in layers]
+        """See `Weights`.
+
+        Names tell the layers apart if all of them do; else each takes its weights from the list in turn.
+        """
+        owners = [_owners(item.path, layers) for item in self.items]
+        if any(len(found) != 1 for found in owners):
+            return [self for _ in layers]
+        lists = [LegacyWeights() for _ in layers]
+        for item, (number,) in zip(self.items, owners):
+            lists[number].items.append(item)
+        self.items.clear()
+        return list(lists)
 
     def layers(self, layers: Sequence[Owner]) -> list[Weights]:
         """See `Weights`.

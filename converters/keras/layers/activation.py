@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..activations import clip, number, where
+from ..activations import clip, number, slope, where
 from ..layer import Layer, Tensor, handler
 from ..shapes import require_size
-
-
-def _slope(layer: Layer, name: str, default: float) -> float:
-    """A slope, which Keras 2 calls alpha."""
-    return layer.config.number(name if name in layer.config else "alpha", default)
 
 
 @handler("LeakyReLU", pointwise=True)
 def leaky_relu(layer: Layer) -> Tensor:
     """Scale what is negative."""
     x = layer.input
-    return x.to(layer.build.op("LeakyRelu", x.value, alpha=_slope(layer, "negative_slope", 0.3)))
+    return x.to(layer.build.op("LeakyRelu", x.value, alpha=slope(layer.config, "negative_slope", 0.3)))
 
 
 @handler("ELU", pointwise=True)

@@ -7,7 +7,7 @@ from typing import Any, Optional
 import numpy as np
 
 from ...graph import Array, Value
-from ..activations import activation_name, apply
+from ..activations import activation_of, apply
 from ..layer import Dims, Layer, Tensor, handler
 from ..shapes import require_size
 from ..window import Window, back, channels_first, convolve, out_first, read_window, window
@@ -16,7 +16,7 @@ from ..window import Window, back, channels_first, convolve, out_first, read_win
 def _result(layer: Layer, x: Tensor, value: Value, spatial: Dims, channels: int, w: Window) -> Tensor:
     dims = tuple(window(size, k, s, d, w.padding) for size, k, s, d in zip(spatial, w.kernel, w.strides, w.dilation))
     y = back(layer, x, value, dims, channels, w.last)
-    return apply(layer, y, activation_name(layer.config.raw("activation", None)))
+    return apply(layer, y, activation_of(layer.config.raw("activation", None)))
 
 
 def _channels(x: Tensor, w: Window) -> Optional[int]:
@@ -124,7 +124,7 @@ def conv_transpose(layer: Layer) -> Tensor:
         for n, k, s, d, b, a, e in zip(dims, w.kernel, w.strides, w.dilation, before, after, extra)
     )
     y = back(layer, x, value, sizes, int(kernel.shape[-2]), w.last)
-    return apply(layer, y, activation_name(layer.config.raw("activation", None)))
+    return apply(layer, y, activation_of(layer.config.raw("activation", None)))
 
 
 def _transposed_pads(w: Window, given: Any) -> tuple[list[int], list[int], list[int]]:

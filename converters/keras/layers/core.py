@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...graph import ABSENT, DType
-from ..activations import activation_name, apply, as_float, not_equal, number
+from ..activations import activation_of, apply, as_float, not_equal, number
 from ..layer import Layer, Tensor, handler
 from ..shapes import product, require_size
 
@@ -27,7 +27,7 @@ def dense(layer: Layer) -> Tensor:
     if use_bias:
         value = build.op("Add", value, layer.constant(bias[0], "bias"))
     y = replace(x, value=value, shape=(*x.shape[:-1], units), dtype=DType.FLOAT32)
-    return apply(layer, y, activation_name(layer.config.raw("activation", None)))
+    return apply(layer, y, activation_of(layer.config.raw("activation", None)))
 
 
 @handler("Embedding", note="with mask_zero")
@@ -74,7 +74,7 @@ def identity(layer: Layer) -> Tensor:
 @handler("Activation", note="every activation below", pointwise=True)
 def activation(layer: Layer) -> Tensor:
     """Apply an activation."""
-    return apply(layer, layer.input, activation_name(layer.config.raw("activation")))
+    return apply(layer, layer.input, activation_of(layer.config.raw("activation")))
 
 
 @handler("Flatten", note="channels_last and channels_first")

@@ -7,12 +7,12 @@ from typing import Any, Optional
 
 from ...graph import ABSENT, DType, Value
 from ..activations import number, where
-from ..cells import Cell, read_cell
+from ..cells import Cell, OwnCell, read_cell
 from ..config import as_object
 from ..layer import Dims, Layer, Tensor, handler, tensors_of
 from ..masks import check_rank
 from ..sequence import Run, run_cell
-from ..weights import Owner
+from ..weights import Owner, Weights
 
 CELL_LAYERS = {
     "LSTM": "LSTM",
@@ -140,7 +140,7 @@ def recurrent(layer: Layer) -> list[Tensor]:
     return [y, *(found.state_tensors if found.returns_states else [])]
 
 
-def _cells(layer: Layer) -> list[Cell]:
+def _cells(layer: Layer) -> list[Cell | OwnCell]:
     """The cells of a layer, each of which takes the sequence of the one before it."""
     if layer.kind != "RNN":
         return [read_cell(layer, CELL_LAYERS[layer.kind], layer.weights.at("cell"))]
@@ -148,8 +148,12 @@ def _cells(layer: Layer) -> list[Cell]:
     return _read_cells(layer, cell, layer.weights.at("cell"))
 
 
-def _read_cells(layer: Layer, setting: Any, weights: Any) -> list[Cell]:
+def _read_cells(layer: Layer, setting: Any, weights: Weights) -> list[Cell | OwnCell]:
     kind, config = as_object(setting, "cell")
+    kind = kind.rpartition(">")[2]
+    builder = layer.importer.custom_layers.get(kind)
+    if builder is not None:
+        return [OwnCell(kind, builder, config, weights.rest())]
     if kind == "StackedRNNCells":
         inner = config.get("cells")
         if not isinstance(inner, list) or not inner:
@@ -160,7 +164,10 @@ def _read_cells(layer: Layer, setting: Any, weights: Any) -> list[Cell]:
         places = weights.at("cells").each(owners)
         return [cell for c, place in zip(inner, places) for cell in _read_cells(layer, c, place)]
     if kind not in _CELLS:
-        layer.refuse(f"cell {kind!r} is not one of {', '.join(_CELLS)}, StackedRNNCells.")
+        layer.refuse(
+            f"cell {kind!r} is not one of {', '.join(_CELLS)}, StackedRNNCells. Describe one step of it: "
+            f"custom_layers={{{kind!r}: builder}}."
+        )
     inside = layer.inside((kind, config), weights, [])
     cell = read_cell(inside, _CELLS[kind], weights)
     inside.config.check_all_read()

@@ -12,6 +12,7 @@ from ..config import Config
 from ..keras1 import modern
 from ..layer import Layer, Tensor, handler, handlers
 from ..shapes import product
+from ..weights import Owner
 from .recurrent import CELL_LAYERS, Recurrence, outputs_of, recurrence
 
 
@@ -135,6 +136,11 @@ def _both(layer: Layer) -> tuple[Layer, Layer]:
     zero = _forces_zero(layer, config)
     settings = [(k, {**zero, **c}) for k, c in ((kind, config), (other_kind, other))]
     weights = [layer.weights.at(name) for name in ("forward_layer", "backward_layer")]
+    if weights[0] is weights[1]:  # one list
+        name = str(config.get("name", ""))
+        other_name = str(other.get("name", ""))
+        other_name = name.replace("forward_", "backward_", 1) if other_name == name else other_name
+        weights = layer.weights.each([Owner(kind, name), Owner(other_kind, other_name)])
     first, second = (
         Layer(layer.importer, k, layer.name, Config(c), w, list(layer.args), {}, layer.mask_is_given)
         for (k, c), w in zip(settings, weights)
