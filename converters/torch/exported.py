@@ -82,6 +82,7 @@ class Importer:
         self._names: dict[Value, str] = {}
         self._symbols: dict[str, Sym] = {}
         self._dim_names: dict[str, str] = {}  # torch's own symbols, and the names that recurrent layers give them
+        self._complex: set[str] = set()  # tensors of complex numbers, and what is made of them
         self._lost: set[str] = set()  # what could not be made, so that what uses it is not reported too
         self.memory = Memory()
         self._made: dict[tuple[object, ...], Any] = {}
@@ -180,6 +181,8 @@ class Importer:
         if tag != "as_tensor":
             raise Refusal("it is not a tensor but a number. Give the example as a number that is fixed, or a tensor.")
         meta = self.meta(name)
+        if meta.is_complex:
+            self._complex.add(name)
         if meta.rank > MAX_RANK:
             raise Refusal(f"{meta.rank} dims are too many. At most {MAX_RANK} are supported.")
         graph = self.build.graph
@@ -187,6 +190,8 @@ class Importer:
         self.define(name, value)
 
     def _weight(self, name: str, full: str, table: str) -> None:
+        if name in self._metas and Meta(self._metas[name]).is_complex:
+            self._complex.add(name)
         graph = self.build.graph
         value = graph.add_weight(graph.unique(full), self._archive.tensor(table, full))
         self.define(name, value)
@@ -199,7 +204,14 @@ class Importer:
         self.makers.update(dict.fromkeys(outputs, target))
         name = tree.get("name", "").item or next(iter(outputs), target)
         where = f"node {name!r} ({target}){_place(tree)}"
-        self._attempt(where, outputs, partial(self._handle, node, str(name), number, bool(in_place)))
+        if any(each in self._complex for each in _names_in(tree["inputs"])):  # reported where they come from
+            self._lost.update(outputs)
+            self._complex.update(outputs)
+        elif any(each in self._metas and Meta(self._metas[each]).is_complex for each in outputs):
+            self._attempt(where, outputs, self._refuse_complex)
+            self._complex.update(outputs)
+        else:
+            self._attempt(where, outputs, partial(self._handle, node, str(name), number, bool(in_place)))
 
     def _handle(self, node: Node, name: str, number: int, in_place: bool) -> None:
         handle = find_handler(node.target)
@@ -212,6 +224,15 @@ class Importer:
         self.memory.note(node)
         if changed:
             self.define(changed, self.tensor(node.output_names()[0]))
+
+    def _refuse_complex(self) -> None:
+        """Refuse the first node that gives complex numbers; the others are the same to the user."""
+        if self._complex:
+            raise _LostError
+        raise Refusal(
+            "it gives complex numbers, which are not supported. Write it with real ones: an FFT as products with "
+            "matrices of cosines and sines, real and imaginary parts as two tensors."
+        )
 
     def _outputs(self, specs: list[Tree]) -> None:
         tensors: list[str] = []

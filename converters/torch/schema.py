@@ -31,6 +31,7 @@ _OTHER_DTYPES = {
     34: "uint32",
     35: "uint64",
 }
+_COMPLEX = (9, 10, 11)
 _STRIDED = 7
 _SYMBOL = re.compile(r"Symbol\('(\w+)'[^()]*\)")
 _LARGEST = 2**62
@@ -131,6 +132,11 @@ class Meta:
         if self._tree["layout"].integer() != _STRIDED:
             raise Refusal("it is sparse, or of another layout than torch.strided. Make it dense.")
         return dtype_of(self._tree["dtype"].integer())
+
+    @property
+    def is_complex(self) -> bool:
+        """Whether its numbers are complex."""
+        return self._tree["dtype"].integer() in _COMPLEX
 
     @property
     def dims(self) -> list[int | str]:

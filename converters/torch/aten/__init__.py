@@ -16,6 +16,7 @@ from . import (  # noqa: F401
     recurrent,
     reduce,
     resize,
+    scans,
     shape,
     slices,
     symbols,

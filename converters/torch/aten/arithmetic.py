@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Callable
 
+import numpy as np
+
+from ...builder import Builder
 from ...graph import DType, Value
 from ..node import Node, handler
 
@@ -50,7 +53,7 @@ def _float(node: Node, number: float) -> Value:
 _composed("aten.rsqrt", lambda node, x: node.build.op("Reciprocal", node.build.op("Sqrt", x)))
 _composed("aten.square", lambda node, x: node.build.op("Mul", x, x))
 _composed("aten.expm1", lambda node, x: _expm1(node, x))
-_composed("aten.log1p", lambda node, x: _log1p(node, x))
+_composed("aten.log1p", lambda node, x: log1p(node.build, x))
 _composed("aten.log2", lambda node, x: node.build.op("Mul", node.build.op("Log", x), _float(node, 1.4426950408889634)))
 _composed("aten.log10", lambda node, x: node.build.op("Mul", node.build.op("Log", x), _float(node, 0.4342944819032518)))
 _composed("aten.exp2", lambda node, x: node.build.op("Exp", node.build.op("Mul", x, _float(node, 0.6931471805599453))))
@@ -64,13 +67,13 @@ def _expm1(node: Node, x: Value) -> Value:
     return build.op("Where", build.op("Less", x, _float(node, 0.0)), below, above)
 
 
-def _log1p(node: Node, x: Value) -> Value:
+def log1p(build: Builder, x: Value) -> Value:
     """Near 0, where 1 + x loses the digits of x, by 2 atanh(x / (x + 2))."""
-    build = node.build
-    ratio = build.op("Div", x, build.op("Add", x, _float(node, 2.0)))
-    near = build.op("Mul", build.op("Atanh", ratio), _float(node, 2.0))
-    far = build.op("Log", build.op("Add", x, _float(node, 1.0)))
-    return build.op("Where", build.op("Less", build.op("Abs", x), _float(node, 0.5)), near, far)
+    one, two, half = (build.constant(number, "constant", np.float32) for number in (1.0, 2.0, 0.5))
+    ratio = build.op("Div", x, build.op("Add", x, two))
+    near = build.op("Mul", build.op("Atanh", ratio), two)
+    far = build.op("Log", build.op("Add", x, one))
+    return build.op("Where", build.op("Less", build.op("Abs", x), half), near, far)
 
 
 @handler("aten.round")

@@ -53,6 +53,13 @@ def isnan(node: Node) -> None:
     node.give(node.build.op("Not", node.build.op("Equal", x, x)))
 
 
+@handler("aten.isinf")
+def isinf(node: Node) -> None:
+    x = node.tensor("self")
+    infinite = node.constant(float("inf"), DType.FLOAT32)
+    node.give(node.build.op("Equal", node.build.op("Abs", x), infinite))
+
+
 def as_bool(node: Node, name: str) -> Value:
     """A tensor as truth: what is not 0."""
     x, dtype = node.tensor(name), node.meta(name).dtype
