@@ -99,7 +99,8 @@ def test_layer_that_needs_steps_keeps_them_fixed(case: str, tmp_path: pathlib.Pa
     model = lstm_rt.convert(path, tmp_path / "m.gguf")
     assert model.inputs[0].shape == (None, STEPS, 4)
     notes = "\n".join(model.conversion.notes) if model.conversion else ""
-    assert f"input 'x' takes {STEPS} steps, no other number: layer '{layer}" in notes
+    assert f"input 'x': dim 1 stays {STEPS} and cannot be free: " in notes
+    assert f"layer '{layer}" in notes
     x = sequence(0, 3, STEPS, 4)
     compare(run_ours(model, [x]), run_keras(source, [x]), case)
     with pytest.raises(lstm_rt.ShapeError, match=f"dim 1 is {STEPS} and cannot be free. A layer needs.*'{layer}"):

@@ -67,8 +67,8 @@ def _with_free_steps(file: KerasFile, custom_layers: Mapping[str, Any], declared
     for port, before in zip(graph.inputs, declared.inputs):
         if _steps_of(port) is not None:
             name = declared.name(before)
-            graph.fixed[port.value] = f"A layer needs the number of steps: {reason}"
-            graph.notes.append(f"input {name!r} takes {_steps_of(port)} steps, no other number: {reason}")
+            graph.fixed[port.value] = f"A layer needs this size: {reason}"
+            graph.notes.append(f"input {name!r}: dim {_STEPS} stays {_steps_of(port)} and cannot be free: {reason}")
         port.usual = before.shape
     return graph
 
@@ -88,6 +88,8 @@ def _freed(
         longer = {number: 2 * number + 1 for number in (_steps_of(port) or 0 for port in ports)}
         trial, problems = _read(file, custom_layers, _shapes(declared, ports, longer))
         problems.attempt("the outputs", lambda: _check_rows(declared, trial.graph))
+        if problems.found:
+            return None, f"with {', '.join(map(str, longer.values()))} in its place, {problems.found[0]}"
     return (None, problems.found[0]) if problems.found else (importer.graph, "")
 
 
