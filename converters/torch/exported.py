@@ -6,7 +6,7 @@ Everything that is wrong is collected, so that a user hears of it once.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Callable, TypeVar
 
@@ -20,6 +20,7 @@ from . import aten  # noqa: F401  (registers the handlers)
 from .aliases import check_unused
 from .archive import Archive
 from .archive import Source as File
+from .last_step import Steps, names_in
 from .memory import Memory, functional
 from .naming import input_names, output_names
 from .node import Handler, Node, Sym, find_handler
@@ -82,6 +83,7 @@ class Importer:
         self._names: dict[Value, str] = {}
         self._symbols: dict[str, Sym] = {}
         self._dim_names: dict[str, str] = {}  # torch's own symbols, and the names that recurrent layers give them
+        self._sequences: dict[Value, tuple[int, Value]] = {}  # what layers give: axis of time, and last states
         self._complex: set[str] = set()  # tensors of complex numbers, and what is made of them
         self._lost: set[str] = set()  # what could not be made, so that what uses it is not reported too
         self.memory = Memory()
@@ -129,6 +131,18 @@ class Importer:
         """Give a number its value."""
         self._symbols[name] = symbol
 
+    def note_sequence(self, sequence: Value, axis: int, states: Value) -> None:
+        """Remember that a layer gives all steps along an axis, and the last states of which the last are the steps'."""
+        self._sequences[sequence] = (axis, states)
+
+    def last_step(self, value: Value, axis: int, output: str) -> Value | None:
+        """The last step of a tensor along an axis as the state of the layer that gives it; None if that cannot be."""
+        found = self._sequences.get(value)
+        if found is None or found[0] != axis or not self._steps.may_be_state(self._names[value], axis, output):
+            return None
+        last = self.build.constant(-1, "last", "int64")
+        return self.build.op("Gather", found[1], last, axis=0)
+
     def once(self, key: tuple[object, ...], make: Callable[[], _T]) -> _T:
         """What was made for the same key before, or is made now."""
         if key not in self._made:
@@ -146,8 +160,9 @@ class Importer:
         """Import the whole program."""
         signature = self._module["signature"]
         nodes = list(self._graph["nodes"])
+        self._steps = Steps(nodes, self._metas, self._graph.get("sym_int_values", {}).mapping())
         for number, part in enumerate([*(tree["inputs"] for tree in nodes), self._graph["outputs"]]):
-            self.used.update(dict.fromkeys(_names_in(part), number))
+            self.used.update(dict.fromkeys(names_in(part), number))
         self._inputs(list(signature["input_specs"]))
         for number, tree in enumerate(nodes):
             self._node(tree, number)
@@ -204,7 +219,7 @@ class Importer:
         self.makers.update(dict.fromkeys(outputs, target))
         name = tree.get("name", "").item or next(iter(outputs), target)
         where = f"node {name!r} ({target}){_place(tree)}"
-        if any(each in self._complex for each in _names_in(tree["inputs"])):  # reported where they come from
+        if any(each in self._complex for each in names_in(tree["inputs"])):  # reported where they come from
             self._lost.update(outputs)
             self._complex.update(outputs)
         elif any(each in self._metas and Meta(self._metas[each]).is_complex for each in outputs):
@@ -287,18 +302,6 @@ class _LostError(Exception):
 
 def _refuse_input() -> None:
     raise Refusal("only tensors are supported. Leave it out of forward.")
-
-
-def _names_in(tree: Tree) -> Iterator[str]:
-    """Every name that some part of a program asks for."""
-    waiting = [tree.item]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, list):
-            waiting += item
-        elif isinstance(item, dict):
-            waiting += item.values()
-            yield from (item[key] for key in ("name", "as_name") if isinstance(item.get(key), str))
 
 
 def _place(tree: Tree) -> str:

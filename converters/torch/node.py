@@ -345,6 +345,14 @@ class Node:
             elif name in self._importer.used:
                 self.refuse(f"output {i} is used, which is not supported. Do without it.")
 
+    def note_sequence(self, sequence: Value, axis: int, states: Value) -> None:
+        """Remember that one value has all steps of a layer along an axis, and another its last states."""
+        self._importer.note_sequence(sequence, axis, states)
+
+    def last_step(self, name: str, axis: int) -> Value | None:
+        """The last step of a tensor along an axis as a layer's state, without that axis; None if that cannot be."""
+        return self._importer.last_step(self.tensor(name), axis, self._output_names()[0])
+
     def carry(self, state: str, first_output: int) -> None:
         """Say that outputs, from one on, are the last state of a layer whose first state is an argument."""
         tag, _ = self._argument(state)

@@ -65,17 +65,18 @@ def _stack(node: Node, cells: list[_Cell], batch_first: bool, lengths: Value = A
     states = node.tensors("hx") if kind == "LSTM" else [node.tensor("hx")]
     layers = [layer(node, kind, cells[i : i + directions]) for i in range(0, len(cells), directions)]
     node.carry("hx", 1)
-    node.give(
-        *stack(
-            node.build,
-            node.tensor("input"),
-            layers,
-            states,
-            nonlinearity=nonlinearity,
-            batch_first=batch_first,
-            lengths=lengths,
-        )
+    results = stack(
+        node.build,
+        node.tensor("input"),
+        layers,
+        states,
+        nonlinearity=nonlinearity,
+        batch_first=batch_first,
+        lengths=lengths,
     )
+    if directions == 1 and lengths == ABSENT:
+        node.note_sequence(results[0], int(batch_first), results[1])
+    node.give(*results)
 
 
 # ---- Weights ----

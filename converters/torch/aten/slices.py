@@ -31,8 +31,12 @@ def stack(node: Node) -> None:
 @handler("aten.slice.Tensor")
 def slice_(node: Node) -> None:
     axis = node.axis("dim", 0)
-    start, end = node.dim("start", 0), node.dim("end", _END)
-    node.give(_sliced(node, node.tensor("self"), axis, start, end, node.integer("step", 1)))
+    start, end, step = node.dim("start", 0), node.dim("end", _END), node.integer("step", 1)
+    last = node.last_step("self", axis) if (start, end, step) == (-1, _END, 1) else None
+    if last is not None:
+        node.give(node.build.unsqueeze(last, axis))
+        return
+    node.give(_sliced(node, node.tensor("self"), axis, start, end, step))
 
 
 def _sliced(node: Node, x: Value, axis: int, start: Dim, end: Dim, step: int = 1) -> Value:
@@ -55,12 +59,16 @@ def narrow(node: Node) -> None:
 
 @handler("aten.select.int")
 def select(node: Node) -> None:
-    index = node.dim("index")
+    index, axis = node.dim("index"), node.axis("dim")
+    last = node.last_step("self", axis) if index == -1 else None
+    if last is not None:
+        node.give(last)
+        return
     if isinstance(index, int):
         at = node.build.constant(index, "index", "int64")
     else:
         at = node.build.squeeze(index.value, 0)
-    node.give(node.build.op("Gather", node.tensor("self"), at, axis=node.axis("dim")))
+    node.give(node.build.op("Gather", node.tensor("self"), at, axis=axis))
 
 
 @handler(
