@@ -9,6 +9,7 @@ import zlib
 import gguf
 import numpy as np
 import pytest
+from cpu import records_selftests
 from models import Recurrent
 from test_model_file import without_checksums
 
@@ -62,6 +63,7 @@ def test_a_file_of_zeros_from_some_page_on_is_refused(tmp_path: pathlib.Path) ->
             lstm_rt.load(blob[:written] + bytes(len(blob) - written))
 
 
+@records_selftests
 def test_files_without_them_load(tmp_path: pathlib.Path) -> None:
     blob = converted(tmp_path, None).read_bytes()
     x = np.ones((2, 1, 32), np.float32)

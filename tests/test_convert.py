@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from cpu import records_selftests
 from onnx import TensorProto, helper
 from onnx_of_gguf import Tables, build, floats, info, one_node, relu
 
@@ -57,6 +58,7 @@ def test_load_converts_what_is_no_file(make: Any) -> None:
     np.testing.assert_array_equal(lstm_rt.load(make(adder())).run({"x": x})["y"], x + 1)
 
 
+@records_selftests
 def test_self_tests_hold_inputs_and_outputs(tmp_path: pathlib.Path) -> None:
     lstm_rt.convert(adder(), tmp_path / "m.gguf")
     tables = Tables(tmp_path / "m.gguf")
@@ -68,11 +70,13 @@ def test_self_tests_hold_inputs_and_outputs(tmp_path: pathlib.Path) -> None:
     np.testing.assert_array_equal(y1, x1 + 1)
 
 
+@records_selftests
 def test_self_tests_find_the_frame_a_model_takes(tmp_path: pathlib.Path) -> None:
     lstm_rt.convert(picky(2, 80), tmp_path / "m.gguf")
     assert Tables(tmp_path / "m.gguf").tensors()[1].shape == (1, 160)
 
 
+@records_selftests
 def test_self_tests_take_every_branch(tmp_path: pathlib.Path) -> None:
     lstm_rt.convert(switch(), tmp_path / "m.gguf")
     tensors = Tables(tmp_path / "m.gguf").tensors()[-12:]
@@ -80,6 +84,7 @@ def test_self_tests_take_every_branch(tmp_path: pathlib.Path) -> None:
     np.testing.assert_array_equal(tensors[2], np.maximum(tensors[0], 0))
 
 
+@records_selftests
 def test_a_model_that_fits_no_shape_has_no_self_test(tmp_path: pathlib.Path) -> None:
     with pytest.warns(UserWarning, match="no self-test: no shapes were found.*Give the shapes") as caught:
         lstm_rt.convert(picky(7, 11), tmp_path / "m.gguf")
