@@ -35,7 +35,8 @@ def commands() -> list[str]:
 def board(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A folder with the model, samples, the examples, and programs as they would be on the path."""
     folder = tmp_path_factory.mktemp("board")
-    lstm_rt.convert(fetch.model("silero_vad"), folder / "vad.gguf")
+    hints = {"frame": 512, "context": 64, "rate": 16000}  # as the page has them
+    lstm_rt.convert(fetch.model("silero_vad"), folder / "vad.gguf", hints=hints)
     samples = spoken()
     samples.tofile(folder / "speech.raw")
     np.repeat(samples.astype("<i4") * 65536, 2).tofile(folder / "S32_LE.raw")

@@ -22,13 +22,12 @@ def main() -> None:
         sys.exit("usage: vad.py [-a] MODEL < samples")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that leaves ends this quietly, as it does a C program
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    stream = lstm_rt.load(model).stream(freeze={"sr": RATE})
-    samples = np.zeros((1, CONTEXT + FRAME), np.float32)
+    stream = lstm_rt.load(model).stream(freeze={"sr": RATE}, context=CONTEXT)
+    samples = np.zeros((1, FRAME), np.float32)
     speaking, gap, frame = False, 0, 0  # gap: frames since the probability fell
     while data := sys.stdin.buffer.read(2 * FRAME):
-        samples[0, :CONTEXT] = samples[0, FRAME:]
-        samples[0, CONTEXT:] = np.frombuffer(data.ljust(2 * FRAME, b"\0"), "<i2")  # a last frame is filled up
-        samples[0, CONTEXT:] /= 32768
+        samples[0] = np.frombuffer(data.ljust(2 * FRAME, b"\0"), "<i2")  # a last frame is filled up
+        samples /= 32768
         probability = float(stream.step(samples)[0, 0])
         if every:
             print(f"{frame * FRAME / RATE:.3f} {probability:.9g}", flush=True)
