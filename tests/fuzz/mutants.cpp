@@ -103,15 +103,18 @@ const char* other_exact_isa(const char* isa) {
   return nullptr;
 }
 
-// A run must give the same bytes with another instruction set.
-void compare(const std::string& bytes, const char* isa, const std::vector<lrt_fuzz::Array>& inputs,
-             const lrt_fuzz::Results& results) {
-  const auto model = lrt_fuzz::load_model(bytes.data(), bytes.size(), isa);
-  lrt_fuzz::Outcome outcome;
-  lrt_fuzz::Results others;
-  lrt_fuzz::Trial(model.get(), inputs, 1).run(&outcome, &others);
-  if (!outcome.ran) complain(std::string("runs, but not with ") + isa);
-  if (others.arrays != results.arrays) complain(std::string("gives other bytes with ") + isa);
+// Runs; where `other` is an instruction set, a run with that must give the same bytes. True if they were compared.
+bool run_and_compare(lrt_model* model, const std::vector<lrt_fuzz::Array>& inputs, const std::string& bytes,
+                     const char* other, lrt_fuzz::Outcome* outcome) {
+  lrt_fuzz::Results results, others;
+  lrt_fuzz::Trial(model, inputs, 1).run(outcome, &results);
+  if (!outcome->ran || other == nullptr) return false;
+  const auto second = lrt_fuzz::load_model(bytes.data(), bytes.size(), other);
+  lrt_fuzz::Outcome outcome_of_other;
+  lrt_fuzz::Trial(second.get(), inputs, 1).run(&outcome_of_other, &others);
+  if (!outcome_of_other.ran) complain(std::string("runs, but not with ") + other);
+  if (others.arrays != results.arrays) complain(std::string("gives other bytes with ") + other);
+  return true;
 }
 
 // How it is used follows from the bytes, so that a file that was found is used as it was.
@@ -129,21 +132,17 @@ lrt_fuzz::Outcome use(const std::string& bytes, bool* compared) {
   static constexpr int64_t kValues[] = {0, 1, 2, -1, 3, 8000, 16000, 0};
   std::vector<lrt_fuzz::Array> inputs;
   if (!lrt_fuzz::make_inputs(model.get(), free, kValues[variant / 8 % 8], &inputs)) return outcome;
-  lrt_fuzz::Results results;
-  lrt_fuzz::Trial(model.get(), inputs, 1).run(&outcome, &results);
+  const char* const other = variant / 1024 % 4 == 0 ? other_exact_isa(isa) : nullptr;
+  *compared = run_and_compare(model.get(), inputs, bytes, other, &outcome);
   const lrt::Graph graph = lrt::read_graph_memory(bytes.data(), bytes.size());
   if (!outcome.ran && !graph.selftests.empty()) {
-    results = {};
     inputs = tested_inputs(graph);
-    lrt_fuzz::Trial(model.get(), inputs, 1).run(&outcome, &results);
+    *compared = run_and_compare(model.get(), inputs, bytes, other, &outcome);
   }
-  lrt_fuzz::Trial trial(model.get(), inputs, batch);
+  lrt_fuzz::Trial trial(model.get(), std::move(inputs), batch);
   trial.stream(&outcome);
   trial.pool(&outcome, static_cast<size_t>(free));
   lrt_fuzz::verify_model(model.get());
-  const char* const other = other_exact_isa(isa);
-  *compared = outcome.ran && other != nullptr && variant / 1024 % 4 == 0;
-  if (*compared) compare(bytes, other, inputs, results);
   return outcome;
 }
 
