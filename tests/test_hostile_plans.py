@@ -72,3 +72,61 @@ def test_body_output_that_no_op_gives_is_refused(count: int, which: int, tmp_pat
     loop(graph, "Relu", count, which)
     with pytest.raises(lstm_rt.Error, match="'short'"):
         load(graph, tmp_path)(np.ones((2, 2), np.float32))
+
+
+# ---- Work at plan time ----
+
+
+def ones(graph: Graph, name: str, *shape: int) -> int:
+    """Add an array that is known at plan time, but takes no room in the file."""
+    size = graph.add_weight(f"{name}.shape", np.array(shape, np.int64))
+    return graph.add_op(graph.main, "ConstantOfShape", name, [size], [name], {"dtype": 0, "value": 1.0})[0]
+
+
+LARGE: dict[str, tuple[list[tuple[int, ...]], dict[str, Any]]] = {
+    "MatMul": ([(1700, 1700), (1700, 1700)], {}),
+    "Gemm": ([(1700, 1700), (1700, 1700)], {}),
+    "Einsum": ([(1700, 1700), (1700, 1700)], {"equation": "ij,jk->ik"}),
+    "Conv": ([(1, 64, 256, 256), (64, 64, 5, 5)], {}),
+    "ConvTranspose": ([(1, 64, 256, 256), (64, 64, 5, 5)], {}),
+    "MaxPool": ([(1, 1, 600, 600)], {"kernel_shape": [300, 300]}),
+    "AveragePool": ([(1, 1, 600, 600)], {"kernel_shape": [300, 300]}),
+    "LpPool": ([(1, 1, 600, 600)], {"kernel_shape": [300, 300]}),
+    "LRN": ([(1, 4000, 20, 20)], {"size": 3999}),
+    "RNN": (
+        [(3000, 1, 900), (1, 900, 900), (1, 900, 900)],
+        {"hidden_size": 900, "activations": ["Tanh"], "activation_alpha": [1.0], "activation_beta": [0.0]},
+    ),
+}
+
+
+@pytest.mark.parametrize("op", LARGE)
+def test_large_work_at_plan_time_is_refused(op: str, tmp_path: pathlib.Path) -> None:
+    shapes, attributes = LARGE[op]
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (1,))
+    given = [ones(graph, f"input{i}", *shape) for i, shape in enumerate(shapes)]
+    (y,) = graph.add_op(graph.main, op, "large", given, ["y"], attributes)
+    (total,) = graph.add_op(graph.main, "ReduceSum", "total", [y], ["total"], {"keepdims": 0})
+    graph.add_output(graph.add_op(graph.main, "Add", "add", [x, total], ["z"])[0])
+    with pytest.raises(lstm_rt.UnsupportedModelError, match=r"'large'.*at plan time needs more than"):
+        load(graph, tmp_path)(np.zeros(1, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("op", "shape", "attributes", "work"),
+    [
+        ("MaxPool", (1, 2, 50, 40), {"kernel_shape": [10, 20]}, 2 * 41 * 21 * 200),
+        ("AveragePool", (1, 2, 50), {"kernel_shape": [10]}, 2 * 41 * 10),
+        ("LRN", (1, 30, 4), {"size": 7}, 30 * 4 * 7),
+        ("LRN", (1, 3, 4), {"size": 1000}, 3 * 4 * 3),
+    ],
+)
+def test_calls_of_windows_report_their_work(
+    op: str, shape: tuple[int, ...], attributes: dict[str, Any], work: int, tmp_path: pathlib.Path
+) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, shape)
+    graph.add_output(graph.add_op(graph.main, op, "windows", [x], ["y"], attributes)[0])
+    (call,) = load(graph, tmp_path).calls({"x": shape})
+    assert call.macs == work

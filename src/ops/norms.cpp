@@ -255,8 +255,10 @@ void plan_lrn(OpPlan& p) {
   const int64_t window = op.integer("size", 0);
   want_attribute(p, window > 0, "size", window, "at least 1");
   const Channels c = read_channels(p);
-  const BufferId out = p.out(0, DType::f32, p.in(0).shape);
+  const Shape& shape = p.in(0).shape;
+  const BufferId out = p.out(0, DType::f32, shape);
   if (p.in(0).time_axis != 1) keep_time_of_first(p, 0);
+  p.cost(static_cast<uint64_t>(shape.elements()) * static_cast<uint64_t>(std::min(window, c.channels)), 0, 0);
   p.run(NeighbourNorm{op.number("alpha", 1e-4f), op.number("beta", 0.75f), op.number("bias", 1.0f), window,
                       p.in(0).buffer, out, c});
 }

@@ -96,6 +96,13 @@ void keep_pool_time(OpPlan& p, const PoolShape& s, int output) {
   p.time_axis(output, time);
 }
 
+// Every output meets every place of the kernel, at most: a small file can ask for windows of millions.
+void tell_cost(OpPlan& p, const PoolShape& s) {
+  double folds = static_cast<double>(s.planes);
+  for (size_t i = 0; i < 3; ++i) folds *= static_cast<double>(s.axes[i].out) * static_cast<double>(s.reach[i].size());
+  p.cost(static_cast<uint64_t>(std::min(folds, 1e18)), 0, 0);
+}
+
 // A NaN stays.
 template <class T>
 struct Largest {
@@ -233,6 +240,7 @@ void plan_max(OpPlan& p, const PoolShape& s, DType dtype) {
   const bool wants_indices = p.outputs() > 1 && p.wants(1);
   const BufferId out = p.out(0, dtype, s.out);
   keep_pool_time(p, s, 0);
+  tell_cost(p, s);
   const PoolCall<Largest<T>> values{s, {}, p.in(0).buffer, out};
   if (!wants_indices) return p.run(values);
   const bool by_columns = p.op().integer("storage_order", 0) != 0;
@@ -248,6 +256,7 @@ void plan_float_pool(OpPlan& p, const Fold& fold) {
   const PoolShape s = read_pool(p);
   const BufferId out = p.out(0, DType::f32, s.out);
   keep_pool_time(p, s, 0);
+  tell_cost(p, s);
   p.run(PoolCall<Fold>{s, fold, p.in(0).buffer, out});
 }
 

@@ -61,6 +61,7 @@ class OpPlanner final : public OpPlan {
     if (!writes_anything_) run_ = nullptr;  // of empty outputs there is nothing to compute
     if (packed_now_) planner_.packs_.add_bytes(info_.weight_bytes);
     if (known_) {
+      planner_.take_known_work(op_, info_.macs);
       if (run_) run_(Frame(planner_.table_.data(), false));
     } else if (run_) {
       emit();

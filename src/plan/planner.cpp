@@ -15,6 +15,8 @@ constexpr char kEmpty = 0;  // where a tensor without elements points
 // What planning may compute of known values, in all: enough for weights rebuilt in the graph, each by a few ops, not for a
 // shape that lies.
 constexpr size_t kKnownBytes = size_t{128} << 20, kKnownPerFileByte = 16;
+// Likewise of multiply-adds: some seconds of the slowest ops, and every weight of a file a thousand times.
+constexpr uint64_t kKnownMacs = uint64_t{1} << 32, kKnownMacsPerFileByte = 1024;
 // Ops of loops that may be unrolled in one plan; what is more stays a loop.
 constexpr int64_t kUnrollable = 2048;
 
@@ -97,6 +99,16 @@ std::shared_ptr<const void> Planner::new_known(const Op& op, size_t bytes) {
   }
   auto storage = std::make_shared<AlignedBuffer>(std::max<size_t>(bytes, 1));
   return std::shared_ptr<const void>(storage, storage->as<void>());
+}
+
+void Planner::take_known_work(const Op& op, uint64_t macs) {
+  const uint64_t most = kKnownMacs + kKnownMacsPerFileByte * graph_.file_size;
+  if (macs > most - known_macs_) {
+    throw Error(Status::unsupported, describe(op) + ": computing known values at plan time needs more than " +
+                                         std::to_string(most) +
+                                         " multiply-adds. Make its inputs depend on the model's inputs, or smaller");
+  }
+  known_macs_ += macs;
 }
 
 ValueState Planner::known_scalar(DType dtype, const void* element) const {

@@ -71,6 +71,8 @@ class Planner {
 
   // Memory for what is computed now; refuses where a plan asks for too much of it.
   std::shared_ptr<const void> new_known(const Op& op, size_t bytes);
+  // Counts an op's work that is done now, not at run time; refuses where a plan asks for too much of it.
+  void take_known_work(const Op& op, uint64_t macs);
   ValueState known_scalar(DType dtype, const void* element) const;
   BufferId new_buffer(BufferState::Kind kind, size_t bytes);
   BufferId new_constant(std::shared_ptr<const void> data, size_t bytes);
@@ -93,6 +95,7 @@ class Planner {
   std::vector<int> uses_;           // of each value by ops and blocks' outputs
   std::vector<int64_t> block_ops_;  // of each block, those of the blocks inside it included
   size_t known_bytes_ = 0;          // computed while planning
+  uint64_t known_macs_ = 0;         // multiply-adds of that
   // Of loops: how many more ops may be unrolled, how often what is being planned runs, how many of them are around it.
   int64_t unrollable_ = 0, repeats_ = 1;
   int loop_depth_ = 0;
