@@ -161,7 +161,7 @@ def _check_names(graph: Graph) -> None:
             )
         if _CONTROL.search(name):
             raise UnsupportedModelError(
-                f"{what} '{printable(name)!s:.80}': the name has control characters. Rename it in the source."
+                f"{what} {name!a:.80}: the name has control characters. Rename it in the source."
             )
 
 

@@ -135,3 +135,12 @@ def test_errors_of_the_core_are_cut_between_characters(tmp_path: pathlib.Path) -
         with pytest.raises((lstm_rt.Error, OSError)) as caught:
             lstm_rt.Model("a" * shift + "語" * 2000 + ".gguf")
         assert "語" in str(caught.value)
+
+
+def test_a_newline_in_a_name_does_not_break_the_message(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x\nerror: forged", None, (None,))
+    graph.add_output(graph.add_op(graph.main, "Relu", "relu", [x], ["y"])[0])
+    with pytest.raises(lstm_rt.UnsupportedModelError, match="control characters") as caught:
+        write(graph, tmp_path / "m.gguf")
+    assert "\n" not in str(caught.value)

@@ -82,7 +82,7 @@ void test_words() {
     const std::string whole =
         "a\n\xC3\xA9\\x1b\\xff"
         "z";
-    const size_t fits[] = {0, 0, 1, 2, 2, 4, 4, 4, 4, 8, 9, 9};
+    const size_t fits[] = {0, 0, 1, 2, 2, 4, 4, 4, 4, 8, 8, 8};
     expect(out == whole.substr(0, fits[size]), "copy_printable in " + std::to_string(size) + ": " + out);
   }
   expect(lrt::quoted("\x1B\xC2\x9B\xFF") == "'\\x1b\\xc2\\x9b\\xff'", "quoted: " + lrt::quoted("\x1B\xC2\x9B\xFF"));
