@@ -134,10 +134,11 @@ class Jitter:
         axes.set(xscale="log", yscale="log", xlabel="microseconds a call takes", ylabel="calls")
         for name in PERCENTILES:
             axes.axvline(self.latency[name], color="#1f2933", linewidth=1)
-            place = (self.latency[name], {"median": 0.95, "p99": 0.88, "p99.9": 0.81}[name])
+            place = (self.latency[name], {"median": 0.95, "p99": 0.85, "p99.9": 0.75}[name])
             label = f" {name} {microseconds(self.latency[name])}"
             axes.annotate(label, place, xycoords=("data", "axes fraction"), size=9.5, backgroundcolor="white")
-        axes.set_title(f"{title}\n{subtitle}", loc="left")
+        figure.suptitle(title, x=0.01, ha="left", size=17, weight="bold")
+        axes.set_title(subtitle, loc="left", size=10.5, color="#7b8794")
         axes.spines[["top", "right"]].set_visible(False)
         try:
             figure.savefig(path)

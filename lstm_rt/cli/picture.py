@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lstm_rt.cli import ui
+from lstm_rt.cli.jitter import microseconds
 from lstm_rt.cli.options import Array
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.errors import MissingPackageError
@@ -133,13 +134,15 @@ class Picture:
 
     def _draw_latency(self, axes: Any) -> None:
         times = np.sort(self.nanoseconds[1:] if len(self.nanoseconds) > 1 else self.nanoseconds) / 1000
-        median, slow = np.median(times), np.percentile(times, 99)
-        end = max(slow * 1.2, median * 1.6)
-        axes.hist(times[times < end], bins=160, range=(0, end), color="#9aa5b1")
-        axes.set_xlim(0, end)
-        for value, name in ((median, "median"), (slow, "p99")):
+        times = np.maximum(times, 1e-3)  # a clock that does not move between two readings
+        ends = 0.95 * times[0], 1.05 * max(times[-1], 1.5 * times[0])
+        axes.hist(times, bins=np.geomspace(*ends, 160), color="#9aa5b1")
+        axes.set(xscale="log", yscale="log", xlim=ends)  # as `lstm-rt bench` draws it: one slow step hides no others
+        for percent, name, height in ((50, "median", 0.8), (99, "p99", 0.55)):
+            value = float(np.percentile(times, percent))
             axes.axvline(value, color=_INK, linewidth=1)
-            axes.annotate(f" {name} {value:.2f} µs", (value, 0.8), xycoords=("data", "axes fraction"), size=9.5)
+            label = f" {name} {microseconds(value)}"
+            axes.annotate(label, (value, height), xycoords=("data", "axes fraction"), size=9.5)
         axes.set_xlabel("microseconds a step takes")
         axes.set_ylabel("steps")
 
