@@ -33,6 +33,7 @@ MOST_MEMORY = 200 << 20  # resident, beyond the file's size: loading, planning a
 MOST_SECONDS_MADE = 3.0  # the same of files that a maker makes: more of them run
 MOST_MEMORY_MADE = 260 << 20
 MAX_MEMORY = 128 << 20  # of a plan; by default it is a gibibyte
+MAX_MEMORY_MADE = 48 << 20  # a plan, a stream, its clone and the outputs exist at once
 MOST_MACS = 20_000_000  # of a run: what only computes for long is not what is looked for
 MOST_ADDRESSES = 3 << 30
 HANG_SECONDS = 60
@@ -45,7 +46,7 @@ Arrays = list[npt.NDArray[Any]]
 class Files:
     """The files by number."""
 
-    most_seconds, most_memory = MOST_SECONDS, MOST_MEMORY
+    most_seconds, most_memory, max_memory = MOST_SECONDS, MOST_MEMORY, MAX_MEMORY
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.seeds = [path.read_bytes() for path in sorted(folder.glob("*.gguf"))]
@@ -66,7 +67,7 @@ class Files:
 class MadeFiles(Files):
     """The files that a program makes by number."""
 
-    most_seconds, most_memory = MOST_SECONDS_MADE, MOST_MEMORY_MADE
+    most_seconds, most_memory, max_memory = MOST_SECONDS_MADE, MOST_MEMORY_MADE, MAX_MEMORY_MADE
 
     def __init__(self, folder: pathlib.Path, maker: pathlib.Path) -> None:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -152,10 +153,10 @@ def pool(model: lstm_rt.Model, named: dict[str, npt.NDArray[Any]], rows: int) ->
     streams.close(ids[0])
 
 
-def outcome(source: Any, free: int) -> list[bytes] | None:
+def outcome(source: Any, free: int, max_memory: int) -> list[bytes] | None:
     """What a model gives; None where it is refused."""
     try:
-        model = lstm_rt.load(source, max_memory=MAX_MEMORY)
+        model = lstm_rt.load(source, max_memory=max_memory)
     except lstm_rt.Error:
         return None
     try:
@@ -197,7 +198,8 @@ class Child:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")  # the peak starts anew
         before, start = resident("VmRSS"), time.process_time()
-        found = outcome(self._path, free) if number % 2 else outcome(blob, free)
+        most = self._files.max_memory
+        found = outcome(self._path if number % 2 else blob, free, most)
         seconds, memory = time.process_time() - start, resident("VmHWM") - before
         self.most_seconds, self.most_memory = max(self.most_seconds, seconds), max(self.most_memory, memory)
         self.outcomes["refused" if found is None else "ran" if found else "loaded"] += 1
@@ -205,7 +207,7 @@ class Child:
             print(f"found: {number} took {seconds:.2f} s", flush=True)
         if memory > self._files.most_memory + len(blob):
             print(f"found: {number} took {memory >> 20} MiB", flush=True)
-        if seed is not None and found is not None and found != outcome(seed, free):
+        if seed is not None and found is not None and found != outcome(seed, free, most):
             print(f"found: {number} loads in spite of its checksums, and is another model", flush=True)
 
 
@@ -244,7 +246,7 @@ def main() -> int:
     if options.only is not None:
         blob, _ = files.make(options.only)
         pathlib.Path("mutant.gguf").write_bytes(blob)
-        found = outcome("mutant.gguf", 1 + options.only % 3)
+        found = outcome("mutant.gguf", 1 + options.only % 3, files.max_memory)
         print("mutant.gguf:", len(blob), "bytes,", "refused" if found is None else "loaded")
         return 0
     if options.child:

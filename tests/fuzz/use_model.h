@@ -14,7 +14,7 @@
 
 namespace lrt_fuzz {
 
-constexpr size_t kMostMemory = size_t{128} << 20;    // of a plan, a stream, an output
+constexpr size_t kMostMemory = size_t{48} << 20;     // of a plan, a stream, a clone, an output: all may exist at once
 constexpr int64_t kMostElements = 1 << 16;           // in an input
 constexpr uint64_t kMostMacs = 20'000'000;           // in a run: long computations are not the subject here
 constexpr size_t kItemBytes[] = {4, 8, 4, 1, 1, 1};  // by lrt_dtype
