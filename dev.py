@@ -322,11 +322,12 @@ def ensure_seeds():
 
 
 def fuzz(options, rest):
-    """Feed synthetic files to the core, or with --python to the readers; --mutate N and --semantic N: in bounds."""
+    """Feed synthetic files to the core, or with --python to the readers; with a number of them, in bounds."""
     parser = argparse.ArgumentParser(prog="dev.py fuzz")
     parser.add_argument("--python", action="store_true", help="the readers of other formats, by atheris")
     parser.add_argument("--mutate", type=int, metavar="N", help="N files, each in a second and 200 MB")
     parser.add_argument("--semantic", type=int, metavar="N", help="N models that mean something else than their seeds")
+    parser.add_argument("--readers", type=int, metavar="N", help="N files of each source format, converted in bounds")
     parser.add_argument("--sanitize", action="store_true", help="--semantic under AddressSanitizer and UBSan")
     parser.add_argument("--seconds", type=int, default=60, help="how long; 60")
     parser.add_argument("--jobs", type=int, default=1, help="processes; 1")
@@ -336,6 +337,9 @@ def fuzz(options, rest):
     if chosen.mutate:
         mutants = os.path.join(TESTS_FUZZ, "mutate_files.py")
         return run(in_venv("python"), mutants, os.path.join(seeds, "gguf"), str(chosen.mutate), *more)
+    if chosen.readers:
+        mutants = os.path.join(TESTS_FUZZ, "mutate_sources.py")
+        return run(in_venv("python"), mutants, os.path.join(seeds, "sources"), str(chosen.readers), *more)
     if chosen.semantic:
         return fuzz_semantic(chosen, os.path.join(seeds, "gguf"), more)
     if chosen.python:

@@ -6,6 +6,7 @@ which they can run. docs/file-format.md has the form this takes in the file.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -13,6 +14,8 @@ from typing import Any, NewType, Optional, Union
 
 import numpy as np
 import numpy.typing as npt
+
+from lstm_rt.errors import ModelFileError
 
 from .budget import current
 
@@ -23,6 +26,7 @@ Value = NewType("Value", int)  # an index into Graph.values
 ABSENT = Value(-1)  # an optional input left out, or an output nobody wants
 
 MAX_RANK = 8
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTES_PER_VALUE, _BYTES_PER_OP = 256, 1024  # of Python's objects
 
 
@@ -258,6 +262,8 @@ class Graph:
             The value.
         """
         current().spend(_BYTES_PER_VALUE + len(name), f"value {name[:80]!r}")
+        if not name.isascii() and _SURROGATE.search(name):
+            raise ModelFileError(f"value {name[:80]!a}: its name is not Unicode text. The file is damaged.")
         self._names.add(name)
         self.values.append(name)
         return Value(len(self.values) - 1)

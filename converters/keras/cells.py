@@ -77,7 +77,8 @@ def read_cell(layer: Layer, kind: str, weights: Weights) -> Cell:
     bias = arrays[2] if use_bias else None
     columns = GATES[kind] * units
     if (
-        kernel.shape[-1] != columns
+        kernel.ndim != recurrent.ndim
+        or kernel.shape[-1] != columns
         or recurrent.shape[-1] != columns
         or (bias is not None and bias.shape[-1] != columns)
     ):

@@ -20,6 +20,7 @@ _HARMLESS = re.compile(
 )
 _DEEPEST = 256
 _REQUIRED: Any = object()
+_LARGEST = 1.7e308  # JSON's integers may be larger than any float
 
 
 class Config:
@@ -57,19 +58,26 @@ class Config:
             raise self._wrong(name, found, "a positive integer")
         return found
 
+    def whole(self, name: str, default: Any = _REQUIRED) -> int:
+        """Read an integer of any sign."""
+        found = self.raw(name, default)
+        if isinstance(found, bool) or not isinstance(found, int) or abs(found) >= 2**31:
+            raise self._wrong(name, found, "an integer")
+        return found
+
     def number(self, name: str, default: Any = _REQUIRED) -> float:
         """Read a number, which Keras may keep as an array."""
         found = self.raw(name, default)
         if isinstance(found, Mapping):
             found = found.get("value", found)
-        if isinstance(found, bool) or not isinstance(found, (int, float)):
+        if not is_number(found):
             raise self._wrong(name, found, "a number")
         return float(found)
 
     def flag(self, name: str, default: bool | None = None) -> bool:
         """Read a bool."""
         found = self.raw(name, _REQUIRED if default is None else default)
-        if found not in (True, False, None):
+        if not (found is None or isinstance(found, bool) or found in (0, 1)):
             raise self._wrong(name, found, "true or false")
         return bool(found)
 
@@ -117,6 +125,13 @@ class Config:
     @staticmethod
     def _wrong(name: str, found: Any, wanted: str) -> Refusal:
         return Refusal(f"{name} = {str(found)[:80]!r} is not {wanted}.")
+
+
+def is_number(found: object) -> bool:
+    """Whether this is a number that a float can hold."""
+    return isinstance(found, float) or (
+        isinstance(found, int) and not isinstance(found, bool) and abs(found) <= _LARGEST
+    )
 
 
 def as_object(found: Any, name: str) -> tuple[str, Mapping[str, Any]]:

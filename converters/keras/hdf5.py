@@ -29,7 +29,8 @@ _MOST_PARTS = 1 << 10  # of a list of texts that is spread over several attribut
 _DEEPEST = 64
 _BYTES_PER_OBJECT = 4096  # what HDF5 and h5py hold of an open object
 _LONGEST_ATTRIBUTE = 16 << 20
-_HEAP = re.compile(b"GCOL")
+_HEAP = re.compile(rb"GCOL\x01\0\0\0")
+_HEAP_HEADER, _HEAP_OBJECT = struct.Struct("<8xQ"), struct.Struct("<H6xQ")  # size; index and size
 
 
 class File:
@@ -74,10 +75,23 @@ class File:
     def longest_text(self) -> int:
         """Bound the length of a text that is kept apart from its attribute: that of the largest heap in the file."""
         if self._longest is None:
-            sizes = (self.data[found.start() + 8 : found.start() + 16] for found in _HEAP.finditer(self.data))
-            largest = max((struct.unpack("<Q", size)[0] for size in sizes if len(size) == 8), default=0)
-            self._longest = min(largest, len(self.data))
+            heaps = [self._check_heap(found.start()) for found in _HEAP.finditer(self.data)]
+            self._longest = min(max(heaps, default=0), len(self.data))
         return self._longest
+
+    def _check_heap(self, at: int) -> int:
+        """Return the size of a global heap; refuse one whose objects have no end, in which HDF5 goes round for ever."""
+        if len(self.data) < at + _HEAP_HEADER.size:
+            return 0
+        (size,) = _HEAP_HEADER.unpack_from(self.data, at)
+        end, place = min(at + size, len(self.data)), at + _HEAP_HEADER.size
+        while place + _HEAP_OBJECT.size <= end:
+            index, length = _HEAP_OBJECT.unpack_from(self.data, place)
+            taken = length if index == 0 else _HEAP_OBJECT.size + (length + 7) // 8 * 8
+            if taken < _HEAP_OBJECT.size or place + taken > end:
+                raise self.refuse(f"the heap at byte {at}", "its objects do not fit it. The file is damaged.")
+            place += taken
+        return int(size)
 
 
 class Group:
@@ -220,4 +234,5 @@ def _parts(path: str) -> list[str]:
 
 
 def _decode(item: Any) -> str:
-    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+    text = item if isinstance(item, bytes) else str(item).encode("utf-8", "surrogateescape")  # as h5py decodes
+    return text.decode("utf-8", "replace")

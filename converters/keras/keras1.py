@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..graph import Array
+from ..problems import Refusal
 
 _CLASSES = {
     "Convolution1D": "Conv1D",
@@ -89,6 +90,9 @@ _SEPARATE = {"LSTM": (0, 2, 1, 3), "GRU": (0, 1, 2), "RNN": (0,)}
 def joined(kind: str, arrays: list[Array]) -> list[Array]:
     """Kernel, recurrent kernel and bias of a cell whose gates have matrices of their own."""
     order = _SEPARATE[kind]
+    for part in range(3):
+        if len({arrays[3 * gate + part].shape[:-1] for gate in order}) > 1:
+            raise Refusal("the weights of its gates do not fit each other. The file is damaged.")
     return [np.concatenate([arrays[3 * gate + part] for gate in order], -1) for part in range(3)]
 
 
@@ -99,6 +103,8 @@ def cudnn(kind: str, arrays: list[Array]) -> list[Array]:
     """
     gates = {"LSTM": 4, "GRU": 3}[kind]
     kernel, recurrent, bias = arrays
+    if {kernel.ndim, recurrent.ndim} != {2} or kernel.shape[1] % gates or recurrent.shape[1] % gates or bias.size % 2:
+        raise Refusal("its weights are not those of a layer for cuDNN. The file is damaged.")
     kernel = np.hstack([part.T.reshape(part.shape, order="F") for part in np.split(kernel, gates, 1)])
     recurrent = np.hstack([part.T for part in np.split(recurrent, gates, 1)])
     both = bias.reshape(2, -1)

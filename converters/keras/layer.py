@@ -108,6 +108,14 @@ class Layer:
         return list(tensors_of(self.args[:1]))
 
     @property
+    def some_inputs(self) -> list[Tensor]:
+        """The tensors of the first argument, of which there must be one at least."""
+        inputs = self.inputs
+        if not inputs:
+            raise Refusal("is called without an input. The file is damaged.")
+        return inputs
+
+    @property
     def input(self) -> Tensor:
         """The only input."""
         inputs = self.inputs
@@ -153,7 +161,11 @@ class Layer:
 
     def take(self, *names: str) -> list[Array]:
         """The layer's own weights, float32 where they are numbers."""
-        return self.weights.take(names)
+        arrays = self.weights.take(names)
+        for name, array in zip(names, arrays):
+            if self.spatial and name.endswith("kernel") and array.ndim != self.spatial + 2 and self.version[0] > 1:
+                raise Refusal(f"its {name} has the shape {list(array.shape)}, not {self.spatial + 2} dims.")
+        return arrays
 
     def call(self) -> list[Tensor]:
         """Build what the layer computes."""

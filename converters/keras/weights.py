@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..graph import Array
+import numpy as np
+
+from ..graph import MAX_RANK, Array
 from ..problems import Refusal
 from .hdf5 import Group
 
@@ -26,6 +28,33 @@ class Owner(NamedTuple):
     kind: str
     name: str
     inside: frozenset[str] = frozenset()  # names of the layers within it, at any depth
+
+
+# How many dims the weights of a name have at least and at most.
+_RANKS = {
+    **dict.fromkeys(("kernel", "recurrent_kernel"), (2, 5)),
+    **dict.fromkeys(("depthwise_kernel", "pointwise_kernel"), (3, 5)),
+    "bias": (1, 3),
+    "embeddings": (2, 2),
+    "concat_score_weight": (0, 0),
+    **{f"{part}_{gate}": ranks for part, ranks in (("W", (2, 2)), ("U", (2, 2)), ("b", (1, 1))) for gate in range(4)},
+}
+_ALIKE = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def checked(names: Sequence[str], arrays: list[Array]) -> list[Array]:
+    """Return the variables of a layer; refuse those whose dims no layer has."""
+    for name, array in zip(names, arrays):
+        if array.dtype != np.float32:
+            raise Refusal(f"its {name} has elements of type {array.dtype}, not of a float type. The file is damaged.")
+        least, most = _RANKS.get(name, (0, MAX_RANK))
+        if not least <= array.ndim <= most or 0 in array.shape:
+            raise Refusal(f"its {name} has the shape {list(array.shape)}, which cannot be. The file is damaged.")
+    alike = {array.shape for name, array in zip(names, arrays) if name in _ALIKE}
+    if len(alike) > 1:
+        listed = " and ".join(str(list(shape)) for shape in sorted(alike))
+        raise Refusal(f"its scales and means have different shapes, {listed}. The file is damaged.")
+    return arrays
 
 
 class Weights(ABC):
@@ -86,7 +115,7 @@ class LayeredWeights(Weights):
                 "The file does not belong to this model, or the layer was never built."
             )
         assert variables is not None or not found
-        return [variables.array(str(i)) for i in found] if variables else []
+        return checked(names, [variables.array(str(i)) for i in found] if variables else [])
 
     def rest(self) -> list[Array]:
         """See `Weights`."""
@@ -194,11 +223,12 @@ class LegacyWeights(Weights):
             )
         taken = self.items[: len(names)]
         del self.items[: len(names)]
-        return [item.read() for item in taken]
+        return checked(names, [item.read() for item in taken])
 
     def rest(self) -> list[Array]:
         """See `Weights`."""
-        return self.take([item.path for item in self.items])
+        taken, self.items[:] = list(self.items), []
+        return [item.read() for item in taken]
 
     def at(self, *names: str) -> Weights:
         """See `Weights`."""

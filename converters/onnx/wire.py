@@ -36,27 +36,34 @@ def charge_messages(data: bytes, where: str) -> None:
     """
     budget, view = current(), memoryview(data)
     fields = messages = 0
-    waiting: list[tuple[int, int, _Messages]] = [(0, len(data), _messages())]
-    while waiting:
-        at, end, inner = waiting.pop()
-        messages += 1
-        while 0 <= at < end:
-            tag, at = _varint(view, at, end)
-            kind = tag & 7
-            fields += 1
-            if kind == _BYTES:
-                length, at = _varint(view, at, end)
-                below = inner.get(tag >> 3)
-                if below is not None and at >= 0:
-                    waiting.append((at, min(at + length, end), below))
-                at = at + length if at >= 0 else -1
-            elif kind == _VARINT:
-                _, at = _varint(view, at, end)
+    outer: list[tuple[int, int, _Messages]] = []  # where to go on in the messages around this one
+    at, end, inner = 0, len(data), _messages()
+    while True:
+        if not 0 <= at < end:
+            if not outer:
+                break
+            at, end, inner = outer.pop()
+            continue
+        tag, at = _varint(view, at, end)
+        kind, below = tag & 7, inner.get(tag >> 3)
+        fields += 1
+        if kind == _BYTES:
+            length, at = _varint(view, at, end)
+            after = at + length if at >= 0 else -1
+            if below is not None and at >= 0:
+                messages += 1
+                if 0 <= after < end:
+                    outer.append((after, end, inner))
+                end, inner = min(after, end), below
             else:
-                at += {_FIXED64: 8, _FIXED32: 4}.get(kind, end)
-            if fields + messages >= _FIELDS_PER_CHARGE:
-                budget.spend(_BYTES_PER_FIELD * fields + _BYTES_PER_MESSAGE * messages, where, fields)
-                fields = messages = 0
+                at = after
+        elif kind == _VARINT:
+            _, at = _varint(view, at, end)
+        else:
+            at += {_FIXED64: 8, _FIXED32: 4}.get(kind, end)
+        if fields + messages >= _FIELDS_PER_CHARGE:
+            budget.spend(_BYTES_PER_FIELD * fields + _BYTES_PER_MESSAGE * messages, where, fields)
+            fields = messages = 0
     budget.spend(_BYTES_PER_FIELD * fields + _BYTES_PER_MESSAGE * messages, where, fields)
 
 

@@ -12,6 +12,7 @@ import shutil
 import struct
 import sys
 import warnings
+import zipfile
 from collections.abc import Iterator
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
@@ -26,6 +27,7 @@ import onnx
 import test_keras_hostile
 import test_loops
 import test_model_file
+import test_torch_attacks
 import torch_files
 from dynamic_lstm import Layer
 from models import Recurrent, stack
@@ -91,12 +93,21 @@ def write_sources(folder: pathlib.Path) -> int:
     test_keras_hostile.archive(folder / "dense.keras")
     (folder / "dense.weights.h5").write_bytes(test_keras_hostile.weights())
     shutil.copy(TESTS / "golden" / "tagger.pt2", folder)
+    with zipfile.ZipFile(TESTS / "golden" / "keras2.zip") as archive:
+        for info in archive.infolist():
+            if info.filename.endswith((".h5", ".keras")):
+                archive.extract(info, folder)
     shapes = {"weight_ih_l0": (20, 3), "weight_hh_l0": (20, 5), "bias_ih_l0": (20,), "bias_hh_l0": (20,)}
     weights = {
         name: np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape) for name, shape in shapes.items()
     }
     write_safetensors(folder / "lstm.safetensors", weights)
     torch_files.save(folder / "lstm.pt", weights)
+    pickled, storages = (
+        torch_files.state_dict({"w": torch_files.tensor("0", 4, (4,), (1,))}),
+        struct.pack("<q4f", 4, *range(4)),
+    )
+    (folder / "legacy.pt").write_bytes(test_torch_attacks.LEGACY + pickled + torch_files.dumps(["0"]) + storages)
     return keep_small(folder)
 
 

@@ -55,7 +55,7 @@ def _check_masks(layer: Layer, *inputs: Tensor) -> None:
 
 
 def _three(layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
-    inputs = layer.inputs
+    inputs = layer.some_inputs
     _check_masks(layer, *inputs)
     if len(inputs) not in (2, 3) or any(x.rank != 3 for x in inputs):
         layer.refuse("it takes query, value and perhaps key, each of rank 3.")

@@ -131,9 +131,9 @@ def average(layer: Layer) -> Tensor:
 @handler("Concatenate", note="any axis but the batch")
 def concatenate(layer: Layer) -> Tensor:
     """Put one after the other along an axis."""
-    inputs = layer.inputs
+    inputs = layer.some_inputs
     rank = inputs[0].rank
-    axis = axis_of(int(layer.config.raw("axis", -1)), rank)
+    axis = axis_of(layer.config.whole("axis", -1), rank)
     build = layer.build
     value = build.op("Concat", *[as_float(build, x) for x in inputs], axis=axis)
     along: Optional[int] = 0

@@ -7,7 +7,7 @@ from typing import Any
 from ...graph import ABSENT, DType, Value
 from ..layer import Layer, Tensor, handler
 from ..shapes import axis_of, broadcast, product
-from .operations import as_tensor, setting, the_tensor
+from .operations import as_tensor, setting, the_tensor, whole
 
 
 @handler("ops.ConvertToTensor")
@@ -23,7 +23,7 @@ def convert_to_tensor(layer: Layer) -> Tensor:
 def expand_dims(layer: Layer) -> Tensor:
     """Put in an axis of size 1."""
     x = the_tensor(layer)
-    axis = axis_of(int(setting(layer, 1, "axis", 0)), x.rank + 1)
+    axis = axis_of(whole(layer, 1, "axis", 0), x.rank + 1)
     return Tensor(layer.build.unsqueeze(x.value, axis), (*x.shape[:axis], 1, *x.shape[axis:]), x.dtype)
 
 
@@ -73,8 +73,8 @@ def reshape(layer: Layer) -> Tensor:
 @handler("ops.Stack")
 def stack(layer: Layer) -> Tensor:
     """Put one next to the other along a new axis."""
-    inputs = layer.inputs
-    axis = axis_of(int(setting(layer, 1, "axis", 0)), inputs[0].rank + 1)
+    inputs = layer.some_inputs
+    axis = axis_of(whole(layer, 1, "axis", 0), inputs[0].rank + 1)
     joint = broadcast(*[x.shape for x in inputs])
     value = layer.build.op("Concat", *[layer.build.unsqueeze(x.value, axis) for x in inputs], axis=axis)
     return Tensor(value, (*joint[:axis], len(inputs), *joint[axis:]), inputs[0].dtype)
@@ -85,7 +85,7 @@ def split(layer: Layer) -> list[Tensor]:
     """Cut along an axis."""
     x = the_tensor(layer)
     how = setting(layer, 1, "indices_or_sections", None)
-    axis = axis_of(int(setting(layer, 2, "axis", 0)), x.rank)
+    axis = axis_of(whole(layer, 2, "axis", 0), x.rank)
     size = x.shape[axis]
     if size is None:
         layer.refuse(f"dim {axis} of its input is free, so its parts are unknown.")
@@ -108,7 +108,7 @@ def split(layer: Layer) -> list[Tensor]:
 def unstack(layer: Layer) -> list[Tensor]:
     """Take apart along an axis."""
     x = the_tensor(layer)
-    axis = axis_of(int(setting(layer, 2, "axis", 0)), x.rank)
+    axis = axis_of(whole(layer, 2, "axis", 0), x.rank)
     count, size = setting(layer, 1, "num", None), x.shape[axis]
     if size is None or count not in (None, size) or size > 1024:
         layer.refuse(f"dim {axis} of its input is {size or 'free'}, so its parts are unknown or too many.")
@@ -184,7 +184,7 @@ def take(layer: Layer) -> Tensor:
 def swapaxes(layer: Layer) -> Tensor:
     """Exchange two axes."""
     x = the_tensor(layer)
-    a, b = (axis_of(int(setting(layer, place, name, 0)), x.rank) for place, name in ((1, "axis1"), (2, "axis2")))
+    a, b = (axis_of(whole(layer, place, name, 0), x.rank) for place, name in ((1, "axis1"), (2, "axis2")))
     order = list(range(x.rank))
     order[a], order[b] = b, a
     return Tensor(layer.build.transpose(x.value, *order), tuple(x.shape[i] for i in order), x.dtype)
@@ -193,8 +193,8 @@ def swapaxes(layer: Layer) -> Tensor:
 @handler("ops.Concatenate")
 def concatenate(layer: Layer) -> Tensor:
     """Put one after the other."""
-    inputs = layer.inputs
-    axis = axis_of(int(setting(layer, 1, "axis", 0)), inputs[0].rank)
+    inputs = layer.some_inputs
+    axis = axis_of(whole(layer, 1, "axis", 0), inputs[0].rank)
     broadcast(*[(*x.shape[:axis], 1, *x.shape[axis + 1 :]) for x in inputs])
     sizes = [x.shape[axis] for x in inputs]
     along = None if None in sizes else sum(s or 0 for s in sizes)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ...graph import DType
 from ..activations import apply, as_float, not_equal, number
+from ..config import is_number
 from ..layer import Dims, Layer, Tensor, handler
 from ..shapes import axis_of, broadcast
 
@@ -162,7 +163,7 @@ def _unary(layer: Layer) -> Tensor:
     elif kind == "Rsqrt":
         value = build.op("Div", one, build.op("Sqrt", value))
     elif kind == "Elu":
-        value = build.op("Elu", value, alpha=float(setting(layer, 1, "alpha", 1.0)))
+        value = build.op("Elu", value, alpha=real(layer, 1, "alpha", 1.0))
     elif kind == "Round" and setting(layer, 1, "decimals", 0):
         layer.refuse("rounding to decimals is not supported.")
     elif kind == "Selu":
@@ -212,7 +213,7 @@ def gelu(layer: Layer) -> Tensor:
 def leaky_relu(layer: Layer) -> Tensor:
     """Scale what is negative."""
     x = the_tensor(layer)
-    slope = float(setting(layer, 1, "negative_slope", 0.2))
+    slope = real(layer, 1, "negative_slope", 0.2)
     return Tensor(layer.build.op("LeakyRelu", as_float(layer.build, x), alpha=slope), x.shape)
 
 
@@ -311,6 +312,22 @@ def setting(layer: Layer, place: int, name: str, default: Any) -> Any:
     """A setting of an operation, from its config or its call."""
     found = layer.config.raw(name, None)
     return layer.argument(place, name, default) if found is None else found
+
+
+def whole(layer: Layer, place: int, name: str, default: int) -> int:
+    """A setting of an operation that is an integer."""
+    found = setting(layer, place, name, default)
+    if isinstance(found, bool) or not isinstance(found, int):
+        layer.refuse(f"{name} = {str(found)[:80]!r} is not an integer.")
+    return found
+
+
+def real(layer: Layer, place: int, name: str, default: float) -> float:
+    """A setting of an operation that is a number."""
+    found = setting(layer, place, name, default)
+    if not is_number(found):
+        layer.refuse(f"{name} = {str(found)[:80]!r} is not a number.")
+    return float(found)
 
 
 def _reduce(layer: Layer) -> Tensor:

@@ -130,7 +130,7 @@ def outputs_of(layer: Layer, r: Recurrence, flipped: bool) -> Tensor:
 @handler(*CELL_LAYERS, note="every option; other activations, and ConvLSTM, need a known number of steps")
 def recurrent(layer: Layer) -> list[Tensor]:
     """Run a recurrent layer."""
-    inputs = layer.inputs
+    inputs = layer.some_inputs
     initial = inputs[1:] + list(tensors_of(layer.argument(1, "initial_state")))
     found = recurrence(layer, inputs[0], initial)
     y = outputs_of(layer, found, flipped=False)

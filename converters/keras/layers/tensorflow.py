@@ -98,7 +98,7 @@ def tf_op(layer: Layer) -> list[Tensor]:
     name = layer.config.text("function")
     function = _FUNCTIONS.get(name)
     if name == "math.add_n":
-        inputs = layer.inputs
+        inputs = layer.some_inputs
         total = inputs[0]
         for x in inputs[1:]:
             (total,) = _call(layer, "Add", [total], {"x2": x})

@@ -109,13 +109,13 @@ def _steps(layer: Layer, x: Tensor, steps: Value, y: Tensor) -> Tensor:
 def bidirectional(layer: Layer) -> list[Tensor]:
     """Run a layer forwards and one backwards."""
     forward, backward = _both(layer)
-    states = list(layer.inputs[1:]) + _tensors(layer.kwargs.pop("initial_state", None))
+    states = list(layer.some_inputs[1:]) + _tensors(layer.kwargs.pop("initial_state", None))
     half = len(states) // 2
     found: list[Recurrence] = []
     for inner, own in ((forward, states[:half]), (backward, states[half:])):
         if inner.kind not in CELL_LAYERS:
             layer.refuse(f"layer {inner.kind!r} inside it is not a recurrent layer that is supported.")
-        found.append(recurrence(inner, layer.inputs[0], own))
+        found.append(recurrence(inner, layer.some_inputs[0], own))
         inner.config.check_all_read()
     one, other = found
     if one.returns_sequences != other.returns_sequences or one.returns_states != other.returns_states:
