@@ -58,7 +58,7 @@ def find_bindings(graph: Graph) -> list[tuple[Value, Value]]:
         (before, after)
         for before in graph.inputs
         for after in graph.outputs
-        if _is_sized(before) and _names_match(graph.name(before), graph.name(after)) and fits(before, after)
+        if _is_sized(before) and names_match(graph.name(before), graph.name(after)) and fits(before, after)
     ]
     if len(pairs) == len(graph.inputs):  # something must be left to feed
         return []
@@ -104,7 +104,19 @@ def _shapes_agree(one: Shape, other: Shape) -> bool:
     return len(one) == len(other) and all(a is None or b is None or a == b for a, b in zip(one, other))
 
 
-def _names_match(before: str, after: str) -> bool:
+def names_match(before: str, after: str) -> bool:
+    """Tell whether the names of an input and an output are those of one state, before a step and after it.
+
+    Parameters
+    ----------
+    before, after : str
+        The names.
+
+    Returns
+    -------
+    bool
+        True for ``h0`` and ``hn``, ``past`` and ``present``, and the like.
+    """
     before, after = _snake(before), _snake(after)
     marked_before = _stripped(before, _BEFORE_PREFIX, _BEFORE_SUFFIX)
     marked_after = _stripped(after, _AFTER_PREFIX, _AFTER_SUFFIX)

@@ -144,6 +144,7 @@ class Port:
     shape: Shape | None  # None where the source does not say
     dim_names: tuple[str, ...] = ()  # one per dim, empty where none
     usual: Shape | None = None  # as the source declares it, for self-tests and checks, if `shape` is freer
+    default: Array | None = None  # elements of an input that runs may leave out
 
 
 @dataclass

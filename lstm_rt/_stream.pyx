@@ -85,7 +85,7 @@ cdef class Stream(Stepper):
         Raises
         ------
         ShapeError
-            If a frame or `out` does not fit; the message says what is wanted. The state is as before.
+            If a frame or `out` does not fit, or a sequence length is out of range. The state is as before.
         StateError
             If another thread is using this stream.
 
@@ -94,6 +94,7 @@ cdef class Stream(Stepper):
         >>> y = np.empty((1, 1, 1), np.float32)  # doctest: +SKIP
         >>> stream.step(frame, out=y)  # doctest: +SKIP
         """
+        cdef lrt_status status
         self._take_hold()
         try:
             if self._context:
@@ -104,9 +105,14 @@ cdef class Stream(Stepper):
             out = self._point_out(out)
             if self._macs >= RELEASE_GIL_FROM:
                 with nogil:
-                    lrt_stream_step(self._stream, self._in_data, self._out_data)
+                    status = lrt_stream_step(self._stream, self._in_data, self._out_data)
             else:
-                lrt_stream_step(self._stream, self._in_data, self._out_data)
+                status = lrt_stream_step(self._stream, self._in_data, self._out_data)
+            if status != LRT_OK:
+                raise errors.ShapeError(
+                    "a value of this step is out of range: a sequence length below 0 or above the number of steps. The "
+                    "state is as it was before the step"
+                )
             if self._context:
                 self._keep_context()
             return out

@@ -15,15 +15,13 @@ import numpy.typing as npt
 import onnx
 import onnx.backend.base
 import onnx.shape_inference
-import onnx.version_converter
-from onnx import ModelProto, NodeProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from lstm_rt.conversion import load
 from lstm_rt.errors import ArgumentError, Error
 from lstm_rt.model import Model
 
-_OLDEST_OPSET = 7  # of what the converter reads; older models are brought to _BROUGHT_TO, of IR version _IR
-_BROUGHT_TO, _IR = 13, 8
+_IR = 8  # of models made of one node
 
 
 class BackendRep(onnx.backend.base.BackendRep):
@@ -33,10 +31,13 @@ class BackendRep(onnx.backend.base.BackendRep):
     ----------
     model : Model
         The loaded model.
+    dtypes : mapping of str to numpy.dtype, optional
+        Dtypes of the source's inputs and outputs that are floats but not float32; arrays are converted.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, dtypes: Mapping[str, np.dtype[Any]] | None = None) -> None:
         self._model = model
+        self._dtypes = dict(dtypes or {})
 
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Run the model.
@@ -59,13 +60,19 @@ class BackendRep(onnx.backend.base.BackendRep):
             If the arrays do not fit, or the model cannot run with inputs of these shapes.
         """
         if isinstance(inputs, Mapping):
-            results = self._model.run(inputs)
+            named_inputs = dict(inputs)
         else:
             given = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
             names = [info.name for info in self._model.inputs]
             if len(given) != len(names):
                 raise ArgumentError(f"the model takes {len(names)} arrays, {len(given)} were given")
-            results = self._model.run(dict(zip(names, given)))
+            named_inputs = dict(zip(names, given))
+        for name in named_inputs.keys() & self._dtypes.keys():
+            named_inputs[name] = _to_float32(name, np.asarray(named_inputs[name]))
+        results = {
+            name: array.astype(self._dtypes.get(name, array.dtype), copy=False)
+            for name, array in self._model.run(named_inputs).items()
+        }
         named = onnx.backend.base.namedtupledict("Outputs", list(results))
         outputs: tuple[Any, ...] = named(*results.values())
         return outputs
@@ -100,7 +107,7 @@ class Backend(onnx.backend.base.Backend):
 
     @classmethod
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> BackendRep:
-        """Convert a model and load it; one of an opset before 7 is brought to a newer one first.
+        """Convert a model and load it.
 
         Parameters
         ----------
@@ -126,7 +133,7 @@ class Backend(onnx.backend.base.Backend):
         if not cls.supports_device(device):
             raise ArgumentError(f"there is no device {device!r}: lstm_rt runs on CPUs.")
         options = {name: value for name, value in kwargs.items() if name not in ("rtol", "atol")}
-        return BackendRep(load(_modern(model), **options))
+        return BackendRep(load(model, **options), _float_dtypes(model))
 
     @classmethod
     def run_model(cls, model: ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
@@ -202,17 +209,20 @@ class Backend(onnx.backend.base.Backend):
         return device.partition(":")[0] == "CPU"
 
 
-def _modern(model: ModelProto) -> ModelProto:
-    """The model, brought to an opset that the converter reads where onnx can do that."""
-    opset = max((int(o.version) for o in model.opset_import if o.domain in ("", "ai.onnx")), default=_OLDEST_OPSET)
-    if opset >= _OLDEST_OPSET:
-        return model
-    try:
-        newer = onnx.version_converter.convert_version(model, _BROUGHT_TO)
-    except Exception:  # it throws what C++ threw, of many types; the converter's message says more
-        return model
-    newer.ir_version = _IR  # it leaves the old one, which wants weights among the inputs
-    return newer
+def _float_dtypes(model: ModelProto) -> dict[str, np.dtype[Any]]:
+    """Find the inputs and outputs of floats that are not float32, which the loaded model has as float32."""
+    ports = [*model.graph.input, *model.graph.output]
+    codes = {port.name: port.type.tensor_type.elem_type for port in ports}
+    others = (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
+    return {name: helper.tensor_dtype_to_np_dtype(code) for name, code in codes.items() if code in others}
+
+
+def _to_float32(name: str, array: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    with np.errstate(over="ignore"):
+        result = array.astype(np.float32)
+    if np.any(np.isinf(result) & np.isfinite(array)):
+        raise ArgumentError(f"input {name!r} holds numbers outside the range of float32, in which the model runs")
+    return result
 
 
 def _model_of(

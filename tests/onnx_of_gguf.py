@@ -195,6 +195,8 @@ class Rebuilder:
                 if op in ("Cast", "EyeLike"):
                     code = helper.np_dtype_to_tensor_dtype(dtype)
                     node.attribute.append(helper.make_attribute("to" if op == "Cast" else key, code))
+            elif key.startswith("scan_") and not key.endswith(("axes", "directions")):
+                pass  # what the body declares, for loops of no iteration
             elif key == "flatten":
                 pass  # ONNX's form before opset 13: cases have it with the last axis, where it says nothing
             elif op == "ConstantOfShape":

@@ -117,7 +117,7 @@ def test_indices_outside_update_nothing(tmp_path: pathlib.Path) -> None:
     assert model(x, FAR[:, None]).tolist() == [11, 2, 3, 19]
 
 
-def test_lengths_outside_are_clamped(tmp_path: pathlib.Path) -> None:
+def test_lengths_outside_are_refused(tmp_path: pathlib.Path) -> None:
     graph = Graph()
     x = graph.add_input("x", DType.FLOAT32, (2, 3))
     lengths = graph.add_input("lengths", DType.INT64, (2,))
@@ -125,7 +125,13 @@ def test_lengths_outside_are_clamped(tmp_path: pathlib.Path) -> None:
     graph.add_output(y)
     far = np.array([2**62, -(2**62)], np.int64)
     rows = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
-    assert load(graph, tmp_path)(rows, far).tolist() == [[3, 2, 1], [4, 5, 6]]
+    model = load(graph, tmp_path)
+    for lengths in (far, far[::-1].copy(), np.array([4, 0]), np.array([0, -1])):
+        with pytest.raises(
+            lstm_rt.ShapeError, match=r"sequence_lens\[\d\] is -?\d+; wanted 0 to 3, the number of steps"
+        ):
+            model(rows, lengths)
+    assert model(rows, np.array([3, 0])).tolist() == [[3, 2, 1], [4, 5, 6]]
 
 
 @pytest.mark.parametrize(

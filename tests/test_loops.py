@@ -245,18 +245,6 @@ def test_data_may_not_decide_how_often() -> None:
     assert "its trip count depends on data" in refusal(model, {"x": floats(2, 3), "h0": floats(2, 3)})
 
 
-def test_sequences_are_refused() -> None:
-    body = graph([op("Identity", "go", "go2")], counters(info("s", [2])), [info("go2", [], BOOL), info("s", [2])])
-    body.input[2].CopyFrom(helper.make_tensor_sequence_value_info("s", TensorProto.FLOAT, None))
-    model = build(
-        [op("Loop", "n c x", "y", body=body)],
-        [info("x", [2])],
-        [info("y", [2])],
-        {"n": np.array(3), "c": np.array(True)},
-    )
-    assert "input 's' of an inner graph: it is not a tensor but a sequence_type" in refusal(model, {"x": floats(2)})
-
-
 # ---- Scan ----
 
 

@@ -5,20 +5,32 @@ Everything that is wrong is collected, so that a user hears of it once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, numpy_helper
 
-from ..graph import MAX_RANK, Block, DType, Graph, Shape, Source, Value
+from ..graph import MAX_RANK, Array, Block, DType, Graph, Shape, Source, Value
 from ..problems import Problems, Refusal
 from ..registry import converter_version
-from . import ops  # noqa: F401  (registers the handlers)
-from .model import SourceModel
-from .node import DEFAULT_DOMAINS, Enter, Node, dtype_of, handlers, key_of, to_array
+from . import (
+    floats,
+    ops,  # noqa: F401  (registers the handlers)
+    states,
+)
+from .domains import DEFAULT_DOMAINS
+from .floats import inexact_integers
+from .model import SourceModel, invalid_nodes
+from .node import SHORTS, Enter, Node, dtype_of, handlers, key_of, to_array
 from .opsets import Opsets
 
 _DEEPEST = 64  # src/model/check_graph.cpp sets the same limit
+
+
+_SAVED_FOR_ONE_MACHINE = (
+    "onnxruntime wrote this operation for the CPU that saved the model. Convert the model that onnxruntime read, or "
+    "save it with session_options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED."
+)
 
 
 class Scope:
@@ -38,7 +50,7 @@ class Scope:
         if name in self._values:
             return self._values[name]
         if self._outer is None:
-            raise Refusal(f"value {name!r} is used before it is defined. The file is damaged.")
+            raise Refusal(f"value {name!r} is read, but nothing defines it. The file is damaged.")
         return self._outer.find(name)
 
     def claim(self, name: str) -> str:
@@ -60,23 +72,30 @@ class Scope:
 class Importer:
     """Builds one `Graph`."""
 
-    def __init__(self, opsets: Opsets) -> None:
+    def __init__(self, opsets: Opsets, types: Mapping[str, TypeProto] | None = None) -> None:
+        self.types = types or {}  # inferred, by name
         self.graph = Graph()
         self.opsets = opsets
         self.used: set[str] = set()  # names that some node or output of any graph asks for
         self.problems = Problems()
+        self.shorts: dict[Value, int] = {}  # values of 16-bit integers, with their ONNX element types
+        self.exact: dict[Value, Array] = {}  # float64 constants with integers that float32 rounds
 
-    def model(self, proto: GraphProto) -> None:
+    def model(self, proto: GraphProto, ir_version: int) -> None:
         """Import the outermost graph."""
         scope = Scope(self.graph)
         self.graph.reserve(_names_defined(proto))
         self.used.update(_names_used(proto))
-        self._initializers(proto, scope)
+        defaults = states.defaults(proto, ir_version)
+        self._initializers(proto, scope, skip=defaults)
         for info in proto.input:
-            if scope.has(info.name):  # an initializer is its default, and is what it stays
+            if scope.has(info.name):  # a weight that the file lists as an input too
                 continue
             if not self.problems.attempt(f"input {info.name!r}", partial(self._input, info, scope)):
                 self._stand_in(info.name, scope)
+        for tensor in proto.initializer:
+            if tensor.name in defaults:
+                self.problems.attempt(f"initializer {tensor.name!r}", partial(self._default, tensor, scope))
         self._nodes(proto, scope, self.graph.main)
         for info in proto.output:
             self.problems.attempt(f"output {info.name!r}", partial(self._output, info, scope))
@@ -87,7 +106,7 @@ class Importer:
         if scope.depth > _DEEPEST:
             raise Refusal(f"more than {_DEEPEST} graphs are nested in each other. Simplify the model.")
         for info in proto.input:
-            self.problems.attempt(f"input {info.name!r} of an inner graph", partial(_check_tensor, info))
+            self.problems.attempt(f"input {info.name!r} of an inner graph", partial(_check_inner, info))
         names = []
         for info in proto.input:
             names.append(scope.claim(info.name))
@@ -97,12 +116,16 @@ class Importer:
         self._initializers(proto, scope)
         self._nodes(proto, scope, block)
         block.outputs = [scope.find(info.name) for info in proto.output]
+        if any(value in self.shorts for value in block.outputs):
+            raise Refusal("an inner graph returns 16-bit integers. Cast them to int32 before.")
         return block
 
     # ---- Parts of a graph ----
 
-    def _initializers(self, proto: GraphProto, scope: Scope) -> None:
+    def _initializers(self, proto: GraphProto, scope: Scope, skip: Collection[str] = ()) -> None:
         for tensor in proto.initializer:
+            if tensor.name in skip:
+                continue
             where = f"initializer {tensor.name!r}"
             if not self.problems.attempt(where, partial(self._initializer, tensor, scope)):
                 self._stand_in(tensor.name, scope)
@@ -114,8 +137,26 @@ class Importer:
             self._stand_in(name, scope)
 
     def _initializer(self, tensor: TensorProto, scope: Scope) -> None:
+        value = self.graph.add_weight(scope.claim(tensor.name), to_array(tensor))
+        scope.define(tensor.name, value)
+        self.remember(tensor, value)
+
+    def remember(self, tensor: TensorProto, value: Value) -> None:
+        """Keep what the dtype of a weight does not say of the tensor it was read from."""
+        if tensor.data_type in SHORTS:
+            self.shorts[value] = tensor.data_type
+        if tensor.data_type == TensorProto.DOUBLE:
+            exact = inexact_integers(numpy_helper.to_array(tensor))
+            if exact is not None:
+                self.exact[value] = exact
+
+    def _default(self, tensor: TensorProto, scope: Scope) -> None:
+        """Keep the elements of an initial state for runs that leave it out."""
         array = to_array(tensor)
-        scope.define(tensor.name, self.graph.add_weight(scope.claim(tensor.name), array))
+        port = next((port for port in self.graph.inputs if port.value == scope.find(tensor.name)), None)
+        if port is not None:
+            port.shape = port.shape if port.shape is not None else array.shape
+            port.default = array
 
     def _input(self, info: ValueInfoProto, scope: Scope) -> None:
         dtype, shape, dim_names = _declared(info)
@@ -126,7 +167,13 @@ class Importer:
         value = scope.find(info.name)
         if value in self.graph.main.outputs:
             raise Refusal("it is listed twice. Export the model with each output once.")
-        self.graph.add_output(value, *_declared(info))
+        if info.type.WhichOneof("value"):
+            declared = _declared(info)
+            if value not in self.shorts:
+                return self.graph.add_output(value, *declared)
+        if value in self.shorts:
+            raise Refusal("it is of 16-bit integers. Cast it to int32 before.")
+        self.graph.add_output(value)  # named only: its type is known when the model is planned
 
     def _nodes(self, proto: GraphProto, scope: Scope, block: Block) -> None:
         for node in proto.node:
@@ -136,6 +183,8 @@ class Importer:
 
     def _node(self, proto: NodeProto, scope: Scope, block: Block) -> None:
         handle = handlers.get(key_of(proto.domain, proto.op_type))
+        if proto.domain == "com.microsoft.nchwc":
+            raise Refusal(_SAVED_FOR_ONE_MACHINE)
         if handle is None and proto.domain not in DEFAULT_DOMAINS:
             raise Refusal(f"no such operation of domain {proto.domain!r}. Export with standard ONNX operators.")
         if handle is None:
@@ -167,13 +216,14 @@ def import_model(model: SourceModel) -> Graph:
     UnsupportedModelError
         If parts of the model cannot run: all of them, in one message.
     """
-    importer = Importer(Opsets(model))
-    importer.model(model.proto.graph)
-    problems = importer.problems
+    importer = Importer(Opsets(model), model.types)
+    importer.model(model.proto.graph, model.proto.ir_version)
+    problems, graph = importer.problems, importer.graph
     if not problems.found and model.invalid:  # where ours say more, the checker's is only another word for them
-        problems.found.append(f"onnx.checker finds the model invalid: {model.invalid}")
+        problems.found += invalid_nodes(model.proto)
+        graph.notes.append(f"onnx.checker finds the model invalid: {model.invalid}")
     problems.raise_if_any(model.label)
-    graph = importer.graph
+    graph.notes += floats.notes(model.proto.graph)
     graph.drop_unused_weights()
     graph.source = Source(
         file=model.file,
@@ -197,6 +247,13 @@ def _names_used(proto: GraphProto) -> Iterator[str]:
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
                 yield from _names_used(attribute.g)
+
+
+def _check_inner(info: ValueInfoProto) -> None:
+    """A body may carry sequences of tensors; types that the file leaves out are found when the model is planned."""
+    items = info.type.sequence_type.elem_type if info.type.WhichOneof("value") == "sequence_type" else None
+    if items is None or items.WhichOneof("value") not in (None, "tensor_type"):
+        _check_tensor(info)
 
 
 def _check_tensor(info: ValueInfoProto) -> None:

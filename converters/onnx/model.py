@@ -5,20 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto
+from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto, TypeProto
 
 from lstm_rt.errors import ModelFileError
 
 from ..budget import current
 from ..source import admit_bytes, read_file
 from .external import load_external
+from .prepare import all_nodes, infer_types, prepare, subgraphs
 from .wire import charge_messages
 
 _STRANGERS = {"SimplifiedLayerNormalization"}
@@ -34,6 +35,7 @@ class SourceModel:
     file: str
     sha256: str
     invalid: str = ""  # what onnx.checker finds wrong, if anything
+    types: dict[str, TypeProto] = field(default_factory=dict)  # inferred, of the outermost graph
 
     @property
     def label(self) -> str:
@@ -62,9 +64,13 @@ def read_model(source: str | os.PathLike[str] | bytes | ModelProto) -> SourceMod
         path = Path(source)
         model = _parse(read_file(path), path.name)
         folder = path
-    _inline_functions(model)
+    prepare(model.proto, model.label)
+    if model.proto.functions:
+        _inline_functions(model)
+        prepare(model.proto, model.label)  # what the functions gave may be unused
     _name_strangers(model.proto)
     load_external(model.proto.graph, model.label, folder)
+    model.types = infer_types(model.proto)
     model.invalid = _check(model.proto)
     return model
 
@@ -123,9 +129,29 @@ def _check(proto: ModelProto) -> str:
     return ""
 
 
+def invalid_nodes(proto: ModelProto) -> list[str]:
+    """What onnx.checker finds wrong with single nodes, which onnxruntime refuses too."""
+    context = onnx.checker.DEFAULT_CONTEXT
+    checked = type(context)()
+    checked.ir_version = proto.ir_version or context.ir_version
+    checked.opset_imports = {o.domain: o.version for o in proto.opset_import}
+    found = []
+    for node in all_nodes(proto.graph.node):
+        alone = NodeProto()
+        alone.CopyFrom(node)
+        for graph in subgraphs(alone):  # names of outer graphs are not known here
+            graph.Clear()
+            graph.name = "body"
+        try:
+            onnx.checker.check_node(alone, checked)
+        except (onnx.checker.ValidationError, ValueError) as error:
+            found.append(f"onnx.checker finds the model invalid: {' '.join(str(error).split())}")
+    return found
+
+
 def _name_strangers(proto: ModelProto) -> None:
     """Say whose the ops are that onnxruntime writes into ONNX's own domain, where the checker knows none of them."""
-    strangers = [node for node in _nodes(proto.graph.node) if node.op_type in _STRANGERS and not node.domain]
+    strangers = [node for node in all_nodes(proto.graph.node) if node.op_type in _STRANGERS and not node.domain]
     for node in strangers:
         node.domain = "com.microsoft"
     if strangers and all(opset.domain != "com.microsoft" for opset in proto.opset_import):
@@ -133,8 +159,6 @@ def _name_strangers(proto: ModelProto) -> None:
 
 
 def _inline_functions(model: SourceModel) -> None:
-    if not model.proto.functions:
-        return
     from onnx.inliner import inline_local_functions
 
     _check_functions(model)
@@ -149,7 +173,7 @@ def _inline_functions(model: SourceModel) -> None:
 def _check_functions(model: SourceModel) -> None:
     """Refuse functions that call themselves, or each other so often that no memory would hold what they make."""
     bodies = {_function_key(f): f.node for f in model.proto.functions}
-    calls = {key: Counter(_function_key(node) for node in _nodes(nodes)) for key, nodes in bodies.items()}
+    calls = {key: Counter(_function_key(node) for node in all_nodes(nodes)) for key, nodes in bodies.items()}
     try:
         known = {key: made.keys() & bodies.keys() for key, made in calls.items()}
         order = list(TopologicalSorter(known).static_order())
@@ -162,7 +186,7 @@ def _check_functions(model: SourceModel) -> None:
     for key in order:  # those that are called come first
         sizes[key] = sum(times * sizes.get(called, 1) for called, times in calls[key].items())
         weights[key] = own[key] + sum(times * weights.get(called, 0) for called, times in calls[key].items())
-    called = Counter(_function_key(node) for node in _nodes(model.proto.graph.node))
+    called = Counter(_function_key(node) for node in all_nodes(model.proto.graph.node))
     current().spend(
         2 * sum(times * weights.get(key, 0) for key, times in called.items()), f"{model.label}: its functions in place"
     )
@@ -179,15 +203,6 @@ _FunctionKey = tuple[str, str, str]
 def _function_key(item: NodeProto | FunctionProto) -> _FunctionKey:
     name = item.op_type if isinstance(item, NodeProto) else item.name
     return item.domain, name, getattr(item, "overload", "")  # overloads came with onnx 1.16
-
-
-def _nodes(nodes: Iterable[NodeProto]) -> Iterator[NodeProto]:
-    """Nodes, and those of the graphs inside them."""
-    for node in nodes:
-        yield node
-        for attribute in node.attribute:
-            if attribute.type == AttributeProto.GRAPH:
-                yield from _nodes(attribute.g.node)
 
 
 def _mixes_opsets(proto: ModelProto) -> bool:

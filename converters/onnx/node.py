@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, TypeVar
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, TensorProto, TypeProto, ValueInfoProto, numpy_helper
 
 from ..builder import Builder
 from ..graph import ABSENT, MAX_RANK, Array, Attribute, Block, DType, Value
 from ..problems import Refusal
+from .domains import DEFAULT_DOMAINS
+from .floats import OTHER_FLOATS, to_float32
 
 if TYPE_CHECKING:
     from .importer import Importer, Scope
@@ -22,8 +24,6 @@ if TYPE_CHECKING:
 Handler = Callable[["Node"], None]
 Enter = Callable[[Block, Sequence[str]], Sequence[Value]]  # of the inputs of a subgraph
 _H = TypeVar("_H", bound=Handler)
-
-DEFAULT_DOMAINS = ("", "ai.onnx")
 
 handlers: dict[str, Handler] = {}  # by `key_of` their op
 
@@ -34,7 +34,13 @@ _DTYPES: dict[int, DType] = {
     TensorProto.BOOL: DType.BOOL,
     TensorProto.UINT8: DType.UINT8,
     TensorProto.INT8: DType.INT8,
+    **dict.fromkeys(OTHER_FLOATS, DType.FLOAT32),
 }
+# Integers of 16 bits are kept as int32. Only quantisation, and ops that move elements, may read them.
+SHORTS: dict[int, DType] = {TensorProto.INT16: DType.INT32, TensorProto.UINT16: DType.INT32}
+_MOVES_SHORTS = frozenset({"Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze"})
+_MOVES_SHORTS |= {"Tile", "Transpose", "Unsqueeze"}
+_READS_SHORTS = _MOVES_SHORTS | {"Cast", "DequantizeLinear", "QuantizeLinear", "Shape", "Size"}
 
 
 def key_of(domain: str, op_type: str) -> str:
@@ -74,7 +80,7 @@ def dtype_of(code: int) -> DType:
         return _DTYPES[code]
     known = code in TensorProto.DataType.values()
     name = TensorProto.DataType.Name(code).lower() if known else f"unknown ({code})"
-    hint = "Convert the model to float32" if "float" in name or name == "double" else "Export it with another"
+    hint = "Convert the model to float32" if "float" in name else "Export it with another"
     raise Refusal(f"dtype {name} is not supported. {hint}; supported: {', '.join(_names())}.")
 
 
@@ -84,7 +90,7 @@ def _names() -> list[str]:
 
 def to_array(tensor: TensorProto) -> Array:
     """The elements of a tensor; refuses dtypes and ranks lstm_rt does not have, and damaged tensors."""
-    dtype = dtype_of(tensor.data_type)
+    dtype = SHORTS.get(tensor.data_type) or dtype_of(tensor.data_type)
     if len(tensor.dims) > MAX_RANK:
         raise Refusal(f"{len(tensor.dims)} dims are too many. At most {MAX_RANK} are supported.")
     if any(dim < 0 for dim in tensor.dims):
@@ -92,7 +98,8 @@ def to_array(tensor: TensorProto) -> Array:
     if tensor.data_location == TensorProto.EXTERNAL:  # what belongs to the model has been read by now
         raise Refusal("its elements are in another file. Load them before.")
     try:
-        return np.asarray(numpy_helper.to_array(tensor), dtype.numpy)
+        array = np.asarray(numpy_helper.to_array(tensor))
+        return to_float32(array) if tensor.data_type in OTHER_FLOATS else np.asarray(array, dtype.numpy)
     except (ValueError, TypeError) as error:
         raise Refusal(f"the tensor is damaged: {error}") from error
 
@@ -140,12 +147,35 @@ class Node:
         `most` is `least` unless told; a variadic op says ``most=-1``.
         """
         given = [self._scope.find(name) if name else ABSENT for name in self._proto.input]
+        self._check_exotic(given)
         most = least if most is None else most
         if ABSENT in given[:least] or len(given) < least:
             self.refuse(f"needs {least} inputs, and some are missing. The file is damaged.")
         if most >= 0 and len(given) > most:
             self.refuse(f"has {len(given)} inputs; at most {most} are supported.")
         return given + [ABSENT] * (most - len(given))
+
+    def _check_exotic(self, given: Sequence[Value]) -> None:
+        """Refuse what only some ops read rightly: 16-bit integers, and float64 integers that float32 rounds."""
+        for value in given:
+            if value in self._importer.shorts and self.type not in _READS_SHORTS:
+                self.refuse(
+                    "an input is of 16-bit integers, which only quantisation supports. Cast it to int32 before."
+                )
+            exact = self._importer.exact.get(value)
+            if exact is not None and self.type != "Cast":
+                self.refuse(
+                    f"a float64 constant, {exact.flat[np.abs(exact).argmax()]:.17g}, is an integer that float32 "
+                    "rounds. Export the model with int64 there."
+                )
+
+    def short(self, value: Value) -> int:
+        """The ONNX element type of a value of 16-bit integers, else 0."""
+        return self._importer.shorts.get(value, 0)
+
+    def exact(self, value: Value) -> Array | None:
+        """The float64 elements of a constant if float32 rounds some of its integers, else None."""
+        return self._importer.exact.get(value)
 
     def known(self, value: Value) -> Array | None:
         """The elements of a value that is a weight, else None."""
@@ -212,7 +242,14 @@ class Node:
     def tensor(self, name: str) -> Array | None:
         """Read a tensor, None where there is none."""
         attribute = self._read(name, AttributeProto.TENSOR)
+        if attribute and attribute.t.data_type in SHORTS and self.type != "Constant":
+            self.refuse(f"attribute {name!r} is of 16-bit integers, which are not supported here.")
         return to_array(attribute.t) if attribute else None
+
+    def proto_tensor(self, name: str) -> TensorProto:
+        """A tensor attribute as it stands in the file; it stays unread."""
+        tensor: TensorProto = self._attributes[name].t
+        return tensor
 
     def block(self, name: str, enter: Enter) -> Block:
         """Read a subgraph, which sees every value defined so far.
@@ -222,6 +259,16 @@ class Node:
         attribute = self._read(name, AttributeProto.GRAPH)
         graph: GraphProto = self._or_default(name, attribute and attribute.g, None)
         return self._importer.inner(graph, self._scope, enter)
+
+    def body_outputs(self, name: str) -> Sequence[ValueInfoProto]:
+        """What a subgraph declares of its outputs."""
+        outputs: Sequence[ValueInfoProto] = self._attributes[name].g.output
+        return outputs
+
+    def inferred(self, output: int) -> TypeProto.Tensor | None:
+        """What shape inference finds of an output, if it was used and found anything."""
+        kind = self._importer.types.get(self._proto.output[output]) if output < len(self._proto.output) else None
+        return kind.tensor_type if kind is not None and kind.tensor_type.HasField("shape") else None
 
     def unique(self, *purposes: str) -> list[str]:
         """Names for values of this node that the source has none for."""
@@ -250,6 +297,8 @@ class Node:
 
     def check_all_read(self) -> None:
         """Refuse the node if its handler left an attribute unread."""
+        if self.opset < 6:
+            self.skip("consumed_inputs")  # which inputs may be overwritten
         if self._unread:
             names = ", ".join(repr(name) for name in sorted(self._unread))
             self.refuse(f"attribute {names} is not supported here. Export the model without it.")
@@ -289,11 +338,21 @@ class Node:
         outputs = [self._scope.claim(name) if name else "" for name in names]
         graph = self._importer.graph
         values = graph.add_op(self._block, type or self.type, self.name, inputs, outputs, attributes)
+        short = self._importer.shorts.get(inputs[0], 0) if inputs and self.type in _MOVES_SHORTS else 0
         for name, value in zip(names, values):
             self._scope.define(name, value)
+            if short:
+                self._importer.shorts[value] = short
 
-    def emit_constant(self, array: Array) -> None:
-        """Give this node's output a value that is known now."""
+    def mark_short(self, name: str, code: int) -> None:
+        """Say that a value that this node defined is of 16-bit integers."""
+        if name:
+            self._importer.shorts[self._scope.find(name)] = code
+
+    def emit_constant(self, array: Array, source: TensorProto | None = None) -> None:
+        """Give this node's output a value that is known now; `source` is the tensor it was read from, if any."""
         for name in filter(None, self.output_names[:1]):
             value = self._importer.graph.add_weight(self._scope.claim(name), array)
             self._scope.define(name, value)
+            if source is not None:
+                self._importer.remember(source, value)

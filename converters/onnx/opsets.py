@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from lstm_rt.errors import UnsupportedModelError
 
+from .domains import DEFAULT_DOMAINS
 from .model import SourceModel
-from .node import DEFAULT_DOMAINS
 
-OLDEST_OPSET, NEWEST_OPSET = 7, 28
+OLDEST_OPSET, NEWEST_OPSET = 1, 28
+_FIRST_IR_WITH_OPSETS = 3
 
 
 class Opsets:
@@ -21,6 +22,8 @@ class Opsets:
 
     def __init__(self, model: SourceModel) -> None:
         imports = [(_plain(o.domain), int(o.version)) for o in model.proto.opset_import]
+        if not imports and 0 < model.proto.ir_version < _FIRST_IR_WITH_OPSETS:
+            imports = [("", 1)]
         self._versions = dict(imports)
         self._check(model.label, [version for domain, version in imports if not domain])
 
@@ -38,8 +41,8 @@ class Opsets:
         if len(set(versions)) == 1 and OLDEST_OPSET <= versions[0] <= NEWEST_OPSET:
             return
         raise UnsupportedModelError(
-            f"{label}: opset {', '.join(map(str, versions)) or 'none'} is not supported. Export it with an opset from "
-            f"{OLDEST_OPSET} to {NEWEST_OPSET}, or bring it there with onnx.version_converter."
+            f"{label}: opset {', '.join(map(str, versions)) or 'none'} is not supported. Export it with one opset "
+            f"from {OLDEST_OPSET} to {NEWEST_OPSET}."
         )
 
 

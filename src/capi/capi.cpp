@@ -484,8 +484,14 @@ lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* 
   if (!stream->stream->plan()) return LRT_ERROR_STATE;
   const lrt::StreamSetup& setup = stream->stream->setup();
   if ((!inputs && !setup.inputs().empty()) || (!outputs && !setup.outputs().empty())) return LRT_ERROR_ARGUMENT;
-  stream->stream->step(inputs, outputs);
-  return LRT_OK;
+  try {
+    stream->stream->step(inputs, outputs);
+    return LRT_OK;
+  } catch (const Error& e) {
+    return static_cast<lrt_status>(e.status);
+  } catch (...) {
+    return LRT_ERROR_INTERNAL;
+  }
 }
 
 void lrt_stream_reset(lrt_stream* stream) { stream->stream->reset(); }

@@ -251,7 +251,8 @@ LRT_API int lrt_stream_time_axis(const lrt_stream* stream, size_t index);
 LRT_API lrt_status lrt_stream_prepare(lrt_stream* stream, const lrt_array* inputs, size_t count, lrt_error* error);
 LRT_API lrt_status lrt_stream_output_port(const lrt_stream* stream, size_t index, lrt_port* port); /* as prepared */
 LRT_API uint64_t lrt_stream_macs(const lrt_stream* stream); /* of one step, as prepared */
-/* One step of the prepared shapes: reads inputs, writes outputs, moves the state on. An output may be NULL.
+/* One step of the prepared shapes: reads inputs, writes outputs, moves the state on. An output may be NULL. If a sequence
+   length among the inputs is out of range, returns LRT_ERROR_SHAPE and leaves the state as it was; outputs are undefined.
    Allocates nothing, takes no lock, makes no system call and meets no page fault (docs/real-time.md); with threads, wakes
    them. */
 LRT_API lrt_status lrt_stream_step(lrt_stream* stream, const void* const* inputs, void* const* outputs);

@@ -29,6 +29,23 @@ Shape broadcast_shapes(const OpPlan& p, const Shape& a, const Shape& b);
 // "input 1 ('weight')" for messages.
 std::string input_text(const OpPlan& p, int input);
 
+// Sequence lengths must be from 0 to the number of steps. Those that are known are checked while planning, others at
+// every run, before anything is written.
+template <class T>
+void check_lengths(const std::string& where, const T* lengths, int64_t count, int64_t steps) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (lengths[i] >= 0 && lengths[i] <= steps) continue;
+    throw Error(Status::shape, where + ": sequence_lens[" + std::to_string(i) + "] is " + std::to_string(lengths[i]) +
+                                   "; wanted 0 to " + std::to_string(steps) + ", the number of steps");
+  }
+}
+template <class T>
+void check_known_lengths(const OpPlan& p, int input, int64_t steps) {
+  const Operand& lengths = p.in(input);
+  if (lengths.known)
+    check_lengths(describe(p.op()), static_cast<const T*>(lengths.known), lengths.shape.elements(), steps);
+}
+
 // An output that aliases input 0. Time is kept where an axis of the same size has as many elements before it.
 void alias_input(OpPlan& p, const Shape& shape);
 

@@ -56,9 +56,9 @@ void plan_clip(OpPlan& p) {
   });
 }
 
-void plan_cast(OpPlan& p) {
-  if (!p.op().find("dtype")) p.refuse(Status::unsupported, "attribute 'dtype' is missing");
-  const DType dtype = want_dtype_code(p, p.op().integer("dtype", 0));
+namespace {
+
+void plan_cast_to(OpPlan& p, DType dtype) {
   const Operand& in = p.in(0);
   if (dtype == in.dtype) {
     p.alias(0, 0, in.shape);
@@ -74,5 +74,14 @@ void plan_cast(OpPlan& p) {
     });
   });
 }
+
+}  // namespace
+
+void plan_cast(OpPlan& p) {
+  if (!p.op().find("dtype")) p.refuse(Status::unsupported, "attribute 'dtype' is missing");
+  plan_cast_to(p, want_dtype_code(p, p.op().integer("dtype", 0)));
+}
+
+void plan_cast_like(OpPlan& p) { plan_cast_to(p, p.in(1).dtype); }
 
 }  // namespace lrt

@@ -102,6 +102,7 @@ struct DynamicLstmCall {
   bool input_forget = false;
   std::shared_ptr<const void> packed;  // PackedLayer
   int64_t chunk = 1;                   // steps projected at once
+  std::string where;                   // for messages of a run
   BufferId x = -1, lengths = -1, h_initial = -1, c_initial = -1, y = -1, h_final = -1, c_final = -1;
   // Scratch: gate sums, and those of integers; bytes of x or h, and the same as rows of a product; h twice and c.
   BufferId gates = -1, sums = -1, bytes = -1, rows = -1, h_scratch = -1, c_scratch = -1;
@@ -120,7 +121,7 @@ struct DynamicLstmCall {
   int64_t state() const { return s.batch * s.hidden; }
 
   int64_t length(const Frame& frame, int64_t row) const {
-    return lengths < 0 ? s.steps : std::clamp<int64_t>(frame.at<int32_t>(lengths)[row], 0, s.steps);
+    return lengths < 0 ? s.steps : frame.at<int32_t>(lengths)[row];
   }
   int64_t longest(const Frame& frame) const {
     int64_t most = 0;
@@ -130,6 +131,7 @@ struct DynamicLstmCall {
 
   void operator()(const Frame& frame) const {
     if (s.batch == 0) return;  // nor is there any memory
+    if (lengths >= 0) check_lengths(where, frame.at<int32_t>(lengths), s.batch, s.steps);
     const int64_t steps = longest(frame);
     const ByteScale x_scale = byte_scale(*kernels, frame.at<float>(x), steps * s.batch * s.inputs);
     // Past its length a row of Y is zero.
@@ -366,7 +368,11 @@ void plan_dynamic_quantize_lstm(OpPlan& p) {
   if (p.wants(1)) call.h_final = p.out(1, DType::f32, state);
   if (p.wants(2)) call.c_final = p.out(2, DType::f32, state);
   call.x = p.in(kX).buffer;
-  if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
+  if (p.has(kLengths)) {
+    call.lengths = p.in(kLengths).buffer;
+    call.where = describe(p.op());
+    check_known_lengths<int32_t>(p, kLengths, s.steps);
+  }
   if (p.has(kH)) call.h_initial = p.in(kH).buffer;
   if (p.has(kC)) call.c_initial = p.in(kC).buffer;
   plan_scratch(p, call);

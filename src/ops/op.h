@@ -63,6 +63,7 @@ class OpPlan {
   virtual int inputs() const = 0;
   virtual bool has(int input) const = 0;
   virtual const Operand& in(int input) const = 0;
+  virtual bool is_sequence(int input) const = 0;
   // The value of a small integer input (int64, int32, bool). Refuses where it depends on data.
   virtual std::vector<int64_t> integers(int input) const = 0;
 

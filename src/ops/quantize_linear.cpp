@@ -1,7 +1,9 @@
 // QuantizeLinear, DequantizeLinear and DynamicQuantizeLinear: between floats and bytes with a scale and a zero point.
 #include "ops/quantize_linear.h"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 #include "ops/checks.h"
@@ -11,6 +13,12 @@ namespace lrt {
 namespace {
 
 constexpr int kScale = 1, kZero = 2;
+
+// Of a value within +-2^21: to nearest, ties to even.
+int32_t rounded(float value) {
+  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: no bit is left for a fraction
+  return static_cast<int32_t>(value + kRound - kRound);
+}
 
 // Where the scale of an element stands. x is [outer, dim, inner]; each run of `inner` elements has one scale, or, where
 // there are blocks of dim, as many as elements.
@@ -102,6 +110,33 @@ struct QuantizeCall {
   }
 };
 
+// To integers of other widths, which are kept as int32.
+struct QuantizeWideCall {
+  ScaleLayout layout;
+  int32_t low, high;
+  BufferId x, scale, zero, out;
+
+  void operator()(const Frame& frame) const {
+    const float *from = frame.at<float>(x), *scales = frame.at<float>(scale);
+    const int32_t* zeros = zero < 0 ? nullptr : frame.at<int32_t>(zero);
+    int32_t* to = frame.at<int32_t>(out);
+    layout.runs([&](int64_t first, int64_t n, int64_t at, int64_t step) {
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t own = at + i * step;
+        to[first + i] = value(from[first + i] / scales[own], zeros ? zeros[own] : 0);
+      }
+    });
+  }
+
+  // A NaN becomes the zero point.
+  int32_t value(float quotient, int32_t zero_point) const {
+    constexpr float kMost = 131072.0f;  // beyond any sum of 16 bits that is not saturated
+    const float bounded = quotient < kMost ? (quotient > -kMost ? quotient : -kMost) : quotient >= kMost ? kMost : 0.0f;
+    const int32_t whole = rounded(bounded == bounded ? bounded : 0.0f);
+    return std::clamp(whole + std::clamp(zero_point, low, high), low, high);
+  }
+};
+
 template <class T>
 struct DequantizeCall {
   ScaleLayout layout;
@@ -127,12 +162,6 @@ struct DequantizeCall {
   }
 };
 
-// Of a value from 0 to 255: to nearest, ties to even.
-int32_t rounded(float value) {
-  constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: no bit is left for a fraction
-  return static_cast<int32_t>(value + kRound - kRound);
-}
-
 }  // namespace
 
 ByteScale byte_scale(const Kernels& kernels, const float* x, int64_t n) {
@@ -151,13 +180,18 @@ void plan_quantize_linear(OpPlan& p) {
   const DType dtype = p.op().find("dtype") ? want_dtype_code(p, p.op().integer("dtype", 0))
                       : has_zero           ? p.in(kZero).dtype
                                            : DType::u8;
-  if (dtype != DType::u8 && dtype != DType::i8) {
+  const int64_t low = p.op().integer("low", 0), high = p.op().integer("high", 0);
+  const bool wide = dtype == DType::i32 && low >= INT16_MIN && low < high && high <= UINT16_MAX;
+  if (dtype != DType::u8 && dtype != DType::i8 && !wide) {
     p.refuse(Status::unsupported, std::string("to ") + name_of(dtype) + "; supported: uint8, int8");
   }
   const ScaleLayout layout = read_scale_layout(p);
   const BufferId zero = read_zeros(p, dtype), x = p.in(0).buffer, scale = p.in(kScale).buffer;
   const BufferId out = p.out(0, dtype, p.in(0).shape);
   keep_quantized_time(p, layout);
+  if (wide) {
+    return p.run(QuantizeWideCall{layout, static_cast<int32_t>(low), static_cast<int32_t>(high), x, scale, zero, out});
+  }
   const auto quantize = p.kernels().quantize_bytes;
   if (dtype == DType::u8) return p.run(QuantizeCall<uint8_t>{layout, quantize, x, scale, zero, out});
   p.run(QuantizeCall<int8_t>{layout, quantize, x, scale, zero, out});

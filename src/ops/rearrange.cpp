@@ -43,13 +43,15 @@ struct ReverseCall {
   int64_t item_stride, step_stride;  // in rows
   size_t row;
   BufferId in, out, lengths;
+  std::string where;
 
   void operator()(const Frame& frame) const {
     const char* from = frame.at<char>(in);
     char* to = frame.at<char>(out);
     const auto* length = frame.at<int64_t>(lengths);
+    check_lengths(where, length, items, steps);
     for (int64_t item = 0; item < items; ++item) {
-      const int64_t end = std::clamp<int64_t>(length[item], 0, steps);
+      const int64_t end = length[item];
       for (int64_t t = 0; t < steps; ++t) {
         const int64_t source = t < end ? end - 1 - t : t;
         std::memcpy(to + bytes(item, t), from + bytes(item, source), row);
@@ -104,7 +106,9 @@ void plan_reverse_sequence(OpPlan& p) {
   if (in.time_axis != time_axis && (in.time_axis != batch_axis || time_of(p, 1) == 0)) keep_time(p, 0, in.time_axis);
   const auto row = static_cast<size_t>(in.shape.product(2, in.shape.rank())) * size_of(in.dtype);
   const int64_t items = in.shape[batch_axis], steps = in.shape[time_axis];
-  p.run(ReverseCall{items, steps, batch == 0 ? steps : 1, batch == 0 ? 1 : items, row, in.buffer, out, p.in(1).buffer});
+  check_known_lengths<int64_t>(p, 1, steps);
+  p.run(ReverseCall{items, steps, batch == 0 ? steps : 1, batch == 0 ? 1 : items, row, in.buffer, out, p.in(1).buffer,
+                    describe(p.op())});
 }
 
 void plan_center_crop_pad(OpPlan& p) {

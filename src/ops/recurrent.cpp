@@ -5,6 +5,8 @@
 #include <cctype>
 #include <cstring>
 
+#include "ops/checks.h"
+
 namespace lrt {
 
 namespace {
@@ -346,7 +348,11 @@ void plan_recurrent(OpPlan& p, const CellType& type) {
 
   call.x = p.in(kX).buffer;
   if (p.has(kMask)) call.mask = p.in(kMask).buffer;
-  if (p.has(kLengths)) call.lengths = p.in(kLengths).buffer;
+  if (p.has(kLengths)) {
+    call.lengths = p.in(kLengths).buffer;
+    call.where = describe(p.op());
+    check_known_lengths<int32_t>(p, kLengths, s.steps);
+  }
   plan_weights(p, call, type, weights);
 
   plan_cost(p, call, type);

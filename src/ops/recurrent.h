@@ -59,6 +59,7 @@ class SequenceCall {
   BufferId packed_scratch = -1, w = -1, r = -1, b = -1, p = -1, projection = -1;
   BufferId w_scale = -1, r_scale = -1, projection_scale = -1;
   DType weight_dtype = DType::f32;
+  std::string where;  // for messages of a run
   BufferId x = -1, lengths = -1, mask = -1, h_initial = -1, c_initial = -1;
   BufferId y = -1;
   std::vector<BufferId> h_final, c_final;  // every place the last state goes

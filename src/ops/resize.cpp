@@ -108,7 +108,8 @@ ResizeOptions read_options(OpPlan& p) {
   static constexpr Named<Rounding> kRoundings[] = {{"round_prefer_floor", Rounding::round_prefer_floor},
                                                    {"round_prefer_ceil", Rounding::round_prefer_ceil},
                                                    {"floor", Rounding::floor},
-                                                   {"ceil", Rounding::ceil}};
+                                                   {"ceil", Rounding::ceil},
+                                                   {"simple", Rounding::simple}};
   return {read_enum(p, "mode", "nearest", kModes),
           read_enum(p, "coordinate_transformation_mode", "half_pixel", kCoordinates),
           read_enum(p, "nearest_mode", "round_prefer_floor", kRoundings),

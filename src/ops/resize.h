@@ -18,7 +18,8 @@ enum class Coordinates {
   tf_half_pixel_for_nn,
   tf_crop_and_resize
 };
-enum class Rounding { round_prefer_floor, round_prefer_ceil, floor, ceil };
+// `simple` is Resize-10: down, and up along an axis that gets shorter.
+enum class Rounding { round_prefer_floor, round_prefer_ceil, floor, ceil, simple };
 
 struct ResizeOptions {
   ResizeMode mode;

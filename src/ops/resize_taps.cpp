@@ -34,7 +34,7 @@ double source_of(int64_t place, const ResizeAxis& axis, Coordinates coordinates)
   return (x + 0.5) / axis.scale - 0.5;
 }
 
-double rounded(double x, Rounding rounding) {
+double rounded(double x, Rounding rounding, bool shorter) {
   switch (rounding) {
     case Rounding::round_prefer_floor:
       return std::ceil(x - 0.5);
@@ -43,9 +43,11 @@ double rounded(double x, Rounding rounding) {
     case Rounding::floor:
       return std::floor(x);
     case Rounding::ceil:
+      return std::ceil(x);
+    case Rounding::simple:
       break;
   }
-  return std::ceil(x);
+  return shorter ? std::ceil(x) : std::floor(x);
 }
 
 double linear(double x) { return std::max(1 - std::fabs(x), 0.0); }
@@ -98,7 +100,7 @@ ResizeTaps plan_taps(const ResizeAxis& axis, const ResizeOptions& options) {
     const bool outside = x < 0 || x > static_cast<double>(axis.in - 1);
     if (outside && options.coordinates == Coordinates::tf_crop_and_resize) taps.outside.push_back(i);
     if (nearest) {
-      taps.places.push_back(to_place(rounded(x, options.rounding), axis.in));
+      taps.places.push_back(to_place(rounded(x, options.rounding, axis.scale < 1), axis.in));
     } else {
       add_taps(x, axis, options, squeeze, reach, taps);
     }

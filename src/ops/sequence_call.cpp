@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "ops/checks.h"
 #include "ops/recurrent.h"
 
 namespace lrt {
@@ -22,7 +23,7 @@ void zero_rows(const Rows& rows, int64_t count, int64_t columns) {
 
 // All rows have the full length: the batch can be stepped as one.
 bool all_full(const int32_t* lengths, int64_t batch, int64_t steps) {
-  return std::all_of(lengths, lengths + batch, [steps](int32_t length) { return length >= steps; });
+  return std::all_of(lengths, lengths + batch, [steps](int32_t length) { return length == steps; });
 }
 
 // No step is masked.
@@ -61,6 +62,7 @@ const float* SequenceCall::packed_weights(const Frame& frame) const {
 void SequenceCall::operator()(const Frame& frame) const {
   const float* weights = packed_weights(frame);
   const int32_t* lens = lengths < 0 ? nullptr : frame.at<int32_t>(lengths);
+  if (lens) check_lengths(where, lens, shape.batch, shape.steps);
   if (lens && all_full(lens, shape.batch, shape.steps)) lens = nullptr;
   const uint8_t* masks = mask < 0 ? nullptr : frame.at<uint8_t>(mask);
   if (masks && all_set(masks, shape.steps * shape.batch)) masks = nullptr;
@@ -71,7 +73,7 @@ void SequenceCall::operator()(const Frame& frame) const {
       continue;
     }
     for (int64_t row = 0; row < shape.batch; ++row) {
-      const int64_t length = lens ? std::clamp<int64_t>(lens[row], 0, shape.steps) : shape.steps;
+      const int64_t length = lens ? lens[row] : shape.steps;
       run_rows(frame, own, d, row, 1, length, masks ? masks + row * shape.mask_row() : nullptr);
     }
   }

@@ -118,6 +118,10 @@ void check_operands(const OpEntry& entry, const OpPlan& p) {
   for (int input = 0; input < p.inputs(); ++input) {
     if (!p.has(input)) continue;
     const Slot& slot = slots[std::min(static_cast<size_t>(input), slots.size() - 1)];
+    if (p.is_sequence(input)) {
+      if (slot.sequence) continue;
+      p.refuse(Status::unsupported, name_of(input, slot) + " is a sequence; wanted a tensor");
+    }
     check_dtype(p, input, slot, slots);
     check_rank(p, input, slot);
   }

@@ -4,6 +4,7 @@
 // A signature is a text such as "X:f/3 W:w/3 B?:f/2 axes!?:li/0-1 > Y Y_h?": the inputs, then the outputs. Each is a name,
 // which messages show, with marks:
 //   ?       it may be absent
+//   &       it may be a sequence of tensors
 //   !       its value decides a shape or a branch (a control input)
 //   * or +  it is the last, and there are any number of them: from none, or from one on
 //   :fl     its dtypes: f float32, l int64, i int32, b bool, u uint8, s int8, w any that weights of layers have.
@@ -25,7 +26,7 @@ struct OpEntry;
 // One input or output of a signature.
 struct Slot {
   std::string_view name;
-  bool optional = false, control = false;
+  bool optional = false, control = false, sequence = false;
   char repeats = 0;      // '*', '+', or 0
   uint32_t dtypes = 63;  // bit i stands for DType i
   int same_as = -1;      // the input whose dtype this one has, or -1
@@ -94,7 +95,7 @@ constexpr void take_rank(std::string_view& rest, Slot& slot) {
 // Takes the first slot off a list of them, with the space behind it.
 constexpr Slot take_slot(std::string_view& rest) {
   size_t end = 0;
-  while (end < rest.size() && std::string_view(" ?!*+:/").find(rest[end]) == std::string_view::npos) ++end;
+  while (end < rest.size() && std::string_view(" ?!&*+:/").find(rest[end]) == std::string_view::npos) ++end;
   Slot slot;
   slot.name = rest.substr(0, end);
   slot.optional = slot.closed();
@@ -109,6 +110,8 @@ constexpr Slot take_slot(std::string_view& rest) {
         slot.optional = true;
       } else if (mark == '!') {
         slot.control = true;
+      } else if (mark == '&') {
+        slot.sequence = true;
       } else if (mark == '*' || mark == '+') {
         slot.repeats = mark;
       } else {

@@ -47,7 +47,16 @@ void LoopPlanner::plan() {
   const int64_t count = iterations();
   const int64_t ops = std::max<int64_t>(planner_.block_ops_[static_cast<size_t>(op_.block("body"))], 1);
   ++planner_.loop_depth_;
-  if (count > 0 && count <= planner_.unrollable_ / ops) {
+  if (count == 0 && op_.find("scan_ranks")) {
+    skip();
+  } else if (count > 0 && carries_sequence()) {
+    if (count > planner_.unrollable_lists_ / ops) {
+      refuse(Status::unsupported, "carries a sequence and runs its " + std::to_string(ops) + " operations " +
+                                      std::to_string(count) + " times, which is too often to be unrolled");
+    }
+    planner_.unrollable_lists_ -= count * ops;
+    unroll(count);
+  } else if (count > 0 && count <= planner_.unrollable_ / ops) {
     planner_.unrollable_ -= count * ops;
     unroll(count);
   } else {
@@ -59,6 +68,38 @@ void LoopPlanner::plan() {
     run_body(count);
   }
   --planner_.loop_depth_;
+}
+
+// No iteration: what is carried goes on as it came, and nothing is stacked. An item has the shape that the source declares,
+// free dims being 0, as in onnxruntime; the body itself may have nothing to work on.
+void LoopPlanner::skip() {
+  std::vector<ValueState> states = initial_states();
+  for (size_t j = 0; j < states_; ++j) give(j, std::move(states[j]));
+  const std::vector<int64_t> dtypes = op_.integers("scan_dtypes"), ranks = op_.integers("scan_ranks"),
+                             dims = op_.integers("scan_dims");
+  size_t next = 0;
+  for (size_t k = 0; states_ + k < op_.outputs.size(); ++k) {
+    if (k >= ranks.size() || k >= dtypes.size() || ranks[k] < 0 || ranks[k] >= kMaxRank ||
+        dims.size() - next < static_cast<size_t>(ranks[k]) || dtypes[k] < 0 ||
+        dtypes[k] > static_cast<int64_t>(DType::i8)) {
+      refuse(Status::file, "what it declares of scan output " + std::to_string(k) + " is damaged");
+    }
+    ValueState item, stacked;
+    item.dtype = static_cast<DType>(dtypes[k]);
+    for (int64_t i = 0; i < ranks[k]; ++i) item.shape.push_back(dims[next++]);
+    check_elements(op_, item.shape);
+    (void)stack(k, item, 0, &stacked);
+    stacked.known = planner_.new_known(op_, 0);
+    stacked.from_time = planner_.value(op_.inputs[0]).from_time;
+    give(states_ + k, std::move(stacked));
+  }
+}
+
+bool LoopPlanner::carries_sequence() {
+  for (size_t j = 0; j < states_; ++j) {
+    if (planner_.value(op_.inputs[2 + j]).items) return true;
+  }
+  return false;
 }
 
 // ---- How often ----
@@ -175,6 +216,9 @@ void LoopPlanner::unroll(int64_t count) {
     planner_.plan_block(body_);
     states = results(1, 1 + states_);
     for (size_t k = 0; k < stacks.size(); ++k) {
+      if (planner_.value(body_.outputs[1 + states_ + k]).items) {
+        refuse(Status::unsupported, "scan output " + std::to_string(k) + " is a sequence; wanted a tensor");
+      }
       stacks[k].push_back(results(1 + states_ + k, 2 + states_ + k)[0]);
       const ValueState &first = stacks[k].front(), &last = stacks[k].back();
       if (first.shape != last.shape || first.dtype != last.dtype) {
@@ -256,6 +300,10 @@ void LoopPlanner::plan_body(LoopCall* loop) {
   planner_.repeats_ = repeats;
 
   const std::vector<ValueState> carried = results(1, 1 + states_);
+  const auto is_list = [](const ValueState& state) { return state.items != nullptr; };
+  if (std::any_of(initial.begin(), initial.end(), is_list) || std::any_of(carried.begin(), carried.end(), is_list)) {
+    refuse(Status::unsupported, "its body makes a sequence of a carried tensor, or carries one through no iteration");
+  }
   for (size_t j = 0; j < states_; ++j) {
     loop->carries.push_back(carry(initial[j], carried[j], states[j].buffer));
     give(j, states[j]);

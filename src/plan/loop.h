@@ -37,6 +37,8 @@ class LoopPlanner {
     void operator()(const Frame& frame) const;
   };
 
+  void skip();
+  bool carries_sequence();
   int64_t iterations();
   int64_t count_iterations(int64_t most);
   std::vector<const Op*> ops_of_condition(bool* changes) const;

@@ -5,6 +5,7 @@
 #include "ops/signature.h"
 #include "plan/loop.h"
 #include "plan/planner.h"
+#include "plan/sequence.h"
 
 namespace lrt {
 
@@ -78,12 +79,19 @@ class OpPlanner final : public OpPlan {
     return input >= 0 && input < inputs() && op_.inputs[static_cast<size_t>(input)] != kAbsent;
   }
 
+  bool is_sequence(int input) const override {
+    return has(input) && planner_.value(op_.inputs[static_cast<size_t>(input)]).items;
+  }
+
   const Operand& in(int input) const override {
     if (!has(input)) refuse(Status::file, "input " + std::to_string(input) + " is missing");
     Operand& operand = operands_[static_cast<size_t>(input)];
     if (operand.value != kAbsent) return operand;
     operand.value = op_.inputs[static_cast<size_t>(input)];
     ValueState& state = planner_.value(operand.value);
+    if (state.items) {
+      refuse(Status::unsupported, "input " + std::to_string(input) + " is a sequence; wanted a tensor");
+    }
     operand.dtype = state.dtype;
     operand.shape = state.shape;
     operand.buffer = planner_.buffer_of(state);
@@ -95,7 +103,7 @@ class OpPlanner final : public OpPlan {
 
   std::vector<int64_t> integers(int input) const override {
     const Operand& operand = in(input);
-    const std::string name = "input '" + planner_.graph_.values[static_cast<size_t>(operand.value)] + "'";
+    const std::string name = "input '" + planner_.name_of_value(operand.value) + "'";
     if (!operand.known) {
       refuse(Status::unsupported,
              name + " depends on data, but decides a shape. Only shapes, constants and control inputs may");
@@ -216,8 +224,7 @@ class OpPlanner final : public OpPlan {
     if (has(state_input)) {
       const ValueState& state = planner_.value(op_.inputs[static_cast<size_t>(state_input)]);
       if (!state.known) {
-        const std::string input =
-            planner_.graph_.values[static_cast<size_t>(op_.inputs[static_cast<size_t>(state_input)])];
+        const std::string input = planner_.name_of_value(op_.inputs[static_cast<size_t>(state_input)]);
         not_streamable("is given its initial state '" + input +
                        "' at every call. Bind that input to the output that carries it on");
         return false;
@@ -334,6 +341,7 @@ void Planner::plan_op(const Op& op) {
   planner.check();
   if (op.type == "If") return plan_if(op);
   if (op.type == "Loop") return LoopPlanner(*this, op).plan();
+  if (SequencePlanner(*this, op).plan()) return;
   planner.plan();
 }
 

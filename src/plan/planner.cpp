@@ -19,6 +19,8 @@ constexpr size_t kKnownBytes = size_t{128} << 20, kKnownPerFileByte = 16;
 constexpr uint64_t kKnownMacs = uint64_t{1} << 32, kKnownMacsPerFileByte = 1024;
 // Ops of loops that may be unrolled in one plan; what is more stays a loop.
 constexpr int64_t kUnrollable = 2048;
+// The same for loops that carry sequences, which cannot stay loops.
+constexpr int64_t kUnrollableLists = int64_t{1} << 16;
 
 }  // namespace
 
@@ -60,6 +62,7 @@ Planner::Planner(const Graph& graph, const Kernels& kernels, PackCache& packs, c
   uses_.resize(graph.values.size(), 0);
   block_ops_.resize(graph.blocks.size(), 0);
   unrollable_ = kUnrollable;
+  unrollable_lists_ = kUnrollableLists;
   for (size_t i = graph.blocks.size(); i-- > 0;) {  // blocks come after those they are in
     const Block& block = graph.blocks[i];
     for (const Op& op : block.ops) {
@@ -252,6 +255,7 @@ void Planner::finish_output(size_t index, bool bound, BufferId state) {
   const Port& port = graph_.outputs[index];
   const std::string& name = graph_.values[static_cast<size_t>(port.value)];
   ValueState& result = value(port.value);
+  if (result.items) throw Error(Status::unsupported, "output '" + name + "' is a sequence. Only tensors are supported");
   if (!bound) {
     plan_->outputs[index] = {result.dtype, result.shape, -1};
     take_output(name, result);

@@ -1,6 +1,7 @@
 // The planner's insides, shared by planner.cpp (the walk over the graph) and op_plan.cpp (the planning of one op).
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct ValueState {
   bool is_static = false;
   bool from_time = false;  // known, but computed from the length of the time axis
   int time_axis = -1;
+  std::shared_ptr<const std::vector<int>> items;  // of a sequence, which is no tensor: numbers of values
   size_t bytes() const { return static_cast<size_t>(bytes_of(dtype, shape)); }
 };
 
@@ -54,6 +56,7 @@ class Planner {
  private:
   friend class OpPlanner;
   friend class LoopPlanner;
+  friend class SequencePlanner;
 
   void define_inputs();
   void define_weights();
@@ -80,6 +83,11 @@ class Planner {
   void use(BufferId buffer, int call);
   ValueState& value(int id) { return values_[static_cast<size_t>(id)]; }
   BufferState& buffer(BufferId id) { return buffers_[static_cast<size_t>(id)]; }
+  // Values in sequences have no name.
+  std::string name_of_value(int id) const {
+    const auto at = static_cast<size_t>(id);
+    return at < graph_.values.size() ? graph_.values[at] : "a tensor of a sequence";
+  }
   bool is_used(int id) const { return uses_[static_cast<size_t>(id)] > 0; }
   void problem(const Op& op, const std::string& why);
 
@@ -88,7 +96,7 @@ class Planner {
   PackCache& packs_;
   const PlanRequest& request_;
   std::shared_ptr<Plan> plan_ = std::make_shared<Plan>();
-  std::vector<ValueState> values_;
+  std::deque<ValueState> values_;  // of the graph, then those in sequences; growing moves none of them
   std::vector<BufferState> buffers_;
   std::vector<void*> table_;  // data of the constants by buffer, for calls made while planning
   std::vector<CallState> calls_;
@@ -96,8 +104,9 @@ class Planner {
   std::vector<int64_t> block_ops_;  // of each block, those of the blocks inside it included
   size_t known_bytes_ = 0;          // computed while planning
   uint64_t known_macs_ = 0;         // multiply-adds of that
-  // Of loops: how many more ops may be unrolled, how often what is being planned runs, how many of them are around it.
-  int64_t unrollable_ = 0, repeats_ = 1;
+  // Of loops: how many more ops may be unrolled (and how many more of loops that carry sequences), how often the part that
+  // is being planned runs, and how many loops are around it.
+  int64_t unrollable_ = 0, unrollable_lists_ = 0, repeats_ = 1;
   int loop_depth_ = 0;
 };
 

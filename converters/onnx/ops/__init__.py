@@ -17,6 +17,7 @@ from . import (  # noqa: F401
     recurrent,
     reduce,
     resize,
+    sequences,
     shape,
     slice,
     sorting,

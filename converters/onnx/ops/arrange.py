@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from ...graph import Attribute
+from ...graph import Attribute, DType
 from ..node import Node, dtype_of, handler
 
 
-@handler("Tile", "Range")
-def plain(node: Node) -> None:
-    node.emit(node.inputs({"Tile": 2, "Range": 3}[node.type]))
+@handler("Range")
+def range_(node: Node) -> None:
+    node.emit(node.inputs(3))
+
+
+@handler("Tile")
+def tile(node: Node) -> None:
+    """Before opset 6 along one axis, by a number: its place among ones."""
+    if node.opset >= 6:
+        return node.emit(node.inputs(2))
+    data, tiles, axis = node.inputs(3)
+    build = node.build
+    rank = build.op("Size", build.op("Shape", data))
+    whole = build.reshape(build.cast(tiles, DType.INT64), [1])
+    values = build.op("Concat", build.integers([1]), whole, axis=0)
+    place = build.reshape(build.cast(axis, DType.INT64), [])
+    node.emit([data, build.op("OneHot", place, rank, values, axis=-1)])
 
 
 @handler("Trilu")

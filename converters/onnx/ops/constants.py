@@ -10,8 +10,9 @@ from ..node import Node, handler
 
 @handler("Constant")
 def constant(node: Node) -> None:
+    source = None
     if node.has("value"):
-        array = node.tensor("value")
+        array, source = node.tensor("value"), node.proto_tensor("value")
     elif node.has("value_float"):
         array = np.array(node.number("value_float", 0.0), np.float32)
     elif node.has("value_floats"):
@@ -24,7 +25,7 @@ def constant(node: Node) -> None:
         node.refuse("holds no dense tensor of numbers. Strings and sparse tensors are not supported.")
     assert array is not None
     node.inputs(0)
-    node.emit_constant(array)
+    node.emit_constant(array, source)
 
 
 @handler("ConstantOfShape")

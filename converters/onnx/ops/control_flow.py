@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...graph import ABSENT, Attribute, Block, Value
-from ..node import Node, handler
+from ..node import Node, dtype_of, handler
 
 _NO_LIMIT = np.iinfo(np.int64).max
 
@@ -42,7 +42,8 @@ def loop(node: Node) -> None:
     body = node.block("body", enter)
     _check_count(node, "outputs of the body", len(body.outputs), 1 + len(node.output_names))
     _check_states(node, states)
-    node.emit([count, condition, *states], {"body": body}, most_outputs=-1)
+    attributes = {"body": body, **_declared_items(node, len(states), 1)}
+    node.emit([count, condition, *states], attributes, most_outputs=-1)
 
 
 @handler("Scan")
@@ -74,12 +75,39 @@ def scan(node: Node) -> None:
     _check_count(node, "outputs of the body", len(body.outputs), len(node.output_names))
     _check_states(node, states)
     body.outputs.insert(0, body.inputs[1])  # always goes on
-    attributes: dict[str, Attribute] = {"body": body}
+    attributes = {"body": body, **_declared_items(node, len(states), 0)}
     for name in ("scan_output_axes", "scan_output_directions"):
         items = _one_for_each(node, name, len(node.output_names) - len(states))
         if any(items):
             attributes[name] = items
     node.emit([count, node.weight("condition", np.array(True)), *states], attributes, type="Loop", most_outputs=-1)
+
+
+def _declared_items(node: Node, states: int, skipped: int) -> dict[str, Attribute]:
+    """One item of each stacked output, for loops of no iteration; nothing unless all are known.
+
+    Inferred shapes come first, as in onnxruntime, then what the body declares; a dim that is free counts as 0.
+    """
+    dtypes, shapes = [], []
+    for i, info in enumerate(node.body_outputs("body")[skipped + states :]):
+        tensor, whole = info.type.tensor_type, node.inferred(states + i)
+        shape = [max(dim.dim_value, 0) for dim in (whole or tensor).shape.dim]
+        if whole is not None and node.type == "Loop":
+            del shape[:1]
+        elif whole is not None:
+            axes = node.integers("scan_output_axes")
+            del shape[axes[i] if axes and i < len(axes) else 0]
+        elif not tensor.HasField("shape"):
+            return {}
+        if not (whole or tensor).elem_type:
+            return {}
+        dtypes.append(int(dtype_of((whole or tensor).elem_type)))
+        shapes.append(shape)
+    return {
+        "scan_dtypes": dtypes,
+        "scan_ranks": [len(shape) for shape in shapes],
+        "scan_dims": [dim for shape in shapes for dim in shape],
+    }
 
 
 def _one_for_each(node: Node, name: str, number: int) -> list[int]:

@@ -49,7 +49,7 @@ def average_pool(node: Node) -> None:
 def lp_pool(node: Node) -> None:
     attributes = _window(node, "kernel_shape", "strides", "dilations")
     attributes["ceil_mode"] = node.integer("ceil_mode", 0)
-    attributes["p"] = node.integer("p", 2)
+    attributes["p"] = _norm(node)
     node.emit(node.inputs(1), attributes)
 
 
@@ -60,7 +60,17 @@ def global_pool(node: Node) -> None:
 
 @handler("GlobalLpPool")
 def global_lp_pool(node: Node) -> None:
-    node.emit(node.inputs(1), {"p": node.integer("p", 2)})
+    node.emit(node.inputs(1), {"p": _norm(node)})
+
+
+def _norm(node: Node) -> int:
+    """Which norm: a float in opset 1."""
+    if node.opset >= 2:
+        return node.integer("p", 2)
+    number = node.number("p", 2.0)
+    if number != int(number):
+        node.refuse(f"p is {number:g}; only integers are supported.")
+    return int(number)
 
 
 @handler("Col2Im")

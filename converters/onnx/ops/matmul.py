@@ -18,6 +18,8 @@ def gemm(node: Node) -> None:
 
 def gemm_attributes(node: Node) -> dict[str, Attribute]:
     """Read the attributes of Gemm."""
+    if node.opset < 7:
+        node.skip("broadcast")  # whether C may be smaller than the product
     return {
         "alpha": node.number("alpha", 1.0),
         "beta": node.number("beta", 1.0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ...graph import ABSENT, Attribute, Value
@@ -22,6 +24,8 @@ def batch_normalization(node: Node) -> None:
     node.skip("momentum")  # of training
     if node.integer("training_mode", 0):
         node.refuse("it is in training mode. Export the model for inference.")
+    if node.opset < 7 and not node.integer("is_test", 0):
+        node.refuse("it is in training mode. Export the model for inference.")
     if node.opset < 9 and not node.integer("spatial", 1):
         node.refuse("spatial is 0: each element has statistics of its own. Export it with spatial 1.")
     node.emit(node.inputs(5), _epsilon(node))
@@ -35,7 +39,19 @@ def instance_normalization(node: Node) -> None:
 @handler("GroupNormalization")
 def group_normalization(node: Node) -> None:
     _check_stash_type(node)
-    node.emit(node.inputs(3), {"num_groups": node.integer("num_groups"), **_epsilon(node)})
+    data, scale, bias = node.inputs(3)
+    groups = node.integer("num_groups")
+    if node.opset < 21:
+        scale, bias = _for_each_channel(node, data, [scale, bias], groups)
+    node.emit([data, scale, bias], {"num_groups": groups, **_epsilon(node)})
+
+
+def _for_each_channel(node: Node, data: Value, values: Sequence[Value], groups: int) -> list[Value]:
+    """Before opset 21 a group had one scale and one bias: each is repeated for the channels of its group."""
+    build = node.build
+    channels = build.op("Div", build.op("Shape", data, start=1, end=2), build.integers([groups]))
+    wanted = build.op("Concat", build.integers([groups]), channels, axis=0)
+    return [build.reshape(build.op("Expand", build.unsqueeze(v, 1), wanted), [-1]) for v in values]
 
 
 @handler("LayerNormalization")

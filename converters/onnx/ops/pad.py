@@ -18,6 +18,6 @@ def pad(node: Node) -> None:
         node.emit(node.inputs(2, 4), {"mode": mode})
         return
     (data,) = node.inputs(1)
-    pads = node.weight("pads", np.array(node.integers("pads") or [], np.int64))
+    pads = node.weight("pads", np.array(node.integers("pads" if node.opset >= 2 else "paddings") or [], np.int64))
     value = node.weight("value", np.array(node.number("value", 0.0), np.float32))
     node.emit([data, pads, value], {"mode": mode})

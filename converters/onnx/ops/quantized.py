@@ -13,7 +13,7 @@ import numpy as np
 from onnx import TensorProto
 
 from ...graph import ABSENT, Attribute, DType, Value
-from ..node import Node, dtype_of, handler
+from ..node import SHORTS, Node, dtype_of, handler
 from .conv import conv_attributes
 from .recurrent import lstm_attributes
 
@@ -27,10 +27,15 @@ def quantize_linear(node: Node) -> None:
     node.skip("saturate")  # of float8
     if node.integer("precision", 0) not in (0, TensorProto.FLOAT):
         node.refuse("its precision is not float32. Export it without precision.")
-    code = node.integer("output_dtype", 0)
-    if code:
+    code = node.integer("output_dtype", 0) or node.short(inputs[2])
+    if code in SHORTS:
+        limits = np.iinfo(np.int16 if code == TensorProto.INT16 else np.uint16)
+        attributes.update(dtype=int(DType.INT32), low=int(limits.min), high=int(limits.max))
+    elif code:
         attributes["dtype"] = int(dtype_of(code))
     node.emit(inputs, attributes)
+    if code in SHORTS:
+        node.mark_short(node.output_names[0], code)
 
 
 @handler("DequantizeLinear", f"{_MICROSOFT}::DequantizeLinear")

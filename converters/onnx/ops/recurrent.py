@@ -48,7 +48,7 @@ def lstm_attributes(node: Node, units: int | None) -> dict[str, Attribute]:
 def gru(node: Node) -> None:
     inputs = node.inputs(3, 6)
     attributes = _common(node, _units(node, inputs[2]), ["Sigmoid", "Tanh"])
-    attributes["linear_before_reset"] = node.integer("linear_before_reset", 0)
+    attributes["linear_before_reset"] = node.integer("linear_before_reset", 0) if node.opset >= 3 else 0
     node.emit(inputs, attributes, most_outputs=2)
 
 
@@ -64,6 +64,8 @@ def _common(node: Node, units: int | None, defaults: list[str]) -> dict[str, Att
     if direction not in _DIRECTIONS:
         node.refuse(f"direction {direction!r} is not one of {', '.join(_DIRECTIONS)}.")
     layout = node.integer("layout", 0) if node.opset >= 14 else 0
+    if node.opset < 7:
+        node.skip("output_sequence")  # whether Y is wanted, which its name says too
     if layout not in (0, 1):
         node.refuse(f"layout {layout} is neither 0 nor 1.")
     attributes: dict[str, Attribute] = {

@@ -39,21 +39,31 @@ def resize(node: Node) -> None:
 
 @handler("Upsample")
 def _upsample(node: Node) -> None:
-    """Opsets before 11 have one way of finding coordinates, and one rounding."""
+    """Opsets before 11 have one way of finding coordinates, and round down, or up where an axis gets shorter."""
     mode = _mode(node)
     if mode == "cubic":
         node.refuse("mode 'cubic' came with opset 11. Export it with that, or a newer one.")
     if node.type == "Upsample" and node.opset < 9:
         (data,) = node.inputs(1)
-        scales = node.weight("scales", np.array(node.numbers("scales"), np.float32))
+        scales = node.weight("scales", np.array(_old_scales(node), np.float32))
     else:
         data, scales = node.inputs(2)
+    known = node.known(scales)
+    if node.type == "Upsample" and known is not None and (known < 1).any():
+        node.refuse(f"its scales are {known.tolist()}; Upsample takes none below 1. Export it with opset 10 or newer.")
     attributes: dict[str, Attribute] = {
         "mode": mode,
         "coordinate_transformation_mode": "asymmetric",
-        "nearest_mode": "floor",
+        "nearest_mode": "simple" if node.type == "Resize" else "floor",
     }
     node.emit([data, ABSENT, scales], attributes, type="Resize")
+
+
+def _old_scales(node: Node) -> list[float]:
+    """Opset 1 has two scales, for images."""
+    if node.opset >= 7:
+        return node.numbers("scales")
+    return [1.0, 1.0, node.number("height_scale", 1.0), node.number("width_scale", 1.0)]
 
 
 def _mode(node: Node) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ...graph import Attribute
 from ..node import Node, handler
 from .slice import axes_input
@@ -20,6 +22,8 @@ def squeeze(node: Node) -> None:
 
 @handler("Reshape")
 def reshape(node: Node) -> None:
+    if node.opset < 5:
+        return node.emit([*node.inputs(1), node.weight("shape", np.array(node.integers("shape") or [], np.int64))])
     allow_zero = node.integer("allowzero", 0) if node.opset >= 14 else 0
     node.emit(node.inputs(2), {"allowzero": allow_zero})
 

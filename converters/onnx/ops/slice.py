@@ -20,8 +20,10 @@ def slice_(node: Node) -> None:
 @handler("Split")
 def split(node: Node) -> None:
     attributes: dict[str, Attribute] = {"axis": node.integer("axis", 0)}
-    if node.opset >= 13:
+    if node.opset >= 13 or node.opset < 2:
         inputs = node.inputs(1, 2)
+        if inputs[1] == ABSENT and node.opset < 2:
+            inputs[1] = axes_input(node, "split")
     else:
         inputs = [*node.inputs(1), axes_input(node, "split")]
     parts = len(node.output_names)
@@ -34,7 +36,7 @@ def split(node: Node) -> None:
 
 @handler("Concat")
 def concat(node: Node) -> None:
-    node.emit(node.inputs(1, most=-1), {"axis": node.integer("axis")})
+    node.emit(node.inputs(1, most=-1), {"axis": node.integer("axis", 1 if node.opset < 4 else None)})
 
 
 @handler("Gather")
