@@ -107,6 +107,7 @@ def write_tagger(folder: pathlib.Path) -> None:
     rng = np.random.default_rng(0)
     arrays = {name: rng.uniform(-1, 1, shape).astype(np.float32) for name, shape in shapes.items()}
     torch_files.save(folder / "tagger.pth", arrays)
+    torch_files.save(folder / "last.ckpt", arrays, inside="state_dict")
     (folder / "tagger.toml").write_text(TAGGER)
 
 

@@ -180,7 +180,13 @@ def test_module_runs_the_program(tmp_path: pathlib.Path) -> None:
     assert python("-m", "lstm_rt", "version", cwd=tmp_path) == version
     assert "--shape" in python("-m", "lstm_rt", "help", "inspect", cwd=tmp_path)
     assert "convert" in python("-m", "lstm_rt", "help", cwd=tmp_path)
-    assert "COMP_WORDS" in python("-m", "lstm_rt", "--show-completion", "bash", cwd=tmp_path)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_offers_the_commands(shell: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # typer looks at the parent process to find the shell, which here may be any program.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    assert "lstm" in python("-m", "lstm_rt", "--show-completion", shell, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -72,14 +72,17 @@ def archive(
     return path
 
 
-def save(path: pathlib.Path, arrays: Mapping[str, Array]) -> pathlib.Path:
-    """A file of plain tensors, as torch.save writes it; arrays of uint16 are taken for bfloat16."""
+def save(path: pathlib.Path, arrays: Mapping[str, Array], inside: str = "") -> pathlib.Path:
+    """Write tensors as torch.save does, inside a dict of that name if one is given. Arrays of uint16 mean bfloat16."""
     entries, storages = {}, {}
     for key, (name, array) in enumerate(arrays.items()):
         strides = tuple(int(np.prod(array.shape[axis + 1 :])) for axis in range(array.ndim))
         entries[name] = tensor(str(key), array.size, array.shape, strides, kind=STORAGES[str(array.dtype)])
         storages[str(key)] = array.tobytes()
-    return archive(path, state_dict(entries), storages)
+    pickled = state_dict(entries)
+    if inside:
+        pickled = state_dict({inside: pickled[2:-1]})  # without the protocol and the stop
+    return archive(path, pickled, storages)
 
 
 class Runs:

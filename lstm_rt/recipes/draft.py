@@ -61,10 +61,15 @@ def draft_recipe(source: Union[str, os.PathLike[str], Mapping[str, Any]], key: O
     --------
     >>> print(draft_recipe("tagger.pth"))  # doctest: +SKIP
     """
+    from lstm_rt.converters.boundary import guarded
     from lstm_rt.converters.torch.checkpoint import find_weights
     from lstm_rt.converters.torch.state_dict import read
 
-    return draft(find_weights(read(source), key))
+    @guarded
+    def read_and_draft(source: Union[str, os.PathLike[str], Mapping[str, Any]], key: Optional[str]) -> str:
+        return draft(find_weights(read(source), key))
+
+    return str(read_and_draft(source, key))
 
 
 def draft(weights: Weights) -> str:

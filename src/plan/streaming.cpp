@@ -59,6 +59,12 @@ bool remembers_nothing(const Plan& plan) {
   return plan.kept.empty() && std::any_of(plan.infos.begin(), plan.infos.end(), is_recurrent);
 }
 
+// An output without elements hides what was dropped to compute nothing: the trial proves nothing then.
+bool computes_nothing(const Plan& plan) {
+  return std::any_of(plan.outputs.begin(), plan.outputs.end(),
+                     [](const PlannedValue& output) { return output.shape.elements() == 0; });
+}
+
 std::string list(const std::vector<std::string>& problems) {
   std::string text;
   int number = 0;
@@ -83,7 +89,7 @@ StreamProof prove_stream(Model& model, const std::vector<PlanInput>& frozen, int
     std::vector<std::string> problems;
     try {
       const auto plan = model.plan(trial(model, frozen, axis, batch))->plan();
-      if (plan->problems.empty() && !remembers_nothing(*plan)) {
+      if (plan->problems.empty() && !remembers_nothing(*plan) && !computes_nothing(*plan)) {
         StreamProof proof;
         proof.keeps_state = plan->kept;
         proof.states = plan->states;
