@@ -130,3 +130,46 @@ def test_calls_of_windows_report_their_work(
     graph.add_output(graph.add_op(graph.main, op, "windows", [x], ["y"], attributes)[0])
     (call,) = load(graph, tmp_path).calls({"x": shape})
     assert call.macs == work
+
+
+# ---- Calls of loops ----
+
+
+def add_loop(graph: Graph, block: Block, count: int, body: Block, name: str, carried: int) -> int:
+    trips = graph.add_weight(f"{name}.count", np.array(count))
+    goes_on = graph.add_weight(f"{name}.go", np.array(True))
+    return graph.add_op(block, "Loop", name, [trips, goes_on, carried], [f"{name}.y"], {"body": body})[0]
+
+
+def new_body(graph: Graph, name: str) -> Block:
+    body = Block()
+    body.inputs = [graph.add_value(f"{name}.{part}") for part in ("number", "goes_on", "carried")]
+    return body
+
+
+def relu_loop(graph: Graph, block: Block, count: int, name: str, carried: int) -> int:
+    body = new_body(graph, name)
+    inner = graph.add_op(body, "Relu", f"{name}.relu", [body.inputs[2]], [f"{name}.inner"])[0]
+    body.outputs = [body.inputs[1], inner]
+    return add_loop(graph, block, count, body, name, carried)
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(1 << 20, 100), (5000, 4000), (100, 1 << 20)])
+def test_loops_inside_each_other_share_one_limit(outer: int, inner: int, tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    x = graph.add_input("x", DType.FLOAT32, (1,))
+    body = new_body(graph, "outer")
+    body.outputs = [body.inputs[1], relu_loop(graph, body, inner, "inner", body.inputs[2])]
+    graph.add_output(add_loop(graph, graph.main, outer, body, "outer", x))
+    with pytest.raises(lstm_rt.UnsupportedModelError, match="All loops of a model together"):
+        load(graph, tmp_path)(np.ones(1, np.float32))
+
+
+def test_loops_behind_each_other_share_one_limit(tmp_path: pathlib.Path) -> None:
+    graph = Graph()
+    value = graph.add_input("x", DType.FLOAT32, (1,))
+    for i in range(5):
+        value = relu_loop(graph, graph.main, 1 << 22, f"loop{i}", value)
+    graph.add_output(value)
+    with pytest.raises(lstm_rt.UnsupportedModelError, match="All loops of a model together"):
+        load(graph, tmp_path)(np.ones(1, np.float32))

@@ -10,7 +10,7 @@ namespace {
 // Ops that may be run while planning to see how often a condition holds.
 constexpr int64_t kCountedOps = int64_t{1} << 17;
 // Calls that all loops of one run may make.
-constexpr int64_t kMostCalls = int64_t{1} << 24;
+constexpr int64_t kMostCalls = int64_t{1} << 22;
 
 // Marks what an op reads, its blocks included.
 void mark_inputs(const Graph& graph, const Op& op, std::vector<bool>* marked) {
@@ -47,6 +47,13 @@ void LoopPlanner::plan() {
   const int64_t count = iterations();
   const int64_t ops = std::max<int64_t>(planner_.block_ops_[static_cast<size_t>(op_.block("body"))], 1);
   ++planner_.loop_depth_;
+  // An unrolled loop counts too: a loop around it may run it any number of times.
+  if (count > (kMostCalls - planner_.loop_calls_) / ops / planner_.repeats_) {
+    refuse(Status::unsupported, "runs its " + std::to_string(ops) + " operations " + std::to_string(count) +
+                                    " times. All loops of a model together may make " + std::to_string(kMostCalls) +
+                                    " calls");
+  }
+  planner_.loop_calls_ += count * ops * planner_.repeats_;
   if (count == 0 && op_.find("scan_ranks")) {
     skip();
   } else if (count > 0 && carries_sequence()) {
@@ -60,11 +67,6 @@ void LoopPlanner::plan() {
     planner_.unrollable_ -= count * ops;
     unroll(count);
   } else {
-    if (count > kMostCalls / ops / planner_.repeats_) {
-      refuse(Status::unsupported, "runs its " + std::to_string(ops) + " operations " + std::to_string(count) +
-                                      " times. All loops of a model together may make " + std::to_string(kMostCalls) +
-                                      " calls");
-    }
     run_body(count);
   }
   --planner_.loop_depth_;

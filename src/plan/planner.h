@@ -107,6 +107,7 @@ class Planner {
   // Of loops: how many more ops may be unrolled (and how many more of loops that carry sequences), how often the part that
   // is being planned runs, and how many loops are around it.
   int64_t unrollable_ = 0, unrollable_lists_ = 0, repeats_ = 1;
+  int64_t loop_calls_ = 0;  // of all loops in one run
   int loop_depth_ = 0;
 };
 
