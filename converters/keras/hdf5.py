@@ -118,7 +118,7 @@ class Group:
 
     def array(self, path: str) -> Array:
         """An array inside."""
-        *groups, last = _parts(path)
+        *groups, last = _parts(path) or [""]
         at: Group | None = self.group("/".join(groups)) if groups else self
         child = at._child(last) if at is not None else None
         where = f"{self.path}/{path}"
