@@ -84,12 +84,13 @@ def test_a_full_disk_leaves_the_old_file(short: int, precision: str, tmp_path: p
     path.parent.mkdir()
     lstm_rt.convert(model, path, quantize=precision or None)
     size = path.stat().st_size
-    path.write_bytes(b"before")
+    before = b"GGUF of before"  # a file of another kind would not be overwritten at all
+    path.write_bytes(before)
     command = [sys.executable, "-c", FULL_DISK, str(source), str(path), str(size - short), precision]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert "cannot write the model: " in done.stdout, done.stderr
     assert [p.name for p in path.parent.iterdir()] == ["m.gguf"]
-    assert path.read_bytes() == b"before"
+    assert path.read_bytes() == before
 
 
 @pytest.mark.parametrize("name", ["fsync", "replace"])

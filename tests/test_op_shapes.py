@@ -33,7 +33,7 @@ class Untyped(Rebuilder):
 
 def draw_input(rng: np.random.Generator, slot: str, before: list[Array | None], dim: int) -> Array | None:
     """An input as its slot of the signature declares it; None if it is absent."""
-    found = re.fullmatch(r"(\w+|-)([?!*+]*)(?::(=\d|\w+))?(?:/(\d)(?:-(\d)|(\+))?)?", slot)
+    found = re.fullmatch(r"(\w+|-)([?!*+&]*)(?::(=\d|\w+))?(?:/(\d)(?:-(\d)|(\+))?)?", slot)
     assert found, slot
     name, marks, dtypes, least, most, more = found.groups()
     if name == "-" or ("?" in marks and rng.integers(2)):

@@ -101,15 +101,16 @@ def field(number: int, payload: bytes) -> bytes:
 
 
 def external(count: int, dims: list[int], **entries: object) -> bytes:
+    weights = [f"w{number}" for number in range(count)]  # all are used: unused ones are dropped unread
     graph = helper.make_graph(
-        [helper.make_node("Relu", ["x"], ["y"])],
+        [helper.make_node("Sum", ["x", *weights], ["y"])],
         "g",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    for number in range(count):
-        tensor = made.graph.initializer.add(name=f"w{number}", data_type=TensorProto.FLOAT, dims=dims)
+    for name in weights:
+        tensor = made.graph.initializer.add(name=name, data_type=TensorProto.FLOAT, dims=dims)
         tensor.data_location = TensorProto.EXTERNAL
         for key, value in entries.items():
             entry = tensor.external_data.add()
@@ -120,8 +121,9 @@ def external(count: int, dims: list[int], **entries: object) -> bytes:
 def long_functions() -> bytes:
     """A function with a text of 1 MB that is called 2000 times."""
     nodes = [helper.make_node("f", ["x"], [f"y{i}"], domain="local") for i in range(2000)]
+    nodes.append(helper.make_node("Sum", [f"y{i}" for i in range(2000)], ["y"]))
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])], [])
-    graph.output.append(helper.make_tensor_value_info("y0", TensorProto.FLOAT, [4]))
+    graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [4]))
     imports = [helper.make_opsetid("", 17), helper.make_opsetid("local", 1)]
     body = [helper.make_node("Relu", ["a"], ["b"], doc_string="A" * (1 << 20))]
     made = helper.make_model(graph, opset_imports=imports, ir_version=8)

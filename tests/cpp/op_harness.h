@@ -138,6 +138,7 @@ class TestPlan final : public OpPlan {
   const Op& op() const override { return op_; }
   const Kernels& kernels() const override { return kernels_; }
   int inputs() const override { return static_cast<int>(inputs_.size()); }
+  bool is_sequence(int) const override { return false; }
   bool has(int input) const override {
     return input >= 0 && input < inputs() && inputs_[static_cast<size_t>(input)].present;
   }
