@@ -351,7 +351,7 @@ void test_counts(const OpEntry& entry) {
   Op op;
   op.type = entry.type;
   for (size_t given = 0; given <= inputs.size() + 2; ++given) {
-    bool wrong = given > inputs.size() && inputs.back().repeats == 0;
+    bool wrong = given > inputs.size() && (inputs.empty() || inputs.back().repeats == 0);
     op.inputs.clear();
     for (size_t i = 0; i < given; ++i) op.inputs.push_back(i < inputs.size() && inputs[i].closed() ? kAbsent : 0);
     for (size_t i = given; i < inputs.size(); ++i) wrong = wrong || (!inputs[i].optional && inputs[i].repeats != '*');
