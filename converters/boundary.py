@@ -26,7 +26,13 @@ observers: list[Callable[[Exception], None]] = []
 
 
 class CallersError(Exception):
-    """Wraps an exception that the caller's own code raised, which passes the boundary as it was."""
+    """Wraps an exception of the caller's own code, which passes the boundary unchanged.
+
+    Parameters
+    ----------
+    error : Exception
+        The exception that the caller's code raised.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -60,7 +66,7 @@ def guarded(function: _C) -> _C:
     """
 
     @functools.wraps(function)
-    def converter(source: Any, *args: Any, **options: Any) -> Any:
+    def converter(source: Any, *args: Any, **options: Any) -> Any:  # numpydoc ignore=GL08
         with one_budget():
             if not _is_file(source):
                 return _unwrapped(function, source, *args, **options)
@@ -96,7 +102,18 @@ def boundary(label: str) -> Iterator[None]:
 
 
 def label_of(source: object) -> str:
-    """What messages call a source."""
+    """Return the name that messages use for a source.
+
+    Parameters
+    ----------
+    source : object
+        A path, or anything else that a converter accepts.
+
+    Returns
+    -------
+    str
+        The file name of a path, otherwise "the model".
+    """
     return Path(source).name if isinstance(source, (str, os.PathLike)) else "the model"
 
 

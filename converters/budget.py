@@ -54,7 +54,13 @@ class Budget:
 
     @property
     def max_bytes(self) -> int:
-        """The most bytes that reading may take."""
+        """Return the most bytes that reading may take.
+
+        Returns
+        -------
+        int
+            The given limit, or 16 times the bytes of all sources so far and 256 MiB.
+        """
         return self._max_bytes or BASE_BYTES + PER_SOURCE_BYTE * self._source_bytes
 
     def add_source(self, size: int, file: object = None) -> None:

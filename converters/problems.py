@@ -15,7 +15,13 @@ class Refusal(Exception):  # noqa: N818
 
 @contextlib.contextmanager
 def place(where: str) -> Iterator[None]:
-    """Note where in a file the reader is, for the message about an exception that it did not foresee."""
+    """Record the reader's place in a file for the message of an unforeseen exception.
+
+    Parameters
+    ----------
+    where : str
+        The place, for example "layer 'lstm_1'".
+    """
     try:
         yield
     except (Error, Refusal):
@@ -27,7 +33,18 @@ def place(where: str) -> Iterator[None]:
 
 
 def places_of(error: Exception) -> list[str]:
-    """List the places that an exception passed, the outermost first."""
+    """List the places that an exception passed, the outermost first.
+
+    Parameters
+    ----------
+    error : Exception
+        An exception that may have passed through `place`.
+
+    Returns
+    -------
+    list of str
+        Empty if the exception passed through no `place`.
+    """
     return list(getattr(error, "lstm_rt_places", []))
 
 

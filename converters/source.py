@@ -60,7 +60,7 @@ def map_file(path: Path) -> Array:
     Returns
     -------
     numpy.ndarray
-        uint8, read-only.
+        Bytes of the file, dtype uint8, read-only.
 
     Raises
     ------
@@ -76,7 +76,25 @@ def map_file(path: Path) -> Array:
 
 
 def admit_bytes(data: bytes, label: str) -> bytes:
-    """Take bytes that the caller holds as a source of their own."""
+    """Count bytes that the caller holds as a source of the current budget.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    label : str
+        The name that messages use for the source.
+
+    Returns
+    -------
+    bytes
+        The same object.
+
+    Raises
+    ------
+    ModelFileError
+        If `data` is empty.
+    """
     if not data:
         raise ModelFileError(f"{label}: the file is empty.")
     current().add_source(len(data))
@@ -98,7 +116,7 @@ def read_part(file: BinaryIO, offset: int, length: int, where: str) -> bytes:
     Returns
     -------
     bytes
-        `length` of them.
+        Exactly `length` bytes.
     """
     current().spend(length, where)
     file.seek(offset)
@@ -109,7 +127,18 @@ def read_part(file: BinaryIO, offset: int, length: int, where: str) -> bytes:
 
 
 def add_file(file: BinaryIO) -> int:
-    """Note an open file as part of the source: what it stores, without its holes, raises the limit. Return its size."""
+    """Count an open file as a source of the current budget. Only stored bytes, not holes, raise the limit.
+
+    Parameters
+    ----------
+    file : binary file
+        A regular file.
+
+    Returns
+    -------
+    int
+        The size of the file in bytes, with its holes.
+    """
     status = os.fstat(file.fileno())
     current().add_source(_stored(file, status.st_size), (status.st_dev, status.st_ino))
     return status.st_size

@@ -78,7 +78,7 @@ class Zip:
         Returns
         -------
         numpy.ndarray
-            uint8; a view of the file.
+            Bytes of the member, dtype uint8, as a view of the file.
 
         Raises
         ------

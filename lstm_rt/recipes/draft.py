@@ -65,10 +65,7 @@ def draft_recipe(source: Union[str, os.PathLike[str], Mapping[str, Any]], key: O
     from lstm_rt.converters.torch.checkpoint import find_weights
     from lstm_rt.converters.torch.state_dict import read
 
-    @guarded
-    def read_and_draft(source: Union[str, os.PathLike[str], Mapping[str, Any]], key: Optional[str]) -> str:
-        return draft(find_weights(read(source), key))
-
+    read_and_draft = guarded(lambda source, key: draft(find_weights(read(source), key)))
     return str(read_and_draft(source, key))
 
 
