@@ -65,8 +65,10 @@ def draft_recipe(source: Union[str, os.PathLike[str], Mapping[str, Any]], key: O
     from lstm_rt.converters.torch.checkpoint import find_weights
     from lstm_rt.converters.torch.state_dict import read
 
-    read_and_draft = guarded(lambda source, key: draft(find_weights(read(source), key)))
-    return str(read_and_draft(source, key))
+    def read_and_draft(source: Any, key: Optional[str]) -> str:  # numpydoc ignore=GL08
+        return draft(find_weights(read(source), key))
+
+    return guarded(read_and_draft)(source, key)
 
 
 def draft(weights: Weights) -> str:
