@@ -32,8 +32,8 @@ _STRING = gguf.GGUFValueType.STRING
 
 _HEADER_CHECKSUM = "lstm_rt.checksum.header"
 _KIND_INTS, _KIND_FLOATS, _KIND_STRINGS, _KIND_BLOCK = range(4)
-_LONGEST_NAME = 1024
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_MAX_NAME_BYTES = 65535
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _NAME_BYTES = 63  # GGUF's limit is 64 with the final zero
 _GGUF_RANKS = range(1, 5)
 _PACKED = {
@@ -154,14 +154,14 @@ def _check_names(graph: Graph) -> None:
         texts += [(f"{op.type} node", op.name), *((f"attribute of {op.type}", name) for name in op.attributes)]
     for what, name in texts:
         size = len(name.encode(errors="surrogatepass"))
-        if size > _LONGEST_NAME:
+        if size > _MAX_NAME_BYTES:
             raise UnsupportedModelError(
-                f"{what} '{name[:40]}…': the name has {size} bytes, expected at most {_LONGEST_NAME}. "
+                f"{what} '{name[:40]}…': the name has {size} bytes, expected at most {_MAX_NAME_BYTES}. "
                 "Rename it in the source."
             )
-        if _CONTROL.search(name):
+        if _UNSTORABLE.search(name):
             raise UnsupportedModelError(
-                f"{what} {name!a:.80}: the name has control characters. Rename it in the source."
+                f"{what} {name!a:.80}: the name holds a NUL, or is not Unicode text. Rename it in the source."
             )
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from lstm_rt import errors
+from lstm_rt.text import one_line
 
 cnp.import_array()
 
@@ -308,8 +309,8 @@ cdef class Pool(Stepper):
         return 0
 
     def __repr__(self):
-        return (f"<lstm_rt.Pool: {', '.join(self._inputs)} -> {', '.join(self._outputs)}; "
-                f"{len(self)} of {self._capacity} streams open>")
+        ports = one_line(f"{', '.join(self._inputs)} -> {', '.join(self._outputs)}")
+        return f"<lstm_rt.Pool: {ports}; {len(self)} of {self._capacity} streams open>"
 
 
 cdef inline bint _is_id_array(object ids):

@@ -14,6 +14,7 @@ import numpy as np
 from lstm_rt import errors
 from lstm_rt.arrays import as_array
 from lstm_rt.hints import window_of
+from lstm_rt.text import one_line
 
 cnp.import_array()
 
@@ -301,7 +302,7 @@ cdef class Stream(Stepper):
         parts += [f"{self._threads} threads"] if self._threads > 1 else []
         parts += [f"context {self._context}"] if self._context else []
         parts += ["strict"] if self._strict else []
-        return f"<lstm_rt.Stream: {'; '.join(parts)}>"
+        return f"<lstm_rt.Stream: {one_line('; '.join(parts))}>"
 
     # A name, with the shape that is planned for once there is one.
     cdef str _port_text(self, str name, const Slot* slot):

@@ -15,6 +15,7 @@ from lstm_rt.arguments import as_integer, as_shape
 from lstm_rt.arrays import Array, as_array
 from lstm_rt.errors import ArgumentError, ModelFileError, ShapeError, UnsupportedModelError, require_file
 from lstm_rt.tables import html_table
+from lstm_rt.text import one_line
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -493,9 +494,9 @@ def _tensor_info(port: tuple[str, str, Optional[list[int]], list[str]]) -> Tenso
 def _describe(info: TensorInfo, dtype: Optional[np.dtype[Any]] = None) -> str:
     """Write a port as ``x: float32[batch, time, 40]``; a free dim without a name is ``?``."""
     if info.shape is None:
-        return info.name
+        return one_line(info.name)
     dims = [n or "?" if dim is None else str(dim) for dim, n in zip(info.shape, info.dim_names)]
-    return f"{info.name}{f': {dtype}' if dtype else ''}[{', '.join(dims)}]"
+    return one_line(f"{info.name}{f': {dtype}' if dtype else ''}[{', '.join(dims)}]")
 
 
 def _zeros(shape: Sequence[int], info: TensorInfo) -> Array:

@@ -30,6 +30,27 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
+def one_line(name: str) -> str:
+    """Escape the same characters, and newlines and tabs, in a name from a file.
+
+    Parameters
+    ----------
+    name : str
+        The name of a port, a layer or a dim.
+
+    Returns
+    -------
+    str
+        The name on one line.
+
+    Examples
+    --------
+    >>> one_line("x\\nerror: forged")
+    'x\\\\x0aerror: forged'
+    """
+    return printable(name).replace("\n", "\\x0a").replace("\t", "\\x09")
+
+
 def json_text(text: str) -> str:
     """Escape the same characters in JSON text that was written without ``ensure_ascii``.
 

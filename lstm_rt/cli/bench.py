@@ -170,8 +170,9 @@ def _shapes_of(ports: Sequence[TensorInfo], arrays: Sequence[Array]) -> dict[str
 def _show(report: dict[str, Any], found: Jitter) -> None:
     if report["whole_because"]:
         ui.note(f"note: timed whole, since it does not stream. {report['whole_because']}")
-    took, shapes = report["latency_us"], ", ".join(f"{n} {ui.dims(s)}" for n, s in report["shapes"].items())
-    ui.console.print(f"[bold]{report['timed']}[/] of {Path(report['model']).name}", Text(f"with {shapes}"))
+    took = report["latency_us"]
+    shapes = ui.literal(", ".join(f"{name} {ui.dims(shape)}" for name, shape in report["shapes"].items()))
+    ui.console.print(f"[bold]{report['timed']}[/] of {ui.literal(Path(report['model']).name)} with {shapes}")
     ui.console.print()
     times = ui.table(*(f">{name}" for name in took))
     times.add_row(*(jitter.microseconds(value) for value in took.values()))

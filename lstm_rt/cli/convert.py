@@ -24,6 +24,7 @@ from lstm_rt.cli.options import (
     ShapeOption,
 )
 from lstm_rt.report import streaming_of
+from lstm_rt.text import one_line
 
 if TYPE_CHECKING:
     from lstm_rt.quantize import Report
@@ -81,7 +82,8 @@ def command(
     path = target or Path(source).with_suffix(".gguf")
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such folder", str(path.parent))
-    with warnings.catch_warnings(record=True) as caught, ui.messages.status(f"Converting {Path(source).name}"):
+    status = ui.messages.status(f"Converting {ui.literal(Path(source).name)}")
+    with warnings.catch_warnings(record=True) as caught, status:
         warnings.simplefilter("always", UserWarning)
         try:
             model = lstm_rt.convert(
@@ -195,7 +197,7 @@ def _show(result: dict[str, Any]) -> None:
     stream = result["stream"]
     rows.append(("streams", stream["how"] if stream["streams"] is not False else "no; lstm-rt inspect says why"))
     rows += [("note", note) for note in result["notes"]]
-    ui.console.print(f"[bold green]✓[/] {result['target']}", soft_wrap=True)
+    ui.console.print(f"[bold green]✓[/] {ui.literal(result['target'])}", soft_wrap=True)
     ui.console.print(ui.facts(rows))
     _show_checks(result)
     if result["quantization"]:
@@ -211,7 +213,7 @@ def _parts(parts: list[dict[str, Any]]) -> str:
 
 
 def _ports(ports: list[dict[str, Any]]) -> str:
-    return ", ".join(f"{port['name']} {ui.dims(port['shape'], port['dim_names'])}" for port in ports)
+    return ", ".join(f"{one_line(port['name'])} {ui.dims(port['shape'], port['dim_names'])}" for port in ports)
 
 
 def _show_checks(result: dict[str, Any]) -> None:
@@ -229,7 +231,7 @@ def _show_quantized(changes: list[dict[str, Any]]) -> None:
     shown = ui.table("output", ">largest difference", ">of largest value", ">SNR")
     for change in changes:
         snr = f"{change['snr_db']:.1f} dB"
-        shown.add_row(Text(change["output"]), f"{change['largest']:.2g}", f"{change['relative']:.2%}", snr)
+        shown.add_row(Text(one_line(change["output"])), f"{change['largest']:.2g}", f"{change['relative']:.2%}", snr)
     ui.console.print(shown)
 
 
@@ -242,7 +244,9 @@ def _show_check(check: dict[str, Any], what: str) -> None:
     ui.console.print(f"{mark} {what}compared with {runtime}; allowed is {allowed} of the largest value")
     shown = ui.table("output", ">largest difference", ">largest value")
     for difference in check["differences"]:
-        shown.add_row(Text(difference["output"]), f"{difference['largest']:.2g}", ui.number(difference["scale"]))
+        shown.add_row(
+            Text(one_line(difference["output"])), f"{difference['largest']:.2g}", ui.number(difference["scale"])
+        )
     ui.console.print(shown)
 
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Optional
 
 import numpy as np
 import typer
-from rich.markup import escape
 from rich.text import Text
 
 import lstm_rt
@@ -16,6 +15,7 @@ from lstm_rt.cli.defaults import Defaults
 from lstm_rt.cli.memory import Watch
 from lstm_rt.cli.options import FreezeOption, IsaOption, JsonOption, ShapeOption
 from lstm_rt.report import streaming_of
+from lstm_rt.text import one_line
 
 NAME = "inspect"
 EXAMPLES = (
@@ -129,7 +129,7 @@ def _show(report: dict[str, Any]) -> None:
         ("runs on", report["isa"]),
         ("hints", ", ".join(f"{name} {value:g}" for name, value in report["hints"].items())),
     ]
-    ui.console.print(f"[bold]{Path(report['model']).name}[/]")
+    ui.console.print(f"[bold]{ui.literal(Path(report['model']).name)}[/]")
     ui.console.print(ui.facts(rows))
     ui.console.print()
     _show_ports(report)
@@ -144,7 +144,8 @@ def _show_ports(report: dict[str, Any]) -> None:
     for kind in ("inputs", "outputs"):
         for port in report[kind]:
             shape = ui.dims(port["shape"], port["dim_names"])
-            ports.add_row(kind[:-1], Text(port["name"], "bold"), Text(shape), port["dtype"] or "unknown", port["role"])
+            name, role = Text(one_line(port["name"]), "bold"), Text(one_line(port["role"]))
+            ports.add_row(kind[:-1], name, Text(shape), port["dtype"] or "unknown", role)
     ui.console.print(ports)
     ui.console.print()
 
@@ -156,13 +157,13 @@ def _show_streaming(streaming: dict[str, Any]) -> None:
 
 
 def _show_step(step: dict[str, Any]) -> None:
-    shapes = ", ".join(f"{name} {ui.dims(shape)}" for name, shape in step["shapes"].items())
+    shapes = ", ".join(ui.literal(f"{name} {ui.dims(shape)}") for name, shape in step["shapes"].items())
     if "error" in step:
-        ui.console.print(f"[bold]One run[/] with {escape(shapes)} [red]does not work[/]:")
+        ui.console.print(f"[bold]One run[/] with {shapes} [red]does not work[/]:")
         ui.console.print(Text(step["error"], "red"), soft_wrap=True)
         ui.console.print("Give shapes with --shape NAME=DIMS and values with --freeze NAME=VALUE.")
         return
-    ui.console.print(f"[bold]One run[/] with {escape(shapes)}")
+    ui.console.print(f"[bold]One run[/] with {shapes}")
     layers = ui.table("layer", "operation", "gives", "precision", ">MACs", ">weights", ">parameters")
     for call in step["calls"]:
         heavy = call["macs"] or call["weight_bytes"]

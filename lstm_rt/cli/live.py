@@ -18,6 +18,7 @@ from lstm_rt.cli.segments import Change, Detector
 from lstm_rt.cli.signals import Framing, Signal
 from lstm_rt.cli.stepping import Latency, Results, Step
 from lstm_rt.errors import ModelFileError
+from lstm_rt.text import one_line
 
 _KEPT = 1 << 16  # steps whose times are kept, for the percentiles
 
@@ -131,7 +132,7 @@ class Events:
             line = {"event": change.event, "seconds": seconds, "column": name, "known": self._known}
             ui.print_json_line(line)
         else:
-            which = f" {name}" if len(self._detectors) > 1 else ""
+            which = f" {one_line(name)}" if len(self._detectors) > 1 else ""
             print(f"{change.event} {seconds:.3f}{which}", flush=True)
 
 

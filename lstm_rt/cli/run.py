@@ -80,7 +80,9 @@ def command(
     for note in notes:
         ui.note(note)
     ui.console.print(ui.arrays_table(outputs, "output"))
-    ui.console.print(f"\n{milliseconds:.2f} ms, planning included, on {loaded.isa}" + (f" → {out}" if out else ""))
+    ui.console.print(
+        f"\n{milliseconds:.2f} ms, planning included, on {loaded.isa}" + (f" → {ui.literal(out)}" if out else "")
+    )
 
 
 def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> tuple[dict[str, Array], list[str]]:

@@ -261,4 +261,4 @@ def _show_curves(screen: Any, results: Results) -> None:
         if flat.shape[1] <= _LINES:
             for column, name in enumerate(columns(output, flat.shape[1])):
                 screen.print(f"[cyan]{ui.sparkline(flat[:, column], screen.width - 1)}[/]")
-                screen.print(f"[dim]{name}, over time, each from its least to its greatest[/]\n")
+                screen.print(f"[dim]{ui.literal(name)}, over time, each from its least to its greatest[/]\n")

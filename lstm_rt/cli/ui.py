@@ -11,12 +11,13 @@ from typing import Any, NoReturn
 import numpy as np
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.markup import escape
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 import lstm_rt
-from lstm_rt.text import json_text, printable
+from lstm_rt.text import json_text, one_line, printable
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -88,7 +89,7 @@ def facts(rows: Iterable[tuple[str, str]]) -> Table:
     made.add_column(overflow="fold")
     for name, text in rows:
         if text:
-            made.add_row(name, Text(text))
+            made.add_row(Text(name), Text(text))
     return made
 
 
@@ -98,6 +99,11 @@ def print_examples(examples: Sequence[tuple[str, str]]) -> None:
     for command, purpose in examples:
         console.print(Text(f"  # {purpose}", "dim"))
         console.print(Text(f"  {command}\n", "cyan"), soft_wrap=True)
+
+
+def literal(text: object) -> str:
+    """Quote a path or a name for text with markup: brackets are not tags, and the text stays on one line."""
+    return escape(one_line(str(text)))
 
 
 def count(number: float) -> str:
@@ -118,6 +124,7 @@ def size(byte_count: float) -> str:
 
 def tail(name: str, width: int = 22) -> str:
     """Shorten a long name from its left: what tells nodes apart stands at the end."""
+    name = one_line(name)
     return name if len(name) <= width else "…" + name[1 - width :]
 
 
@@ -125,7 +132,7 @@ def dims(shape: Sequence[int | None] | None, names: Sequence[str] = ()) -> str:
     """Write a shape; free dims by their name."""
     if shape is None:
         return "unknown"
-    names = list(names) or [""] * len(shape)
+    names = [one_line(name) for name in names] or [""] * len(shape)
     return "[" + ", ".join(name or "?" if dim is None else str(dim) for dim, name in zip(shape, names)) + "]"
 
 
@@ -148,7 +155,7 @@ def arrays_table(arrays: dict[str, np.ndarray[Any, Any]], kind: str) -> Table:
     for name, array in arrays.items():
         described = array_facts(array)
         ends = [number(described[key]) if key in described else "" for key in ("min", "mean", "max")]
-        made.add_row(Text(name), Text(dims(described["shape"])), described["dtype"], *ends)
+        made.add_row(Text(one_line(name)), Text(dims(described["shape"])), described["dtype"], *ends)
     return made
 
 

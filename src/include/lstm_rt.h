@@ -69,8 +69,8 @@ typedef struct lrt_shape {
 } lrt_shape;
 
 typedef struct lrt_port { /* an input, output or state; strings live as long as what they were asked of */
-  const char* name;
-  int32_t dtype; /* lrt_dtype; -1: not known before planning */
+  const char* name;       /* UTF-8 from the model; escape control characters before you print it */
+  int32_t dtype;          /* lrt_dtype; -1: not known before planning */
   lrt_shape shape;
   const char* dim_names[LRT_MAX_RANK]; /* "" where none */
 } lrt_port;

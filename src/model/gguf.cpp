@@ -214,7 +214,7 @@ GgufValue read_value(Reader& reader) {
 void read_keys(Reader& reader, uint64_t count, Gguf& gguf) {
   for (uint64_t i = 0; i < count; ++i) {
     reader.enter("key " + std::to_string(i));
-    std::string key = reader.string(kMaxNameLength);
+    std::string key = reader.string(kMaxKeyLength);
     if (key.empty()) reader.fail("it has no name");
     reader.enter("key " + quoted(key));
     if (gguf.values.count(key) != 0) reader.fail("it stands in the file twice");

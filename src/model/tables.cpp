@@ -99,8 +99,7 @@ Column<std::string> Tables::labels(const char* key) {
   std::vector<std::string> items = take(key, Kind::strings).strings;
   for (size_t i = 0; i < items.size(); ++i) {
     if (!is_label(items[i])) {
-      refuse_damaged(item(key, i) + quoted(items[i]) +
-                     " is no name: names are UTF-8 without control characters, at most " +
+      refuse_damaged(item(key, i) + quoted(items[i]) + " is no name: a name is UTF-8 without NUL, of at most " +
                      std::to_string(kMaxNameLength) + " bytes");
     }
   }
@@ -127,7 +126,7 @@ std::vector<std::pair<std::string, std::string>> Tables::metadata() {
   std::vector<std::pair<std::string, std::string>> result;
   for (auto& [key, value] : values_) {
     if (value.kind != Kind::string || !(starts_with(key, "general.") || is_description(key, value))) continue;
-    if (!is_label(key)) refuse_damaged("key " + quoted(key) + ": its name is not UTF-8, or holds control characters");
+    if (!is_label(key)) refuse_damaged("key " + quoted(key) + ": its name is not UTF-8, or holds a NUL");
     if (!is_text(value.strings[0])) refuse_damaged("key " + quoted(key) + ": its text is not UTF-8, or holds a NUL");
     result.emplace_back(key, std::move(value.strings[0]));
   }

@@ -74,15 +74,9 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-bool is_label(std::string_view text) {
-  if (text.size() > kMaxNameLength || !is_utf8(text)) return false;
-  for (size_t at = 0; at < text.size(); ++at) {
-    if (is_control(text, at)) return false;
-  }
-  return true;
-}
-
 bool is_text(std::string_view text) { return text.find('\0') == std::string_view::npos && is_utf8(text); }
+
+bool is_label(std::string_view text) { return text.size() <= kMaxNameLength && is_text(text); }
 
 void copy_printable(std::string_view text, char* out, size_t size) {
   size_t written = 0;

@@ -8,13 +8,14 @@
 
 namespace lrt {
 
-inline constexpr size_t kMaxNameLength = 1024;
+inline constexpr size_t kMaxKeyLength = 1024;    // bytes of a key of GGUF
+inline constexpr size_t kMaxNameLength = 65535;  // bytes of a name; exporters write scopes of several thousand
 
 bool is_utf8(std::string_view text);
-// UTF-8 without control characters, at most kMaxNameLength bytes; may be empty.
-bool is_label(std::string_view text);
-// UTF-8 without NUL, so that it survives being a C string.
+// Accepts UTF-8 without NUL, so that the text survives as a C string.
 bool is_text(std::string_view text);
+// Accepts such text of at most kMaxNameLength bytes, or none. Control characters are allowed: they are escaped when shown.
+bool is_label(std::string_view text);
 
 // Copies text into out, of size > 0, with a final NUL. Control characters other than \n, and bytes that are not UTF-8, are
 // escaped; text that does not fit is cut between two characters. Allocates nothing.
