@@ -14,8 +14,9 @@ Hints = dict[str, Union[int, float]]
 
 _KEY = "lstm_rt.hint."
 MAX_SAMPLES = 1 << 24  # samples of a frame or a context
-_RATE_NAME = re.compile(r"(^|.*_)(sr|fs|sampl[a-z]*_?(rate|freq|frequency))$|^rate$")
-_BATCH_NAME = re.compile(r"(^|_)(n|b|bs|batch|batchsize)(_|$)", re.IGNORECASE)
+# Patterns are compiled by their first use: importing lstm_rt does not pay for them.
+_RATE_NAME = r"(^|.*_)(sr|fs|sampl[a-z]*_?(rate|freq|frequency))$|^rate$"
+_BATCH_NAME = r"(?i)(^|_)(n|b|bs|batch|batchsize)(_|$)"
 _LEAST_RATE = 1000  # a number below is an index or a flag, not samples a second
 
 
@@ -99,7 +100,7 @@ def is_rate(name: str) -> bool:
     >>> is_rate("sampling_rate"), is_rate("learning_rate")
     (True, False)
     """
-    return bool(_RATE_NAME.match(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()))
+    return bool(re.match(_RATE_NAME, re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()))
 
 
 def rate_among(values: Mapping[str, Any]) -> dict[str, float]:
@@ -164,7 +165,7 @@ def window_of(
     open_axes = [
         axis
         for axis, (dim, name) in enumerate(zip(shape, port.dim_names))
-        if (dim is None and not _BATCH_NAME.search(name)) or (dim is not None and dim == whole)
+        if (dim is None and not re.search(_BATCH_NAME, name)) or (dim is not None and dim == whole)
     ]
     axis = time_axis if time_axis is not None else open_axes[-1] if open_axes else None
     fixed = None if axis is None else shape[axis]

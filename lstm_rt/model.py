@@ -14,7 +14,6 @@ from lstm_rt._stream import Stream, open_stream
 from lstm_rt.arguments import as_integer, as_shape
 from lstm_rt.arrays import Array, as_array
 from lstm_rt.errors import ArgumentError, ModelFileError, ShapeError, UnsupportedModelError, require_file
-from lstm_rt.tables import html_table
 from lstm_rt.text import one_line
 
 if TYPE_CHECKING:
@@ -473,6 +472,8 @@ class Model:
         return self._core.verify()
 
     def _repr_html_(self) -> str:
+        from lstm_rt.tables import html_table  # imports half a megabyte of HTML entities
+
         kinds = [("input", info) for info in self._inputs] + [("output", info) for info in self._outputs]
         rows = [(kind, _describe(info), str(info.dtype or "")) for kind, info in kinds]
         return html_table(("port", "name and shape", "dtype"), rows)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 # C0 except tab and newline, DEL, C1, line and paragraph separators, marks that reverse the direction of text, and
-# surrogates, which stand for bytes of file names that are not UTF-8 and cannot be printed.
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# surrogates, which stand for bytes of file names that are not UTF-8 and cannot be printed. The pattern is compiled by
+# its first use: importing lstm_rt does not pay for it.
+_UNSAFE = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 
 
 def printable(text: str) -> str:
@@ -27,7 +28,7 @@ def printable(text: str) -> str:
     >>> printable("layer\\x1b[31m")
     'layer\\\\x1b[31m'
     """
-    return _UNSAFE.sub(_escaped, text)
+    return re.sub(_UNSAFE, _escaped, text)
 
 
 def one_line(name: str) -> str:
@@ -64,7 +65,7 @@ def json_text(text: str) -> str:
     str
         JSON of the same value.
     """
-    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_UNSAFE, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _escaped(found: re.Match[str]) -> str:
