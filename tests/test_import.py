@@ -25,7 +25,7 @@ before, had = resident(), set(sys.modules)
 import lstm_rt
 print(json.dumps({"pages": resident() - before, "modules": sorted(set(sys.modules) - had)}))
 """
-HEAVY = {"gguf", "h5py", "keras", "onnx", "onnxruntime", "rich", "safetensors", "torch", "typer", "matplotlib"}
+HEAVY = {"gguf", "h5py", "html", "keras", "onnx", "onnxruntime", "rich", "safetensors", "torch", "typer", "matplotlib"}
 LIMIT = 5 * 1024 * 1024
 CPUINFO = pathlib.Path("/proc/cpuinfo")
 _AVX2 = {"avx2", "fma", "f16c"}
