@@ -26,7 +26,7 @@ TESTS_FUZZ = os.path.join(ROOT, "tests", "fuzz")
 SANITIZED = ["stream", "pool", "threads", "wrong_use", "model_file", "hostile_graphs", "recurrent", "ops", "errors"]
 # What the wheel is made of. CMake's own build folder under build/ notices the rest.
 SOURCES = ["src", "lstm_rt", "converters", "CMakeLists.txt", "pyproject.toml", "setup.py", "MANIFEST.in"]
-# What ninja and pip print for each step of a long command.
+# Matches the lines that ninja and pip print for each step of a long command.
 STEP = re.compile(r"\[\d+/\d+\]|(Collecting|Downloading|Building wheel for|Installing collected packages)\b[^(:]{0,40}")
 NEEDS = """lstm_rt cannot be built here yet: {missing}.
   Debian, Ubuntu, Raspberry Pi OS:  sudo apt install g++ python3-dev python3-venv

@@ -19,7 +19,7 @@ _ENTRY = b"PK\1\2"
 _BYTES_PER_ENTRY = 1024  # what Python's zipfile makes of an entry of the directory
 _ENCRYPTED = 1
 _BLOCK = 1 << 20
-# What zipfile raises at damaged directories.
+# Exceptions that zipfile raises for a damaged directory.
 _DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, ValueError, OverflowError, OSError, RuntimeError),
     *(EOFError, IndexError, KeyError, TypeError),

@@ -41,7 +41,7 @@ FREE: dict[str, Make] = {
     "batch_norm": lambda L, x: L.BatchNormalization()(x),
     "operators": lambda L, x: (L.LSTM(4, return_sequences=True)(x) * 2.0 + x)[:, -1],
 }
-# What needs the number, and the layer that the refusal names.
+# Models that need a fixed number of steps, each with the layer that the refusal names.
 FIXED: dict[str, tuple[Make, str]] = {
     "flatten": (lambda L, x: L.Dense(2)(L.Flatten()(x)), "dense"),
     "flatten_after_pooling": (lambda L, x: L.Dense(2)(L.Flatten()(L.MaxPooling1D(2)(x))), "dense"),

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kScale = 1, kZero = 2;
 
-// Of a value within +-2^21: to nearest, ties to even.
+// Rounds a value within +-2^21 to the nearest integer, ties to even.
 int32_t rounded(float value) {
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: no bit is left for a fraction
   return static_cast<int32_t>(value + kRound - kRound);

@@ -51,7 +51,7 @@ class OpPlanner final : public OpPlan {
     }
   }
 
-  // What the op is given, against its signature: before any code of its own runs.
+  // Checks the operands against the op's signature, before any code of the op itself runs.
   void check() const {
     check_counts(entry_, op_);
     named([this] { check_operands(entry_, *this); });

@@ -104,8 +104,8 @@ class Planner {
   std::vector<int64_t> block_ops_;  // of each block, those of the blocks inside it included
   size_t known_bytes_ = 0;          // computed while planning
   uint64_t known_macs_ = 0;         // multiply-adds of that
-  // Of loops: how many more ops may be unrolled (and how many more of loops that carry sequences), how often the part that
-  // is being planned runs, and how many loops are around it.
+  // Loops: the number of ops that may still be unrolled (separately for loops that carry sequences), how often the block
+  // that is being planned runs, and how deeply it is nested in loops.
   int64_t unrollable_ = 0, unrollable_lists_ = 0, repeats_ = 1;
   int64_t loop_calls_ = 0;  // of all loops in one run
   int loop_depth_ = 0;

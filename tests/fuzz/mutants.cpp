@@ -47,7 +47,7 @@ constexpr size_t kMostFound = 40;                   // then it ends
 using Clock = std::chrono::steady_clock;
 using lrt_fuzz::complain;
 
-// What a worker tells the process that watches it.
+// The record that a worker shares with the process that watches it.
 struct Report {
   volatile uint64_t number;
   volatile size_t size;

@@ -279,7 +279,7 @@ class Mutator {
     return value_for(place);
   }
 
-  // What read its first output reads its first input.
+  // Removes an op; readers of its first output read its first input instead.
   void remove_op() {
     Place place;
     if (!find_op(&place) || has_blocks(op(place)) || op(place).outputs.empty()) return;

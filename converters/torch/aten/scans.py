@@ -12,7 +12,7 @@ from ..node import Node, handler
 from .arithmetic import log1p
 from .shape import sizes
 
-# Of what is carried, the step's element and the number of the step: what is carried on.
+# Takes the carried values, the element of this step and the number of the step; returns the values to carry on.
 _Step = Callable[[Builder, list[Value], Value, Value], list[Value]]
 
 
