@@ -59,7 +59,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     OSError
         If the file cannot be written. What was there before is untouched.
     UnsupportedModelError
-        If a name of the model is longer than a file may hold, or has control characters.
+        If a name of the model exceeds the limit of the format or contains a NUL.
     ArgumentError
         If the path contains a NUL.
 
