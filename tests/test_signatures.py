@@ -47,6 +47,21 @@ def feeds(arrays: Sequence[Array | None], weights: Sequence[int]) -> dict[str, A
     return {f"x{i}": array for i, array in enumerate(arrays) if array is not None and i not in weights}
 
 
+@pytest.mark.parametrize("trip_count", [0, 3, 100_000])
+def test_sequence_as_scan_output_is_refused(trip_count: int, tmp_path: pathlib.Path) -> None:
+    """Unrolled, as one call, and in the one iteration that is planned of a loop that never runs."""
+    graph, body = Graph(), Block()
+    x = graph.add_input("x", DType.of(np.dtype("f4")), (None, 4))
+    body.inputs = [graph.add_value("i"), go := graph.add_value("go")]
+    body.outputs = [go, *graph.add_op(body, "SplitToSequence", "split", [x], ["pieces"], {"axis": 0, "keepdims": 1})]
+    counts = [graph.add_weight("n", np.array(trip_count, np.int64)), graph.add_weight("c", np.array(True))]
+    graph.add_output(graph.add_op(graph.main, "Loop", "loop", counts, ["y"], {"body": body})[0])
+    write(graph, tmp_path / "model.gguf")
+    model = lstm_rt.Model(tmp_path / "model.gguf")
+    with pytest.raises(lstm_rt.Error, match="scan output 0 is a sequence; wanted a tensor"):
+        model.run({"x": np.ones((2, 4), np.float32)})
+
+
 # ---- How many ----
 
 ONES = np.ones((2, 4), np.float32)

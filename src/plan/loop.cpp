@@ -203,6 +203,14 @@ std::vector<ValueState> LoopPlanner::results(size_t first, size_t last) {
   return states;
 }
 
+ValueState LoopPlanner::scan_item(size_t output) {
+  ValueState item = results(1 + states_ + output, 2 + states_ + output)[0];
+  if (item.items) {
+    refuse(Status::unsupported, "scan output " + std::to_string(output) + " is a sequence; wanted a tensor");
+  }
+  return item;
+}
+
 void LoopPlanner::begin_iteration(int64_t number, const std::vector<ValueState>& states) {
   planner_.value(body_.inputs[0]) = planner_.known_scalar(DType::i64, &number);
   const uint8_t goes_on = 1;
@@ -218,10 +226,7 @@ void LoopPlanner::unroll(int64_t count) {
     planner_.plan_block(body_);
     states = results(1, 1 + states_);
     for (size_t k = 0; k < stacks.size(); ++k) {
-      if (planner_.value(body_.outputs[1 + states_ + k]).items) {
-        refuse(Status::unsupported, "scan output " + std::to_string(k) + " is a sequence; wanted a tensor");
-      }
-      stacks[k].push_back(results(1 + states_ + k, 2 + states_ + k)[0]);
+      stacks[k].push_back(scan_item(k));
       const ValueState &first = stacks[k].front(), &last = stacks[k].back();
       if (first.shape != last.shape || first.dtype != last.dtype) {
         refuse(Status::shape, "scan output " + std::to_string(k) + " is " + first.shape.text() + ", then " +
@@ -316,7 +321,7 @@ void LoopPlanner::plan_body(LoopCall* loop) {
 void LoopPlanner::stack_results(LoopCall* loop) {
   for (size_t k = 0; states_ + k < op_.outputs.size(); ++k) {
     if (op_.outputs[states_ + k] == kAbsent) continue;
-    ValueState item = results(1 + states_ + k, 2 + states_ + k)[0], stacked;
+    ValueState item = scan_item(k), stacked;
     Stack stack = this->stack(k, item, loop->count, &stacked);
     stack.from = planner_.buffer_of(item);
     stack.to = stacked.buffer = new_arena(stacked.bytes());

@@ -48,6 +48,7 @@ class LoopPlanner {
   void begin_iteration(int64_t number, const std::vector<ValueState>& states);
   std::vector<ValueState> initial_states();
   std::vector<ValueState> results(size_t first, size_t last);
+  ValueState scan_item(size_t output);  // of the iteration that was planned last; refuses a sequence
   void stack_unrolled(size_t output, std::vector<ValueState> items);
 
   void run_body(int64_t count);

@@ -141,6 +141,7 @@ BufferId Planner::new_constant(std::shared_ptr<const void> data, size_t bytes) {
 }
 
 BufferId Planner::buffer_of(ValueState& state) {
+  if (state.items) throw Error(Status::unsupported, "a sequence is used as a tensor");
   if (state.buffer < 0) state.buffer = new_constant(state.known, state.bytes());
   return state.buffer;
 }
