@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
-import struct
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -21,6 +19,7 @@ from lstm_rt.errors import Error, ModelFileError
 from ..budget import current
 from ..graph import MAX_RANK, Array
 from .chunks import read_chunks
+from .heaps import TextHeaps
 
 # What h5py raises at damaged files.
 _DAMAGED = (AttributeError, IndexError, KeyError, OSError, OverflowError, RuntimeError, TypeError, ValueError)
@@ -29,8 +28,6 @@ _MOST_PARTS = 1 << 10  # of a list of texts that is spread over several attribut
 _DEEPEST = 64
 _BYTES_PER_OBJECT = 4096  # what HDF5 and h5py hold of an open object
 _LONGEST_ATTRIBUTE = 16 << 20
-_HEAP = re.compile(rb"GCOL\x01\0\0\0")
-_HEAP_HEADER, _HEAP_OBJECT = struct.Struct("<8xQ"), struct.Struct("<H6xQ")  # size; index and size
 
 
 class File:
@@ -40,11 +37,14 @@ class File:
         self.label = label
         self.data = data
         self._objects = _MOST_OBJECTS
-        self._longest: int | None = None
         try:
             self._file = h5py.File(io.BytesIO(data), "r")
+            widths = self._file.id.get_create_plist().get_sizes()
         except _DAMAGED as error:
             raise ModelFileError(f"{label}: not an HDF5 file, or a damaged one: {_line(error)}.") from error
+        if widths != (8, 8):
+            raise ModelFileError(f"{label}: its addresses have {widths[0]} bytes, expected 8. The file is damaged.")
+        self.heaps = TextHeaps(data, self._file.userblock_size, label)
 
     @property
     def root(self) -> Group:
@@ -71,27 +71,6 @@ class File:
         self._objects -= 1
         if self._objects < 0:
             raise self.refuse(where, f"more than {_MOST_OBJECTS} objects are in the file. It is damaged.")
-
-    def longest_text(self) -> int:
-        """Bound the length of a text that is kept apart from its attribute: that of the largest heap in the file."""
-        if self._longest is None:
-            heaps = [self._check_heap(found.start()) for found in _HEAP.finditer(self.data)]
-            self._longest = min(max(heaps, default=0), len(self.data))
-        return self._longest
-
-    def _check_heap(self, at: int) -> int:
-        """Return the size of a global heap; refuse one whose objects have no end, in which HDF5 goes round for ever."""
-        if len(self.data) < at + _HEAP_HEADER.size:
-            return 0
-        (size,) = _HEAP_HEADER.unpack_from(self.data, at)
-        end, place = min(at + size, len(self.data)), at + _HEAP_HEADER.size
-        while place + _HEAP_OBJECT.size <= end:
-            index, length = _HEAP_OBJECT.unpack_from(self.data, place)
-            taken = length if index == 0 else _HEAP_OBJECT.size + (length + 7) // 8 * 8
-            if taken < _HEAP_OBJECT.size or place + taken > end:
-                raise self.refuse(f"the heap at byte {at}", "its objects do not fit it. The file is damaged.")
-            place += taken
-        return int(size)
 
 
 class Group:
@@ -177,8 +156,8 @@ class Group:
         count = _product(kept.shape or ())
         if count * kept.dtype.itemsize > _LONGEST_ATTRIBUTE:
             raise self._file.refuse(where, f"is {count * kept.dtype.itemsize} bytes long. The file is damaged.")
-        apart = self._file.longest_text() if kept.dtype.kind == "O" else 0
-        current().check(count * (kept.dtype.itemsize + apart), f"{self._file.label}: {where}")
+        apart = self._file.heaps.length(name, count) if kept.dtype.kind == "O" and count else 0
+        current().check(count * kept.dtype.itemsize + apart, f"{self._file.label}: {where}")
 
     def _child(self, name: str) -> Any:
         where = f"{self.path}/{name}"
