@@ -2,6 +2,7 @@
 // Whatever the file is, that ends with an answer or an error; complain() is called for an answer that cannot be right.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -119,8 +120,20 @@ class Results {
         if (size > kMostMemory) return false;
       }
       arrays.emplace_back(static_cast<size_t>(size) + 1);
+      floats_.push_back(port.dtype == LRT_FLOAT32);
     }
     return true;
+  }
+
+  // Sign and payload of a NaN may differ between instruction sets (docs/numerics.md).
+  void forget_payloads() {
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      for (size_t at = 0; floats_[i] && at + sizeof(float) <= arrays[i].size(); at += sizeof(float)) {
+        float value = 0;
+        std::memcpy(&value, &arrays[i][at], sizeof value);
+        if (std::isnan(value)) std::memset(&arrays[i][at], 0xFF, sizeof value);
+      }
+    }
   }
 
   std::vector<void*> pointers() {
@@ -130,6 +143,9 @@ class Results {
   }
 
   std::vector<std::vector<uint8_t>> arrays;
+
+ private:
+  std::vector<bool> floats_;
 };
 
 // Uses one model with one set of inputs.
