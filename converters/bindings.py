@@ -58,7 +58,7 @@ def find_bindings(graph: Graph) -> list[tuple[Value, Value]]:
         (before, after)
         for before in graph.inputs
         for after in graph.outputs
-        if _is_sized(before) and names_match(graph.name(before), graph.name(after)) and fits(before, after)
+        if is_sized(before) and names_match(graph.name(before), graph.name(after)) and fits(before, after)
     ]
     if len(pairs) == len(graph.inputs):  # something must be left to feed
         return []
@@ -93,8 +93,19 @@ def fits(before: Port, after: Port) -> bool:
     )
 
 
-def _is_sized(port: Port) -> bool:
-    """Whether only the batch of an input is free: a state has no time of any length."""
+def is_sized(port: Port) -> bool:
+    """Tell whether only the batch of an input is free: a state has no time of any length.
+
+    Parameters
+    ----------
+    port : Port
+        The input.
+
+    Returns
+    -------
+    bool
+        False if two dims are free, or one that is named like a time axis.
+    """
     free = [axis for axis, dim in enumerate(port.shape or ()) if dim is None]
     names = [port.dim_names[axis] for axis in free] if port.dim_names else []
     return len(free) < 2 and not any(_TIME.match(name) for name in names)

@@ -22,7 +22,7 @@ class Options:
     Attributes
     ----------
     bind : mapping of str to str, optional
-        Input name to output name, in place of the pairs that are found by name.
+        Input name to the name of an output, or of a value inside, in place of the pairs that are found by name.
     freeze : mapping of str to array_like, optional
         Inputs that become weights, with their values.
     shapes : mapping of str to sequence of (int or None), optional
@@ -61,7 +61,7 @@ class Options:
             _freeze(graph, _port(graph, graph.inputs, "input", name), array)
         _check_shapes(graph)
         if self.bind is not None:
-            _bind(graph, self.bind)
+            bind(graph, self.bind)
         elif not graph.bindings:  # the source may say what carries state
             graph.bindings = find_bindings(graph)
 
@@ -156,12 +156,27 @@ def _frozen_value(graph: Graph, port: Port, given: npt.ArrayLike) -> Array:
     raise ShapeError(f"Input {graph.name(port)!r}: a frozen value of dtype {array.dtype} does not fit {wanted}.")
 
 
-def _bind(graph: Graph, pairs: Mapping[str, str]) -> None:
+def bind(graph: Graph, pairs: Mapping[str, str]) -> None:
+    """Bind inputs to the values that are their next ones.
+
+    Parameters
+    ----------
+    graph : Graph
+        A value inside that is bound becomes an output.
+    pairs : mapping of str to str
+        Input name to the name of an output, or of a value that an operation of the model computes.
+
+    Raises
+    ------
+    ArgumentError
+        If there is no such input or value, or their declared dtypes and shapes do not agree.
+    """
     if len(set(pairs.values())) < len(pairs):
         raise ArgumentError("bind: an output is bound to two inputs.")
     graph.bindings = []
     for source, target in pairs.items():
         before = _port(graph, graph.inputs, "input", source)
+        _bring_out(graph, target)
         after = _port(graph, graph.outputs, "output", target)
         undeclared = after.dtype is None or after.shape is None
         if not undeclared and not fits(before, after):
@@ -170,3 +185,13 @@ def _bind(graph: Graph, pairs: Mapping[str, str]) -> None:
                 f"{before.shape}: dtypes and shapes must agree."
             )
         graph.bindings.append((before.value, after.value))
+
+
+def _bring_out(graph: Graph, name: str) -> None:
+    """Make a value inside the graph an output."""
+    if any(graph.name(port) == name for port in graph.outputs):
+        return
+    for value in (value for op in graph.main.ops for value in op.outputs):
+        if value >= 0 and graph.values[value] == name:
+            graph.add_output(value)
+            return

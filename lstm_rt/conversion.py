@@ -66,7 +66,8 @@ def convert(
         that is no ``.gguf`` file is never overwritten.
     bind : mapping of str to str, optional
         Input name to output name: state that a stream carries from step to step, in place of the pairs that are
-        found by name (``state`` and ``stateN``, ``h0`` and ``hn``). ``{}`` for none.
+        found by name (``state`` and ``stateN``, ``h0`` and ``hn``). ``{}`` for none. The name of a value inside the
+        model makes this value an output: one of several states that the model concatenates into one output.
     freeze : mapping of str to array_like, optional
         Inputs that are fixed to a value for good (``{"sr": 16000}``) and stop being inputs.
     shapes : mapping of str to sequence of (int or None), optional
@@ -194,7 +195,7 @@ def load(
     --------
     >>> model = lstm_rt.load("vad.gguf")  # doctest: +SKIP
     """
-    if not _is_gguf(source):
+    if not is_gguf(source):
         with _budget(max_read_bytes):
             job = _Job(source, options, bind=bind, freeze=freeze, shapes=shapes)
         job.compare(None)
@@ -263,8 +264,19 @@ def from_torch(
     return convert(source, path, example_inputs=example_inputs, **options)
 
 
-def _is_gguf(source: Source) -> bool:
-    """Whether a source is a model file: by its first bytes, else by its name."""
+def is_gguf(source: Source) -> bool:
+    """Tell whether a source is a model file: by its first bytes, else by its name.
+
+    Parameters
+    ----------
+    source : path-like, bytes or object
+        As for `convert`.
+
+    Returns
+    -------
+    bool
+        False for every source that must be converted.
+    """
     if isinstance(source, (bytes, bytearray, memoryview)):
         return bytes(source[:4]) == _GGUF_MAGIC
     if not isinstance(source, (str, os.PathLike)):
@@ -324,7 +336,7 @@ class _Job:
     ) -> None:
         from lstm_rt.converters import Options
 
-        if _is_gguf(source):
+        if is_gguf(source):
             raise ArgumentError("This model is converted already: lstm_rt.load takes it as it is.")
         self._source = source
         self._options = {name: option for name, option in options.items() if option is not None}
@@ -387,6 +399,8 @@ class _Job:
 
         A strict caller is told if there can be no self-test.
         """
+        if not self.graph.bindings:
+            self._checks["proposal"] = _proposal(self.graph)
         model = _in_memory(self.graph, **how)
         if quantize is not None:
             from lstm_rt.checks import OutputError
@@ -480,6 +494,27 @@ def _in_memory(graph: Graph, **how: Any) -> Model:
         return _model(file, **how)
     finally:
         shutil.rmtree(folder, ignore_errors=True)  # a network file system may keep what is mapped
+
+
+def _proposal(graph: Graph) -> dict[str, str]:
+    """Pair inputs with the parts of an output that may be their next values, if a trial gives parts of their shapes."""
+    from lstm_rt.converters.concatenated import concatenated_states
+    from lstm_rt.converters.options import bind
+    from lstm_rt.trials import Trials
+
+    outputs, bindings = list(graph.outputs), list(graph.bindings)
+    for pairs in concatenated_states(graph):
+        try:
+            bind(graph, pairs)
+            for trial in Trials(graph, _in_memory(graph)):
+                if all(trial.inputs[state].shape == trial.outputs[part].shape for state, part in pairs.items()):
+                    return pairs
+        except Error:
+            continue
+        finally:
+            graph.outputs[:], graph.main.outputs[:] = outputs, [port.value for port in outputs]
+            graph.bindings = bindings
+    return {}
 
 
 def _writer() -> Any:

@@ -371,7 +371,8 @@ class Model:
             proposal = {} if bind is not None else propose(self)
             if not proposal:
                 raise
-            raise UnsupportedModelError(f"{error}\n{as_argument(proposal)}") from None
+            inner = not set(proposal.values()) <= {port.name for port in self._outputs}
+            raise UnsupportedModelError(f"{error}\n{as_argument(proposal, inner)}") from None
 
     def pool(
         self,

@@ -24,7 +24,8 @@ def propose(model: Model, bind: dict[str, str] | None = None) -> dict[str, str]:
     Returns
     -------
     dict of str to str
-        Input name to output name; empty if there is no such pairing, or it leaves no input for frames.
+        Input name to output name; empty if there is no such pairing, or it leaves no input for frames. Of a model that
+        was just converted also the name of a value inside, which `convert` makes an output when it is bound.
     """
     known = model.bindings if bind is None else bind
     controls = model.control_inputs
@@ -37,7 +38,9 @@ def propose(model: Model, bind: dict[str, str] | None = None) -> dict[str, str]:
         touched = [other for other in inputs if any(_fits(other, out) for out in mine)]
         if mine and len(peers) == len(mine) and peers == touched:
             pairs[port.name] = mine[peers.index(port)].name
-    return pairs if 0 < len(pairs) < len(inputs) else {}
+    if 0 < len(pairs) < len(inputs):
+        return pairs
+    return dict(model.conversion.proposal) if model.conversion and not known else {}
 
 
 def _fits(before: TensorInfo, after: TensorInfo) -> bool:
@@ -69,20 +72,22 @@ def as_options(pairs: dict[str, str]) -> str:
     return _sentence(pairs, " ".join(f"--bind {before}={after}" for before, after in pairs.items()))
 
 
-def as_argument(pairs: dict[str, str]) -> str:
+def as_argument(pairs: dict[str, str], inner: bool = False) -> str:
     """Write a proposal for Python; empty if there is none.
 
     Parameters
     ----------
     pairs : dict of str to str
         From `propose`.
+    inner : bool, default False
+        Whether the pairs name values inside the model, which only a conversion can bind.
 
     Returns
     -------
     str
         A sentence with the argument to add.
     """
-    return _sentence(pairs, f"bind={pairs!r}")
+    return _sentence(pairs, f"lstm_rt.convert(..., bind={pairs!r})" if inner else f"bind={pairs!r}")
 
 
 def _sentence(pairs: dict[str, str], what: str) -> str:

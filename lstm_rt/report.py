@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Optional
 
 import numpy.typing as npt
@@ -53,6 +53,9 @@ class Conversion:
         The comparison of frame by frame with the whole, where it was asked for.
     quantized : tuple of OutputChange
         How far quantised weights move each output; empty if nothing was quantised, or it was not measured.
+    proposal : mapping of str to str
+        Inputs that may be states and the values inside the model that may be their next ones, which one output
+        concatenates. Convert again with ``bind=`` if they are. Empty if something is bound, or nothing was found.
     """
 
     file: str
@@ -62,6 +65,7 @@ class Conversion:
     check: Optional[SourceCheck] = None
     stream_check: Optional[StreamCheck] = None
     quantized: tuple[OutputChange, ...] = ()
+    proposal: Mapping[str, str] = field(default_factory=dict)
 
 
 def report_on(
@@ -69,6 +73,7 @@ def report_on(
     check: SourceCheck | None = None,
     stream_check: StreamCheck | None = None,
     quantized: tuple[OutputChange, ...] = (),
+    proposal: Mapping[str, str] | None = None,
 ) -> Conversion:
     """Report on the conversion that made a graph.
 
@@ -82,6 +87,8 @@ def report_on(
         What comparing frames with the whole gave.
     quantized : tuple of OutputChange, optional
         What quantising did to the outputs.
+    proposal : mapping of str to str, optional
+        Inputs and values that may be bound.
 
     Returns
     -------
@@ -96,6 +103,7 @@ def report_on(
         check,
         stream_check,
         quantized,
+        proposal or {},
     )
 
 

@@ -74,12 +74,13 @@ def command(
     ran something else. Ctrl-C ends the measurement and shows what was measured.
     """
     options.refuse_loss([plot], [model], freeze)
-    loaded = defaults.load(model, isa=isa, quantize=quantize, max_memory=max_memory)
+    pairs = options.pairs(bind, "--bind")
+    loaded = defaults.load(model, pairs, isa=isa, quantize=quantize, max_memory=max_memory)
     known = Defaults(loaded, options.values(freeze, "--freeze") or {}, options.shapes(shape) or {})
     known.require_values()
     frame_ms = frame_ms or _hinted_ms(loaded)
     defaults.note(known.say(), json)
-    work = _work(loaded, known.shapes, options.pairs(bind, "--bind"), known.frozen, threads)
+    work = _work(loaded, known.shapes, pairs, known.frozen, threads)
     jitter.measure(work.call, 0.1 * seconds)
     found = Jitter(jitter.measure(work.call, seconds, stoppable=True), jitter.clock_cost())
     report = {

@@ -23,6 +23,7 @@ from lstm_rt.cli.options import (
     RecipeOption,
     ShapeOption,
 )
+from lstm_rt.proposals import as_options, propose
 from lstm_rt.report import streaming_of
 from lstm_rt.text import one_line
 
@@ -149,6 +150,7 @@ def _describe_conversion(model: lstm_rt.Model) -> dict[str, Any]:
         "inputs": [_describe_port(port) for port in model.inputs],
         "outputs": [_describe_port(port) for port in model.outputs],
         "stream": asdict(streaming_of(model, {})),
+        "proposal": propose(model),
         **_describe_checks(conversion),
     }
 
@@ -196,6 +198,8 @@ def _show(result: dict[str, Any]) -> None:
     rows.append(("hints", ", ".join(f"{name} {value:g}" for name, value in result["hints"].items())))
     stream = result["stream"]
     rows.append(("streams", stream["how"] if stream["streams"] is not False else "no; lstm-rt inspect says why"))
+    if stream["streams"] is False:
+        rows.append(("proposal", as_options(result["proposal"])))
     rows += [("note", note) for note in result["notes"]]
     ui.console.print(f"[bold green]✓[/] {ui.literal(result['target'])}", soft_wrap=True)
     ui.console.print(ui.facts(rows))

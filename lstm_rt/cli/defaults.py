@@ -9,6 +9,7 @@ import numpy as np
 import lstm_rt
 from lstm_rt.cli import ui
 from lstm_rt.cli.options import Array
+from lstm_rt.conversion import is_gguf
 from lstm_rt.errors import ArgumentError
 from lstm_rt.hints import is_rate, rate_among
 
@@ -91,8 +92,10 @@ class Defaults:
         return f"using {', '.join(taken)} from the file's self-test; change with {', '.join(options)}" if taken else ""
 
 
-def load(path: str, **how: Any) -> lstm_rt.Model:
-    """Load a model; one of another format gets self-tests, as it would by ``lstm-rt convert``."""
+def load(path: str, bind: dict[str, str] | None = None, **how: Any) -> lstm_rt.Model:
+    """Load a model; one of another format is bound and gets self-tests, as it would by ``lstm-rt convert``."""
+    if bind and not is_gguf(path):
+        how["bind"] = bind
     return lstm_rt.load(path, selftest=True, **how)
 
 

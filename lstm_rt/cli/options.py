@@ -43,7 +43,8 @@ BindOption = Annotated[
     typer.Option(
         "--bind",
         metavar="IN=OUT",
-        help="Input and output that carry state from step to step. Repeatable; none for no state.",
+        help="Input and output that carry state from step to step. OUT may be a value inside a source model. "
+        "Repeatable; none for no state.",
     ),
 ]
 FreezeOption = Annotated[

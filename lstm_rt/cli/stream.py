@@ -113,11 +113,12 @@ def command(
     _check_usage(source, out, plot, json, threshold)
     options.refuse_loss([out, plot], [model, source], freeze)
     pipe = _pipe(source, pcm, channels)
-    loaded = defaults.load(model, isa=isa, max_memory=max_memory)
+    pairs = options.pairs(bind, "--bind")
+    loaded = defaults.load(model, pairs, isa=isa, max_memory=max_memory)
     frozen = options.values(freeze, "--freeze") or {}
     known = Defaults(loaded, frozen, {})
     known.require_values()
-    stream = stepping.open_stream(loaded, options.pairs(bind, "--bind"), known.frozen)
+    stream = stepping.open_stream(loaded, pairs, known.frozen)
     port = signals.input_port(loaded, stream.inputs[0])
     signal = Signal(pipe, rate) if pipe else signals.read_signal(source, rate).of_dtype(port.dtype)
     if signal.row_size == 1:
