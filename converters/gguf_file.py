@@ -19,7 +19,7 @@ from lstm_rt.errors import UnsupportedModelError
 from lstm_rt.files import path_text
 from lstm_rt.text import printable
 
-from .graph import Array, Attribute, Block, DType, Graph, Packed, PackedDType, Port
+from .graph import ABSENT, Array, Attribute, Block, DType, Graph, Packed, PackedDType, Port
 
 FORMAT_VERSION = 1
 ALIGNMENT = 32
@@ -171,6 +171,9 @@ def _add_ports(writer: gguf.GGUFWriter, graph: Graph) -> None:
     _add_array(writer, "graph.weights", [*graph.weights, *graph.packed], _INT32)
     for key, ports in (("input", graph.inputs), ("output", graph.outputs)):
         _add_port_table(writer, key, ports)
+    if any(port.default is not None for port in graph.inputs):
+        defaults = [ABSENT if port.default is None else port.default for port in graph.inputs]
+        _add_array(writer, "input.defaults", defaults, _INT32)
     _add_array(writer, "bindings", [v for pair in graph.bindings for v in pair], _INT32)
 
 

@@ -144,7 +144,7 @@ class Port:
     shape: Shape | None  # None where the source does not say
     dim_names: tuple[str, ...] = ()  # one per dim, empty where none
     usual: Shape | None = None  # as the source declares it, for self-tests and checks, if `shape` is freer
-    default: Array | None = None  # elements of an input that runs may leave out
+    default: Value | None = None  # a weight: elements of an input that runs may leave out
 
 
 @dataclass
@@ -416,6 +416,7 @@ class Graph:
     def drop_unused_weights(self) -> None:
         """Forget weights that no op and no output uses; values are numbered anew."""
         used = {port.value for port in self.inputs}
+        used.update(port.default for port in self.inputs if port.default is not None)
         for block in self.main.walk():
             used.update(block.inputs, block.outputs)
             for op in block.ops:
@@ -431,6 +432,7 @@ class Graph:
         self.bindings = [(number[i], number[o]) for i, o in self.bindings]
         for port in self.inputs + self.outputs:
             port.value = number[port.value]
+            port.default = None if port.default is None else number[port.default]
         for block in self.main.walk():
             block.inputs = [number[v] for v in block.inputs]
             block.outputs = [number[v] for v in block.outputs]

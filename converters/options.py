@@ -60,6 +60,7 @@ class Options:
         for name, array in (self.freeze or {}).items():
             _freeze(graph, _port(graph, graph.inputs, "input", name), array)
         _check_shapes(graph)
+        _check_defaults(graph)
         if self.bind is not None:
             bind(graph, self.bind)
         elif not graph.bindings:  # the source may say what carries state
@@ -81,6 +82,22 @@ def _check_shapes(graph: Graph) -> None:
             f"The model does not declare the shape of {', '.join(map(repr, missing))}. "
             f"Give it: shapes={{{missing[0]!r}: (1, None, 40)}}, None where free."
         )
+
+
+def _check_defaults(graph: Graph) -> None:
+    """Drop defaults of zeros that do not fit a shape, as a state starts as zeros anyway; refuse others."""
+    for port in graph.inputs:
+        if port.default is None or port.shape is None:
+            continue
+        array = graph.weights[port.default]
+        if len(array.shape) == len(port.shape) and all(b in (None, a) for a, b in zip(array.shape, port.shape)):
+            continue
+        if array.any():
+            raise ShapeError(
+                f"Input {graph.name(port)!r}: its default has shape {array.shape}, which does not fit {port.shape}. "
+                "Leave that shape as the model declares it, or freeze the input."
+            )
+        port.default = None
 
 
 def _fix_shape(graph: Graph, port: Port, wanted: Shape) -> None:

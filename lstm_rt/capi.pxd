@@ -109,6 +109,7 @@ cdef extern from "lstm_rt.h" nogil:
     lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_port* port)
     lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port)
     int lrt_model_input_is_control(const lrt_model* model, size_t index)
+    lrt_status lrt_model_input_default(const lrt_model* model, size_t index, lrt_port* port, const void** data)
     size_t lrt_model_binding_count(const lrt_model* model)
     lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output)
     const char* lrt_model_metadata(const lrt_model* model, size_t index, const char** value)

@@ -214,8 +214,8 @@ class Model:
         Parameters
         ----------
         inputs : mapping of str to array_like
-            A value for every one of `inputs`. State (the inputs of `bindings`) that is not given starts as zeros, as
-            in `stream`.
+            A value for every one of `inputs`. State (the inputs of `bindings`) that is not given starts as in `stream`:
+            with its default if the source file has one, else as zeros. Other inputs with a default may be left out.
         threads : int, default 1
             Number of cores that share the work, including the caller's. The bits are the same for every number.
 
@@ -239,18 +239,29 @@ class Model:
         return self._core.plan(arrays).run(arrays, threads)
 
     def _by_name(self, inputs: Mapping[str, npt.ArrayLike]) -> list[Array]:
-        """Return one array per input, in order; absent state is filled with zeros."""
+        """Return one array per input, in order; absent ones take their default, and state without one zeros."""
         arrays = {
             info.name: as_array(inputs[info.name], info.name, info.dtype)
             for info in self._inputs
             if info.name in inputs
         }
-        absent = [info for info in self._inputs if info.name not in inputs]
-        if absent or len(inputs) != len(self._inputs):
+        if len(arrays) < len(self._inputs) or len(inputs) != len(self._inputs):
+            arrays.update(self._defaults(arrays))
+            absent = [info for info in self._inputs if info.name not in arrays]
             states = self.bindings
-            arrays.update(self._zeros([info for info in absent if info.name in states], arrays))
             self._refuse_names(set(inputs), [info.name for info in absent if info.name not in states])
+            arrays.update(self._zeros(absent, arrays))
         return [arrays[info.name] for info in self._inputs]
+
+    def _defaults(self, given: Mapping[str, Array]) -> dict[str, Array]:
+        """Return the defaults of absent inputs. State whose default is zeros may have another batch: it is left out."""
+        states = self.bindings
+        values = {
+            info.name: self._core.input_default(i) for i, info in enumerate(self._inputs) if info.name not in given
+        }
+        return {
+            name: value for name, value in values.items() if value is not None and (name not in states or value.any())
+        }
 
     def _zeros(self, states: Sequence[TensorInfo], given: Mapping[str, Array]) -> dict[str, Array]:
         """Make initial states. A free dim takes the size of the given inputs' dim of the same name, or 1."""

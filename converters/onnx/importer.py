@@ -156,7 +156,7 @@ class Importer:
         port = next((port for port in self.graph.inputs if port.value == scope.find(tensor.name)), None)
         if port is not None:
             port.shape = port.shape if port.shape is not None else array.shape
-            port.default = array
+            port.default = self.graph.add_weight(self.graph.unique(f"{tensor.name}_default"), array)
 
     def _input(self, info: ValueInfoProto, scope: Scope) -> None:
         dtype, shape, dim_names = _declared(info)

@@ -291,6 +291,17 @@ int lrt_model_input_is_control(const lrt_model* model, size_t index) {
   return index < lrt_model_input_count(model) && model->model->is_control(index);
 }
 
+lrt_status lrt_model_input_default(const lrt_model* model, size_t index, lrt_port* port, const void** data) {
+  if (!model || !port || !data || index >= lrt_model_input_count(model)) return LRT_ERROR_ARGUMENT;
+  const lrt::Graph& graph = model->model->graph();
+  const lrt::Port& input = graph.inputs[index];
+  if (input.default_weight < 0) return LRT_ERROR_ARGUMENT;
+  const lrt::Weight& values = graph.weights[static_cast<size_t>(input.default_weight)];
+  *port = unnamed_dims_port(graph.values[static_cast<size_t>(input.value)], values);
+  *data = values.data;
+  return LRT_OK;
+}
+
 size_t lrt_model_binding_count(const lrt_model* model) { return model->model->graph().bindings.size(); }
 
 lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output) {

@@ -146,6 +146,10 @@ LRT_API lrt_status lrt_model_input(const lrt_model* model, size_t index, lrt_por
 LRT_API lrt_status lrt_model_output(const lrt_model* model, size_t index, lrt_port* port);
 /* 1 where the input's value must be known to plan (it chooses a branch or a shape), as a sample rate does. */
 LRT_API int lrt_model_input_is_control(const lrt_model* model, size_t index);
+/* The values of an input that callers may leave out, such as a trained initial state: `port` gets their dtype and shape,
+   `data` lives as long as the model. A stream starts a state that is bound to this input with them. LRT_ERROR_ARGUMENT if
+   the input has none; lrt_plan_run takes every input all the same. */
+LRT_API lrt_status lrt_model_input_default(const lrt_model* model, size_t index, lrt_port* port, const void** data);
 /* Pairs of input and output that carry state from step to step, as recorded at conversion. */
 LRT_API size_t lrt_model_binding_count(const lrt_model* model);
 LRT_API lrt_status lrt_model_binding(const lrt_model* model, size_t index, size_t* input, size_t* output);

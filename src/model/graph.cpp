@@ -1,6 +1,8 @@
 // An op in words, and its attributes as ops ask for them; what need not be kept in memory.
 #include "model/graph.h"
 
+#include <algorithm>
+
 #include "model/error.h"
 #include "model/gguf.h"
 #include "model/text.h"
@@ -96,6 +98,19 @@ void Graph::forget(const void* data, size_t size) const {
   const auto* const file = static_cast<const uint8_t*>(bytes.get());
   const auto* const at = static_cast<const uint8_t*>(data);
   if (mapped && at >= file && at + size <= file + file_size) drop_pages(data, size);
+}
+
+std::shared_ptr<const void> first_value(const Graph& graph, const Port& input, const Shape& shape) {
+  if (input.default_weight < 0) return nullptr;
+  const Weight& constant = graph.weights[static_cast<size_t>(input.default_weight)];
+  const auto* const bytes = static_cast<const char*>(constant.data);
+  if (std::all_of(bytes, bytes + constant.bytes(), [](char byte) { return byte == 0; })) return nullptr;
+  if (constant.shape != shape) {
+    throw Error(Status::shape, "state '" + graph.values[static_cast<size_t>(input.value)] +
+                                   "' starts as its default, " + constant.shape.text() + ", but it would be " +
+                                   shape.text() + " here");
+  }
+  return std::shared_ptr<const void>(graph.bytes, constant.data);
 }
 
 }  // namespace lrt

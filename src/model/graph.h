@@ -57,6 +57,7 @@ struct Port {
   int rank = -1;                       // -1 where an output's is not declared
   std::vector<int64_t> dims;           // -1 where free
   std::vector<std::string> dim_names;  // empty where none
+  int default_weight = -1;             // of an input that callers may leave out; an index into the weights, or -1
 };
 
 // A tensor of the file. data points into bytes that the graph keeps alive.
@@ -91,6 +92,10 @@ struct Graph {
   // These bytes need not stay in memory, where they are the file's: read again, they come from there.
   void forget(const void* data, size_t size) const;
 };
+
+// Returns the first value of a state that an input carries: the default of the input, or null for zeros. Throws
+// Error(shape) if the default has another shape.
+std::shared_ptr<const void> first_value(const Graph& graph, const Port& input, const Shape& shape);
 
 // Both throw Error(file) with what is wrong and where. The second copies the bytes, or borrows them for the graph's life.
 Graph read_graph_file(const std::string& path);

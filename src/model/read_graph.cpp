@@ -302,6 +302,39 @@ void read_bindings(Tables& tables, Graph& graph) {
   }
 }
 
+// An input may have a default: a weight of its dtype and rank whose dims fit.
+void read_defaults(Tables& tables, Graph& graph) {
+  Column<int> values = tables.ints("lstm_rt.input.defaults");
+  if (values.size() == 0) return;
+  if (values.size() != graph.inputs.size()) {
+    refuse_damaged("table 'lstm_rt.input.defaults': it has " + plural(values.size(), "item") + " for " +
+                   plural(graph.inputs.size(), "input"));
+  }
+  std::vector<int> weight_of(graph.values.size(), -1);
+  for (size_t i = 0; i < graph.weights.size(); ++i) {
+    weight_of[static_cast<size_t>(graph.weights[i].value)] = static_cast<int>(i);
+  }
+  for (Port& input : graph.inputs) {
+    const int value = values.next();
+    if (value == kAbsent) continue;
+    const bool exists = value >= 0 && static_cast<size_t>(value) < weight_of.size();
+    input.default_weight = exists ? weight_of[static_cast<size_t>(value)] : -1;
+    if (input.default_weight < 0) {
+      refuse_damaged(values.place() + "value " + std::to_string(value) + " is no weight of the model");
+    }
+    const Constant& constant = graph.weights[static_cast<size_t>(input.default_weight)];
+    bool fits = static_cast<int32_t>(constant.dtype) == input.dtype && constant.shape.rank() == input.rank;
+    for (int axis = 0; fits && axis < input.rank; ++axis) {
+      const int64_t dim = input.dims[static_cast<size_t>(axis)];
+      fits = dim < 0 || dim == constant.shape[axis];
+    }
+    if (!fits) {
+      refuse_damaged(values.place() + "a default of " + name_of(constant.dtype) + constant.shape.text() +
+                     " does not fit input " + quoted(graph.values[static_cast<size_t>(input.value)]));
+    }
+  }
+}
+
 // ---- Tensors ----
 
 uint32_t gguf_type(DType dtype) {
@@ -433,6 +466,7 @@ Graph read_graph(const Bytes& bytes) {
   share_out(read_tensors(tables, gguf.tensors), tables, graph);
   check_graph(graph);
   read_bindings(tables, graph);
+  read_defaults(tables, graph);
   graph.metadata = tables.metadata();
   tables.finish();
   return graph;

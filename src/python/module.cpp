@@ -232,6 +232,12 @@ std::string c_string(const py::str& text, const char* what) {
   return c_string(py::object(text.attr("encode")("utf-8", "backslashreplace")), what);
 }
 
+py::array copy_of(const lrt_port& port, const void* data) {
+  py::array copy(dtype_of(port.dtype), dims_of(port.shape));
+  if (copy.nbytes() > 0) std::memcpy(copy.mutable_data(), data, static_cast<size_t>(copy.nbytes()));
+  return copy;
+}
+
 class Model {
  public:
   Model(const py::object& source, const std::optional<py::str>& isa, uint64_t max_memory) {
@@ -297,12 +303,17 @@ class Model {
     const void* data = nullptr;
     lrt_error error;
     for (size_t i = 0; lrt_model_selftest_input(get(), 0, i, &port, &data, &error) == LRT_OK; ++i) {
-      result.emplace_back(dtype_of(port.dtype), dims_of(port.shape));
-      if (result.back().nbytes() > 0) {
-        std::memcpy(result.back().mutable_data(), data, static_cast<size_t>(result.back().nbytes()));
-      }
+      result.push_back(copy_of(port, data));
     }
     return result;
+  }
+
+  // A copy of the values that an input has if it is left out; None if it has none.
+  py::object input_default(size_t input) const {
+    lrt_port port;
+    const void* data = nullptr;
+    if (lrt_model_input_default(get(), input, &port, &data) != LRT_OK) return py::none();
+    return copy_of(port, data);
   }
 
   size_t verify() const {
@@ -399,6 +410,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
       .def("outputs", &Model::outputs)
       .def("is_control", &Model::is_control)
       .def("bindings", &Model::bindings)
+      .def("input_default", &Model::input_default)
       .def("metadata", &Model::metadata)
       .def("parameters", &Model::parameters)
       .def("weight_bytes", &Model::weight_bytes)

@@ -104,7 +104,7 @@ void Pool::make_states(const std::vector<PlannedState>& planned) {
   std::vector<State> states;
   size_t offset = 0;
   for (const PlannedState& state : planned) {
-    states.push_back({state.name, state.dtype, state.shape, state.initial, offset});
+    states.push_back({state.name, state.dtype, state.shape, setup_.first_value(states.size(), state), offset});
     offset += align_up(state.bytes());
   }
   const MemoryScope scope(setup_.model().memory(), setup_.model().max_memory(0, capacity()));

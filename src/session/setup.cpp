@@ -99,6 +99,12 @@ PlanRequest StreamSetup::request(const std::vector<PlanInput>& frames, int64_t b
   return request;
 }
 
+std::shared_ptr<const void> StreamSetup::first_value(size_t index, const PlannedState& state) const {
+  if (index >= bindings_.size()) return state.initial;
+  const Graph& graph = model_->graph();
+  return lrt::first_value(graph, graph.inputs[static_cast<size_t>(bindings_[index].first)], state.shape);
+}
+
 const std::string& StreamSetup::name_of_input(size_t input) const {
   const Graph& graph = model_->graph();
   return graph.values[static_cast<size_t>(graph.inputs[input].value)];

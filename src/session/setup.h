@@ -31,6 +31,9 @@ class StreamSetup {
   // The states as far as they are known before any frames were seen.
   const std::vector<PlannedState>& states() const { return states_; }
 
+  // Returns the first value of a state, null for zeros: a bound input starts as its default.
+  std::shared_ptr<const void> first_value(size_t index, const PlannedState& state) const;
+
   const Port& input_port(size_t input) const { return model_->graph().inputs[inputs_[input]]; }
   const std::string& input_name(size_t input) const;
   const std::string& output_name(size_t output) const;

@@ -103,7 +103,7 @@ void Stream::adopt(std::shared_ptr<const Plan> plan, const std::vector<PlanInput
 void Stream::make_states(const std::vector<PlannedState>& planned) {
   std::vector<State> made;
   for (const PlannedState& state : planned) {
-    made.push_back({state.name, state.dtype, state.shape, state.initial, {}});
+    made.push_back({state.name, state.dtype, state.shape, setup_->first_value(made.size(), state), {}});
     const size_t bytes = state_buffer_bytes(state.bytes());
     for (AlignedBuffer& buffer : made.back().buffers) buffer = AlignedBuffer(bytes);
   }

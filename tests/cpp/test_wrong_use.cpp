@@ -115,11 +115,18 @@ void test_null() {
   };
   for (const auto& [what, call] : calls) expect_refused("NULL: " + what, LRT_ERROR_ARGUMENT, call);
   expect(!model && !plan && !stream && !pool, "what was to be given is NULL");
-  const lrt_status silent[] = {lrt_model_input(nullptr, 0, &port),        lrt_model_output(all.model, 0, nullptr),
-                               lrt_model_binding(all.model, 0, &n, {}),   lrt_plan_output(nullptr, 0, &port),
-                               lrt_plan_call(all.plan, 0, nullptr),       lrt_stream_output_port(nullptr, 0, &port),
-                               lrt_pool_output_port(nullptr, 0, &port),   lrt_stream_step(nullptr, in, out),
-                               lrt_stream_step(all.stream, nullptr, out), lrt_stream_step(all.stream, in, nullptr)};
+  const lrt_status silent[] = {lrt_model_input(nullptr, 0, &port),
+                               lrt_model_output(all.model, 0, nullptr),
+                               lrt_model_binding(all.model, 0, &n, {}),
+                               lrt_model_input_default(all.model, 0, &port, nullptr),
+                               lrt_model_input_default(all.model, 0, &port, &data),
+                               lrt_plan_output(nullptr, 0, &port),
+                               lrt_plan_call(all.plan, 0, nullptr),
+                               lrt_stream_output_port(nullptr, 0, &port),
+                               lrt_pool_output_port(nullptr, 0, &port),
+                               lrt_stream_step(nullptr, in, out),
+                               lrt_stream_step(all.stream, nullptr, out),
+                               lrt_stream_step(all.stream, in, nullptr)};
   for (const lrt_status status : silent) expect(status == LRT_ERROR_ARGUMENT, "NULL, where there is no message");
   expect(lrt_isa_is_exact(nullptr) == 0, "no instruction set");
   lrt_model_free(nullptr);

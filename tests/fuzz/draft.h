@@ -102,6 +102,7 @@ class DraftWriter {
     std::vector<int64_t> pairs;
     for (const auto& [input, output] : draft_.bindings) pairs.insert(pairs.end(), {input, output});
     image_.ints("lstm_rt.bindings", pairs);
+    image_.ints("lstm_rt.input.defaults", defaults());
     return lrt_test::sealed(std::move(image_));
   }
 
@@ -112,6 +113,17 @@ class DraftWriter {
     Ints values;
     for (const lrt::Port& port : ports) values.push_back(port.value);
     return values;
+  }
+
+  // Empty if no input has a default that is there.
+  Ints defaults() const {
+    Ints values;
+    for (const lrt::Port& input : draft_.inputs) {
+      const auto at = static_cast<size_t>(input.default_weight);
+      values.push_back(at < draft_.weights.size() ? draft_.weights[at].value : lrt::kAbsent);
+    }
+    return std::count(values.begin(), values.end(), lrt::kAbsent) < static_cast<std::ptrdiff_t>(values.size()) ? values
+                                                                                                               : Ints{};
   }
 
   template <class Items>

@@ -79,8 +79,8 @@ class Mutator {
                                          &Mutator::change_numbers,      &Mutator::change_numbers,
                                          &Mutator::change_port,         &Mutator::change_port,
                                          &Mutator::make_input,          &Mutator::make_weight};
-    static constexpr Change kOfModel[] = {&Mutator::change_outputs, &Mutator::change_bindings, &Mutator::change_test,
-                                          &Mutator::change_names, &Mutator::change_text};
+    static constexpr Change kOfModel[] = {&Mutator::change_outputs, &Mutator::change_bindings, &Mutator::change_default,
+                                          &Mutator::change_test,    &Mutator::change_names,    &Mutator::change_text};
     const auto pick = [this](const auto& changes) { return changes[random_.below(std::size(changes))]; };
     const size_t way = random_.below(20);
     const Change chosen = way < 12 ? pick(kOfOps) : way < 17 ? pick(kOfData) : pick(kOfModel);
@@ -492,6 +492,19 @@ class Mutator {
     if (draft_.inputs.empty()) return;
     bindings.emplace_back(random_.of(draft_.inputs).value, random_.of(draft_.outputs).value);
     if (random_.one_in(2)) std::swap(bindings.front().second, bindings.back().second);
+  }
+
+  void change_default() {
+    if (draft_.inputs.empty() || draft_.weights.empty()) return;
+    lrt::Port& input = draft_.inputs[random_.below(draft_.inputs.size())];
+    const size_t weight = random_.below(draft_.weights.size());
+    input.default_weight = static_cast<int>(weight);
+    if (random_.one_in(3)) return;
+    const Tensor& tensor = draft_.weights[weight].tensor;  // a default that fits
+    input.dtype = static_cast<int32_t>(tensor.dtype);
+    input.rank = static_cast<int>(tensor.dims.size());
+    input.dims = tensor.dims;
+    input.dim_names.assign(tensor.dims.size(), "");
   }
 
   void change_test() {
