@@ -374,3 +374,25 @@ def test_checker_objects_but_onnxruntime_runs() -> None:
         loaded = compare(model, {"x": X})
     assert loaded.conversion is not None
     assert any("onnx.checker" in note for note in loaded.conversion.notes)
+
+
+@pytest.mark.parametrize("opset", [18, 20, 21])
+def test_group_normalization_deprecated_by_the_checker_runs(opset: int) -> None:
+    size = 2 if opset < 21 else 4  # before opset 21, of groups
+    node = helper.make_node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2)
+    ports = [info("x", ["N", 4, 6])], [info("y", ["N", 4, 6])]
+    model = build([node], *ports, {"s": floats(size), "b": floats(size)}, opset=opset)
+    compare(model, {"x": floats(2, 4, 6)})
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.STRING, TensorProto.UINT16, TensorProto.COMPLEX64])
+def test_unused_input_of_an_unsupported_dtype_is_left_out(dtype: int) -> None:
+    model = build([LSTM], *PORTS, WEIGHTS)
+    model.graph.input.append(info("label", [1], dtype))
+    loaded = lstm_rt.load(model)
+    assert [port.name for port in loaded.inputs] == ["x"]
+    assert loaded.conversion is not None
+    assert any("input 'label' is left out" in note for note in loaded.conversion.notes)
+    model.graph.node.append(helper.make_node("Identity", ["label"], ["same"]))
+    model.graph.output.append(info("same", [1], dtype))
+    assert "is not supported" in refusal(model)

@@ -91,6 +91,11 @@ class Importer:
         for info in proto.input:
             if scope.has(info.name):  # a weight that the file lists as an input too
                 continue
+            if info.name not in self.used and not _is_supported(info):
+                self.graph.notes.append(
+                    f"input {info.name!r} is left out: nothing reads it, and its type is not supported"
+                )
+                continue
             if not self.problems.attempt(f"input {info.name!r}", partial(self._input, info, scope)):
                 self._stand_in(info.name, scope)
         for tensor in proto.initializer:
@@ -247,6 +252,14 @@ def _names_used(proto: GraphProto) -> Iterator[str]:
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
                 yield from _names_used(attribute.g)
+
+
+def _is_supported(info: ValueInfoProto) -> bool:
+    try:
+        _declared(info)
+    except Refusal:
+        return False
+    return True
 
 
 def _check_inner(info: ValueInfoProto) -> None:
