@@ -358,3 +358,77 @@ def test_operator_that_fixes_a_size_is_named() -> None:
             live.from_module(module, (torch.randn(2, 9, 4),))
     finally:
         torch.export.default_decompositions = original
+
+
+# ---- Sizes that an export fixes without need ----
+
+
+class Loop(nn.Module):
+    """A cell that Python steps over time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cell = nn.GRUCell(4, 3)
+
+    def forward(self, x: Any) -> Any:
+        h = x.new_zeros(x.shape[0], 3)
+        steps = []
+        for t in range(x.shape[1]):
+            h = self.cell(x[:, t], h)
+            steps.append(h)
+        return torch.stack(steps, 1)
+
+
+FIXING: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "unbind": (lambda x: torch.stack(x.unbind(1), 1), "because of torch.Tensor.unbind"),
+    "iteration": (lambda x: torch.stack([*x.transpose(0, 1)], 1), "because of torch.Tensor.unbind"),
+    "number": (lambda x: x * float(x.shape[1]), "makes a plain number of it"),
+    "linspace": (lambda x: x + torch.linspace(0, 1, x.shape[1])[None, :, None], "makes a plain number of it"),
+}
+
+
+class Work(nn.Module):
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.rnn = nn.GRU(4, 4, batch_first=True)
+        self.work = work
+
+    def forward(self, x: Any) -> Any:
+        return self.work(self.rnn(x)[0])
+
+
+@pytest.mark.parametrize("name", [*FIXING, "loop"])
+def test_fixed_length_is_warned_of_with_its_reason(name: str) -> None:
+    work, reason = FIXING.get(name, (None, "makes a plain number of it"))
+    module = Work(work) if work else Loop()
+    with pytest.warns(UserWarning, match="Torch fixed the size of axis 1 of ") as caught:
+        model = converted(module.eval(), (torch.randn(1, 7, 4),))
+    assert [reason in str(warning.message) for warning in caught].count(True) == 1
+    assert model.inputs[0].shape is not None
+    assert model.inputs[0].shape[1] == 7
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        lambda x: F.max_pool1d(x, 2),
+        lambda x: F.max_pool1d(x, 3, stride=1, padding=1),
+        lambda x: F.max_pool1d(x, 2, ceil_mode=True),
+        lambda x: F.max_pool1d(x, 2, dilation=2),
+        nn.MaxPool1d(2),
+    ],
+)
+def test_max_pool1d_keeps_the_length_free(pool: Callable[[Any], Any]) -> None:
+    module = Work(lambda x: pool(x.transpose(1, 2))).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = converted(module, (torch.randn(1, 7, 4),))
+    for length in (5, 7, 12):
+        assert largest_error(model, module, (torch.randn(2, length, 4),)) < 1e-6
+
+
+def test_sizes_that_weights_fix_are_not_warned_of() -> None:
+    module = nn.Sequential(nn.Linear(5, 4), nn.LSTM(4, 3, batch_first=True)).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert converted(module, (torch.randn(3, 7, 5),)).inputs[0].shape == (None, None, 5)

@@ -16,6 +16,7 @@ from lstm_rt.errors import ArgumentError, MissingPackageError, UnsupportedModelE
 from ..graph import Graph
 from ..registry import missing_package
 from .exported import from_exported
+from .fixed import fixed_without_need, watched
 from .node import find_handler
 from .probe import cloned, fixed_ones, in_inference, refuse_state
 from .script import functional_module
@@ -122,10 +123,14 @@ def _exported(module: Any, example_inputs: Any, dynamic_shapes: Any) -> tuple[An
         if copied:
             refuse_state(twin, inputs)
             ones = fixed_ones(twin, inputs) if dynamic_shapes is None else set()
-    with in_inference(module) as (twin, _):
+    with in_inference(module) as (twin, copied):
         stand_in = with_stand_ins(twin)
         free = _all_free(stand_in, inputs, ones) if dynamic_shapes is None else dynamic_shapes
-        return (*_first_export(stand_in, inputs, free), {})
+        with watched() as operators:
+            program, fixed = _first_export(stand_in, inputs, free)
+        if dynamic_shapes is None and copied:
+            fixed += fixed_without_need(twin, inputs, program, operators, already=fixed)
+        return program, fixed, {}
 
 
 def _first_export(module: Any, inputs: tuple[Any, ...], dynamic_shapes: Any) -> tuple[Any, list[str]]:

@@ -1,7 +1,7 @@
-"""What torch.export is told while it exports, so that recurrent layers keep their time axis free.
+"""Replaces functions of torch while it exports, so that recurrent layers and pooling keep their time axis free.
 
-Torch finds the shapes of a recurrent layer's outputs by unrolling it over the steps of the example, which fixes their
-number. Here it is given functions that know the shapes without that. The program that comes out is what it would be.
+Torch finds the shapes of a recurrent layer's outputs by unrolling the layer over the steps of the example, which fixes
+their number. The functions here know the shapes without that; the exported program stays the same.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Callable
 
 from lstm_rt.errors import MissingPackageError
 
@@ -35,7 +35,8 @@ def exporting(free_ones: bool = True) -> Iterator[list[Any]]:
             settings: Any = importlib.import_module("torch.fx.experimental._config")
             stack.enter_context(settings.patch(backed_size_oblivious=free_ones))
             for kind in _KINDS:
-                stack.enter_context(_shapes_only(getattr(torch.ops.aten, kind).input, kind))
+                stack.enter_context(_given(getattr(torch.ops.aten, kind).input, _lstm if kind == "lstm" else _plain))
+            stack.enter_context(_given(torch.ops.aten.max_pool1d.default, _max_pool1d))
             packed = stack.enter_context(packing())
         yield packed
 
@@ -62,13 +63,13 @@ def private_to_torch() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _shapes_only(op: Any, kind: str) -> Iterator[None]:
+def _given(op: Any, function: Callable[..., Any]) -> Iterator[None]:
+    """Let torch call this function for an operator."""
     import torch._decomp.decompositions
     import torch._dynamo
     from torch._C import DispatchKey
 
     keys = (DispatchKey.CompositeImplicitAutograd, DispatchKey.Autograd)
-    function = _lstm if kind == "lstm" else _plain
     # Decomposing another operator retraces the program, and then shapes come from this second table.
     tables: list[tuple[Any, dict[Any, Any]]] = [
         (op.py_kernels, dict.fromkeys(keys, function)),
@@ -101,3 +102,14 @@ def _outputs(x: Any, h: Any, weight: Any, two: bool) -> Any:
     if x.shape[2] != weight.shape[1]:  # the comparison also fixes the width if the example leaves it free
         raise RuntimeError(f"rows of {x.shape[2]} for a layer that takes {weight.shape[1]}")
     return x.new_empty((x.shape[0], x.shape[1], h.shape[2] * (2 if two else 1)))
+
+
+def _max_pool1d(
+    x: Any, kernel: Any, stride: Any = (), padding: Any = (0,), dilation: Any = (1,), ceil_mode: bool = False
+) -> Any:
+    """Pool rows of an image; torch's own one-dimensional pooling takes the length for a plain number."""
+    import torch
+
+    stride = stride or kernel
+    sizes = [(first, option[0]) for first, option in ((1, kernel), (1, stride), (0, padding), (1, dilation))]
+    return torch.max_pool2d(x.unsqueeze(-2), *sizes, ceil_mode).squeeze(-2)
