@@ -108,6 +108,12 @@ def lambda_layer() -> str:
     return json.dumps({**MODEL, "config": {**MODEL["config"], "layers": [*MODEL["config"]["layers"], layer]}})
 
 
+def layers_that_are_a_number() -> str:
+    inner = {"class_name": "Sequential", "config": {"name": "inner", "layers": 3}}
+    layer = {"class_name": "TimeDistributed", "config": {"name": "td", "layer": inner}}
+    return json.dumps({**MODEL, "config": {**MODEL["config"], "layers": [*MODEL["config"]["layers"], layer]}})
+
+
 FILES: dict[str, tuple[dict[str, Any], str]] = {
     "external_link": ({"model.weights.h5": weights(external_link)}, "leads elsewhere"),
     "soft_link": ({"model.weights.h5": weights(soft_link)}, "leads elsewhere"),
@@ -129,6 +135,7 @@ FILES: dict[str, tuple[dict[str, Any], str]] = {
     "absolute": ({"/etc/cron.d/x": "x"}, "leads outside"),
     "upwards": ({"assets/../../x": "x"}, "leads outside"),
     "lambda": ({"config.json": lambda_layer()}, "never run"),
+    "layers that are a number": ({"config.json": layers_that_are_a_number()}, "no axis of steps"),
     "version": ({"metadata.json": "{}", "config.json": '{"class_name": 3, "config": {}}'}, "not that of a model"),
 }
 

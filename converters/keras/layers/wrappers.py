@@ -42,7 +42,8 @@ def time_distributed(layer: Layer) -> list[Tensor]:
 
 def _keeps_state(config: Mapping[str, Any]) -> bool:
     """Whether a layer, or one within it, is stateful."""
-    inside = [config.get("layer"), *(config.get("layers") or ())]
+    layers = config.get("layers")
+    inside = [config.get("layer"), *(layers if isinstance(layers, list) else ())]
     settings = [inner.get("config") for inner in inside if isinstance(inner, Mapping)]
     return bool(config.get("stateful")) or any(_keeps_state(inner) for inner in settings if isinstance(inner, Mapping))
 
