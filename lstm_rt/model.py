@@ -138,6 +138,12 @@ class Model:
         return {info.name: array for info, array in zip(self._inputs, self._core.selftest_inputs())}
 
     @property
+    def defaults(self) -> dict[str, Array]:
+        """Values, by name, of the inputs that `run` may leave out; a stream starts bound states with them."""
+        values = {info.name: self._core.input_default(i) for i, info in enumerate(self._inputs)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    @property
     def isa(self) -> str:
         """The instruction set that this model runs with."""
         return self._core.isa()
@@ -246,22 +252,17 @@ class Model:
             if info.name in inputs
         }
         if len(arrays) < len(self._inputs) or len(inputs) != len(self._inputs):
-            arrays.update(self._defaults(arrays))
-            absent = [info for info in self._inputs if info.name not in arrays]
             states = self.bindings
+            # State whose default is zeros may have another batch than the default has.
+            arrays.update(
+                (name, value)
+                for name, value in self.defaults.items()
+                if name not in arrays and (name not in states or value.any())
+            )
+            absent = [info for info in self._inputs if info.name not in arrays]
             self._refuse_names(set(inputs), [info.name for info in absent if info.name not in states])
             arrays.update(self._zeros(absent, arrays))
         return [arrays[info.name] for info in self._inputs]
-
-    def _defaults(self, given: Mapping[str, Array]) -> dict[str, Array]:
-        """Return the defaults of absent inputs. State whose default is zeros may have another batch: it is left out."""
-        states = self.bindings
-        values = {
-            info.name: self._core.input_default(i) for i, info in enumerate(self._inputs) if info.name not in given
-        }
-        return {
-            name: value for name, value in values.items() if value is not None and (name not in states or value.any())
-        }
 
     def _zeros(self, states: Sequence[TensorInfo], given: Mapping[str, Array]) -> dict[str, Array]:
         """Make initial states. A free dim takes the size of the given inputs' dim of the same name, or 1."""

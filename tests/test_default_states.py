@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -47,6 +49,7 @@ def test_states_may_be_given_or_left_out(op: str, zeros: bool, tmp_path: pathlib
     proto, x = layer(op, zeros), floats(STEPS, 1, 3)
     lstm_rt.convert(proto, tmp_path / "m.gguf")
     for model in (lstm_rt.load(tmp_path / "m.gguf"), lstm_rt.load(proto, bind={})):
+        assert sorted(model.defaults) == sorted(port.name for port in model.inputs[1:])
         agree(model.run({"x": x}), theirs(proto, {"x": x}))
         given = {"x": x, "h0": floats(1, 1, HIDDEN)}
         agree(model.run(given), theirs(proto, given))
@@ -87,3 +90,17 @@ def test_default_of_zeros_fits_every_batch() -> None:
     assert np.concatenate([stream.step(x[t : t + 1])[0] for t in range(STEPS)]).tobytes() == whole.tobytes()
     fixed = lstm_rt.load(proto, shapes={"x": (None, 2, 3)})
     assert fixed.run({"x": x})["y"].tobytes() == whole.tobytes()
+
+
+def test_run_command_leaves_defaults_out(tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("typer")
+    proto, x = layer("GRU", zeros=False), floats(STEPS, 1, 3)
+    onnx.save(proto, tmp_path / "m.onnx")
+    np.save(tmp_path / "x.npy", x)
+    for more in ([], ["--bind", "none"]):
+        converted = [sys.executable, "-m", "lstm_rt.cli", "convert", "m.onnx", "m.gguf", *more]
+        subprocess.run(converted, check=True, capture_output=True, cwd=tmp_path)
+        command = [sys.executable, "-m", "lstm_rt.cli", "run", "m.gguf", "x.npy", "--out", "y.npz"]
+        subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+        with np.load(tmp_path / "y.npz") as results:
+            agree({"y": results["y"]}, {"y": theirs(proto, {"x": x})["y"]})

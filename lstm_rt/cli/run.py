@@ -107,7 +107,8 @@ def _inputs(model: lstm_rt.Model, source: str, given: dict[str, Array]) -> tuple
     inputs.update(absent)
     if absent:
         notes.append(known.say(shapes=False) or f"using {', '.join(absent)} from the model's hints")
-    missing = [port.name for port in model.inputs if port.name not in inputs and port.name not in model.bindings]
+    known_names = {*inputs, *model.bindings, *model.defaults}
+    missing = [port.name for port in model.inputs if port.name not in known_names]
     if missing:
         raise ArgumentError(
             f"{source} gives the model {', '.join(inputs)}; it lacks {', '.join(missing)}. "
