@@ -70,8 +70,10 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     path = Path(path_text(path))
     _check_names(graph)
     # Short, whatever the length of the target's name, which may be the longest that the file system takes.
-    temporary = path.with_name(f".lstm_rt-{secrets.token_hex(8)}.tmp")
+    temporary = path.parent / f".lstm_rt-{secrets.token_hex(8)}.tmp"
     try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         _seal(temporary, _write(graph, temporary))
         _sync(temporary)  # before the name is there: after a loss of power the old file or the new one is found, whole
         os.replace(temporary, path)

@@ -307,6 +307,17 @@ def test_a_missing_file_is_an_error_of_both_kinds(name: str) -> None:
     assert run("inspect", name, exit_code=1).startswith(f"error: {name}: No such file")
 
 
+@pytest.mark.parametrize("target", ["", ".", "..", "/", "folder", "folder/"])
+def test_folder_as_target_is_an_error_of_both_kinds(target: str) -> None:
+    os.mkdir("folder")
+    before = sorted(os.listdir("."))
+    with pytest.raises(lstm_rt.Error) as caught:
+        lstm_rt.convert(HEARTBEAT_ONNX, target)
+    assert isinstance(caught.value, IsADirectoryError)
+    assert "cannot write the model" in str(caught.value)
+    assert sorted(os.listdir(".")) == before
+
+
 def test_a_folder_is_an_error_of_both_kinds() -> None:
     os.mkdir("folder.onnx")
     for call in (lstm_rt.load, lstm_rt.convert):
