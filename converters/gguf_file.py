@@ -72,8 +72,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     # Short, whatever the length of the target's name, which may be the longest that the file system takes.
     temporary = path.parent / f".lstm_rt-{secrets.token_hex(8)}.tmp"
     try:
-        if path.is_dir():
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        _require_file(path)
         _seal(temporary, _write(graph, temporary))
         _sync(temporary)  # before the name is there: after a loss of power the old file or the new one is found, whole
         os.replace(temporary, path)
@@ -83,6 +82,14 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
         raise OSError(error.errno or errno.EIO, f"cannot write the model: {why}", str(path)) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _require_file(path: Path) -> None:
+    """Refuse a target that is no file: renaming a file over a device such as /dev/null would remove the device."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "this is a pipe, a socket or a device, which would be lost. Give another name")
 
 
 def _sync(path: Path) -> None:

@@ -318,6 +318,19 @@ def test_folder_as_target_is_an_error_of_both_kinds(target: str) -> None:
     assert sorted(os.listdir(".")) == before
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("linked", [False, True])
+def test_target_that_is_no_file_is_kept(linked: bool) -> None:
+    os.mkfifo("pipe.gguf")
+    if linked:
+        os.symlink("pipe.gguf", "link.gguf")
+    target = "link.gguf" if linked else "pipe.gguf"
+    before = os.lstat(target)
+    with pytest.raises(lstm_rt.ModelFileError, match="a pipe, a socket or a device"):
+        lstm_rt.convert(HEARTBEAT_ONNX, target)
+    assert os.lstat(target).st_ino == before.st_ino
+
+
 def test_a_folder_is_an_error_of_both_kinds() -> None:
     os.mkdir("folder.onnx")
     for call in (lstm_rt.load, lstm_rt.convert):
