@@ -1,5 +1,6 @@
 """Options that several commands share, and how ``NAME=VALUE`` is read."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional, Union
@@ -201,11 +202,13 @@ def refuse_loss(
 
 def load_npy(path: Union[str, Path]) -> Array:
     """Read one array; nothing in the file is executed."""
-    try:
-        with open_regular(path) as file:
+    with open_regular(path) as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise ModelFileError(f"{path}: the file is empty.")
+        try:
             array = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ModelFileError(f"{path}: no .npy file of plain numbers: {error}") from None
+        except (ValueError, EOFError) as error:
+            raise ModelFileError(f"{path}: no .npy file of plain numbers: {error}") from None
     if not isinstance(array, np.ndarray):
         raise ModelFileError(f"{path}: holds several arrays; a .npy file holds one")
     return array
