@@ -23,7 +23,6 @@ _ATTRIBUTE = struct.Struct("<BBHHH")  # version, flags, sizes of the name, the d
 _REFERENCE = struct.Struct("<IQI")  # length, address, index
 _FILTERED_HEAP = re.compile(rb"FRHP\0..(?!\0\0)", re.DOTALL)  # attributes in it would be compressed
 _VARIABLE_LENGTH = 9  # the class of a datatype
-_BYTES_PER_OBJECT = 128  # of the dict of one heap
 
 
 class TextHeaps:
@@ -90,6 +89,7 @@ class TextHeaps:
         """
         at = self._data.find(name)
         while at >= 0:
+            current().spend(0, f"{self._label}: byte {at}")
             for version, header in ((1, 8), (2, 8), (3, 9)):
                 found = _attribute(self._data, at - header, version, name) if at >= header else None
                 if found:
@@ -97,6 +97,7 @@ class TextHeaps:
             at = self._data.find(name, at + 1)
 
     def _length_at(self, place: int, count: int) -> int | None:
+        current().spend(0, f"{self._label}: byte {place}", count)
         total = 0
         for length, address, index in _REFERENCE.iter_unpack(self._data[place : place + count * _REFERENCE.size]):
             if length and self._sizes_at(address + self._base).get(index) != length:
@@ -129,10 +130,10 @@ class TextHeaps:
         while place + _HEAP_OBJECT.size <= end:
             index, length = _HEAP_OBJECT.unpack_from(self._data, place)
             taken = length if index == 0 else _HEAP_OBJECT.size + (length + 7) // 8 * 8
+            current().spend(0, f"{self._label}: the heap at byte {at}")  # heaps of a forged file may overlap
             if taken < _HEAP_OBJECT.size or place + taken > end:
                 raise self._refuse(f"the heap at byte {at}", "its objects do not fit it")
             if index:
-                current().check(_BYTES_PER_OBJECT, f"{self._label}: a heap")
                 yield index, length
             place += taken
 
