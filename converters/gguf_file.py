@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import secrets
@@ -33,6 +34,7 @@ _STRING = gguf.GGUFValueType.STRING
 _HEADER_CHECKSUM = "lstm_rt.checksum.header"
 _KIND_INTS, _KIND_FLOATS, _KIND_STRINGS, _KIND_BLOCK = range(4)
 _MAX_NAME_BYTES = 65535
+_MAX_ELEMENTS = 1 << 40  # of one tensor
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _NAME_BYTES = 63  # GGUF's limit is 64 with the final zero
 _GGUF_RANKS = range(1, 5)
@@ -69,6 +71,7 @@ def write(graph: Graph, path: str | os.PathLike[str]) -> None:
     """
     path = Path(path_text(path))
     _check_names(graph)
+    _check_ports(graph)
     # Short, whatever the length of the target's name, which may be the longest that the file system takes.
     temporary = path.parent / f".lstm_rt-{secrets.token_hex(8)}.tmp"
     try:
@@ -171,6 +174,16 @@ def _check_names(graph: Graph) -> None:
         if _UNSTORABLE.search(name):
             raise UnsupportedModelError(
                 f"{what} {name!a:.80}: the name holds a NUL, or is not Unicode text. Rename it in the source."
+            )
+
+
+def _check_ports(graph: Graph) -> None:
+    """Refuse declared shapes that the core would take for damage: check_dims in src/model/read_graph.cpp."""
+    for port in (*graph.inputs, *graph.outputs):
+        if math.prod(max(dim or 1, 1) for dim in port.shape or ()) > _MAX_ELEMENTS:
+            raise UnsupportedModelError(
+                f"'{printable(graph.name(port))[:80]}' declares the shape {port.shape}, of more than 2^40 elements. "
+                "Correct it in the source."
             )
 
 

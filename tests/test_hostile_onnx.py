@@ -104,6 +104,11 @@ def loops_in_loops(depth: int) -> onnx.ModelProto:
     return made
 
 
+def with_domain(domain: bytes) -> bytes:
+    """An operator set of this domain: ModelProto.opset_import is field 8, its domain 1."""
+    return bytes(model(op("Relu", "x", "y")).SerializeToString() + field(8, field(1, domain)))
+
+
 HUGE = 2**60
 ATTACKS: dict[str, Callable[[], onnx.ModelProto | bytes]] = {
     "raw_data too short": lambda: tensor([1024], raw_data=bytes(8)),
@@ -112,6 +117,10 @@ ATTACKS: dict[str, Callable[[], onnx.ModelProto | bytes]] = {
     "huge dims and no data": lambda: tensor([2**40]),
     "a dim of zero beside huge ones": lambda: tensor([0, HUGE]),
     "dims that overflow": lambda: tensor([2**32, 2**32], raw_data=b""),
+    "an output that declares huge dims": lambda: build(
+        [op("Relu", "x", "y")], [info("x", [4])], [info("y", [HUGE, 4])]
+    ),
+    "a domain that is not UTF-8": lambda: with_domain(b"\x90"),
     "negative dims": lambda: tensor([-1], raw_data=bytes(16)),
     "a function that calls itself": lambda: with_functions({"f0": ["f0"]}),
     "functions that call each other": lambda: with_functions({"f0": ["f1"], "f1": ["f0"]}),

@@ -376,6 +376,14 @@ def test_checker_objects_but_onnxruntime_runs() -> None:
     assert any("onnx.checker" in note for note in loaded.conversion.notes)
 
 
+@pytest.mark.parametrize("version", [0, 2**31, 2**40, 2**62, -1])
+def test_nodes_are_checked_whatever_the_ir_version(version: int) -> None:
+    model = build([LSTM], *PORTS, WEIGHTS)
+    model.graph.ClearField("name")
+    model.ir_version = version
+    assert np.isfinite(lstm_rt.load(model).run({"x": X})["Y"]).all()
+
+
 @pytest.mark.parametrize("opset", [18, 20, 21])
 def test_group_normalization_deprecated_by_the_checker_runs(opset: int) -> None:
     size = 2 if opset < 21 else 4  # before opset 21, of groups

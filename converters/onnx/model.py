@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -91,7 +91,12 @@ def _parse(data: bytes, file: str) -> SourceModel:
         raise ModelFileError(f"{file or 'These bytes'}: not an ONNX model, or cut short.") from error
     if not proto.HasField("graph"):
         raise ModelFileError(f"{file or 'These bytes'}: not an ONNX model: there is no graph in it.")
-    texts = [proto.producer_name, proto.producer_version, *_texts(proto.graph)]
+    texts = [proto.producer_name, proto.producer_version, *(opset.domain for opset in proto.opset_import)]
+    texts += _texts(proto.graph)
+    for function in proto.functions:
+        texts += [function.name, function.domain, *function.input, *function.output]
+        texts += (opset.domain for opset in function.opset_import)
+        texts += _texts_of_nodes(function.node)
     if not all(isinstance(text, str) for text in texts):  # protobuf gives bytes for what it cannot decode
         raise ModelFileError(f"{file or 'These bytes'}: damaged: a name in it is not UTF-8.")
     return SourceModel(proto, file, hashlib.sha256(data).hexdigest())
@@ -103,7 +108,11 @@ def _texts(graph: GraphProto) -> Iterator[str]:
         yield info.name
         yield from (dim.dim_param for dim in info.type.tensor_type.shape.dim)
     yield from (tensor.name for tensor in graph.initializer)
-    for node in graph.node:
+    yield from _texts_of_nodes(graph.node)
+
+
+def _texts_of_nodes(nodes: Iterable[NodeProto]) -> Iterator[str]:
+    for node in nodes:
         yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
         for attribute in node.attribute:
             yield attribute.name
@@ -133,8 +142,8 @@ def invalid_nodes(proto: ModelProto) -> list[str]:
     """What onnx.checker finds wrong with single nodes, which onnxruntime refuses too."""
     context = onnx.checker.DEFAULT_CONTEXT
     checked = type(context)()
-    checked.ir_version = proto.ir_version or context.ir_version
-    checked.opset_imports = {o.domain: o.version for o in proto.opset_import}
+    checked.ir_version = _as_int32(proto.ir_version) or context.ir_version
+    checked.opset_imports = {o.domain: _as_int32(o.version) for o in proto.opset_import}
     found = []
     for node in all_nodes(proto.graph.node):
         if _is_deprecated(node, checked.opset_imports.get(node.domain, 0)):
@@ -149,6 +158,11 @@ def invalid_nodes(proto: ModelProto) -> list[str]:
         except (onnx.checker.ValidationError, ValueError) as error:
             found.append(f"onnx.checker finds the model invalid: {' '.join(str(error).split())}")
     return found
+
+
+def _as_int32(version: int) -> int:
+    """Bring a version of a file into the range that onnx's C++ takes."""
+    return min(max(version, 0), 2**31 - 1)
 
 
 def _is_deprecated(node: NodeProto, opset: int) -> bool:
