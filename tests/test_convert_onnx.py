@@ -396,6 +396,8 @@ def test_sequences_and_sparse_tensors_are_refused() -> None:
     indices = helper.make_tensor("i", TensorProto.INT64, [1], [0])
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [4]))
     model.graph.node[0].CopyFrom(helper.make_node("Add", ["x", "sparse"], ["y"]))
+    model.graph.node.append(helper.make_node("SequenceLength", ["s"], ["n"]))  # an unused input would be left out
+    model.graph.output.append(info("n", [], TensorProto.INT64))
     text = refusal(model)
     assert "initializer 'sparse': sparse tensors are not supported" in text
     assert "input 's': it is not a tensor but a sequence_type" in text
