@@ -229,7 +229,9 @@ def ensure_zig(rest):
 def docs(options, rest):
     """Run every command of the README and docs/ that this machine can run, with those that build for minutes."""
     install(["all", "test"], options.werror)
-    run(in_venv("pip"), "install", "--quiet", "cmake", "ninja")
+    # What CONTRIBUTING.md installs before its first build.
+    needed = ["scikit-build-core", "setuptools>=77", "pybind11>=3", "cython>=3.1", "numpy>=2", "cmake", "ninja"]
+    run(in_venv("pip"), "install", "--quiet", *needed)
     os.environ["LSTM_RT_LONG_COMMANDS"] = "1"
     run(in_venv("pytest"), os.path.join("tests", "test_docs_commands.py"), *rest)
 
