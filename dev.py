@@ -229,7 +229,7 @@ def ensure_zig(rest):
 def docs(options, rest):
     """Run every command of the README and docs/ that this machine can run, with those that build for minutes."""
     install(["all", "test"], options.werror)
-    # What CONTRIBUTING.md installs before its first build.
+    # The packages that CONTRIBUTING.md installs before its first build.
     needed = ["scikit-build-core", "setuptools>=77", "pybind11>=3", "cython>=3.1", "numpy>=2", "cmake", "ninja"]
     run(in_venv("pip"), "install", "--quiet", *needed)
     os.environ["LSTM_RT_LONG_COMMANDS"] = "1"
